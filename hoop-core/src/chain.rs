@@ -1,0 +1,324 @@
+//! The ordered chain: requests run it forward, responses backward, so that what is first in the chain sees a request
+//! before everyone and a response as it will be shown.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use crate::error::Denial;
+use crate::interest::Interest;
+use crate::outcome::Outcome;
+use crate::plugin::{Plugin, SessionPlugin};
+use crate::request::Request;
+use crate::response::Response;
+use crate::session::SessionContext;
+use crate::verdict::{Hold, Verdict};
+
+/// The plugins of a gateway, in order.
+#[derive(Clone, Default)]
+pub struct PluginChain {
+    plugins: Vec<Arc<dyn Plugin>>,
+}
+
+impl PluginChain {
+    /// A chain of these plugins, in this order.
+    pub fn new(plugins: Vec<Arc<dyn Plugin>>) -> Self {
+        Self { plugins }
+    }
+
+    /// The names of the plugins, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.plugins.iter().map(|plugin| plugin.name())
+    }
+
+    /// Opens every plugin for a session, in order.
+    ///
+    /// # Errors
+    /// The first [`Denial`] refuses the session; the plugins before it are closed with that outcome.
+    pub async fn open(&self, session: &SessionContext) -> Result<SessionChain, Denial> {
+        let mut links = Vec::with_capacity(self.plugins.len());
+        for plugin in &self.plugins {
+            match plugin.open(session).await {
+                Ok(Some(opened)) => links.push(Link { interest: opened.interest(), plugin: opened }),
+                Ok(None) => {}
+                Err(denial) => {
+                    SessionChain::new(links).close(&Outcome::Denied(denial.clone())).await;
+                    return Err(denial);
+                }
+            }
+        }
+        Ok(SessionChain::new(links))
+    }
+}
+
+impl fmt::Debug for PluginChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+struct Link {
+    plugin: Box<dyn SessionPlugin>,
+    /// As the plugin last said; read again after each result's columns.
+    interest: Interest,
+}
+
+/// The chain of one session.
+pub struct SessionChain {
+    links: Vec<Link>,
+    interest: Interest,
+}
+
+/// Where a request or a response is after the chain.
+#[must_use]
+#[derive(Debug)]
+pub enum Flow<T> {
+    /// Through the whole chain.
+    Pass(T),
+    /// At a plugin that waits. Go on with [`SessionChain::resume_request`] or [`SessionChain::resume_response`].
+    Held(Held<T>),
+    /// Refused.
+    Denied(Denial),
+}
+
+/// A request or response that waits in the chain.
+pub struct Held<T> {
+    /// What the user is told while they wait.
+    pub notice: Option<String>,
+    /// Resolves to what goes on.
+    pub until: BoxFuture<'static, Result<T, Denial>>,
+    /// The place in the chain to resume from.
+    pub resume: Resume,
+}
+
+/// A place in the chain, after the plugin that held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resume(usize);
+
+impl<T> fmt::Debug for Held<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("notice", &self.notice).field("resume", &self.resume).finish_non_exhaustive()
+    }
+}
+
+impl SessionChain {
+    fn new(links: Vec<Link>) -> Self {
+        let interest = union(&links);
+        Self { links, interest }
+    }
+
+    /// Whether any plugin wants any of these kinds at this moment.
+    pub const fn wants(&self, kinds: Interest) -> bool {
+        self.interest.intersects(kinds)
+    }
+
+    /// Runs a request through the chain, first plugin first.
+    pub fn request(&mut self, request: Request) -> Flow<Request> {
+        self.resume_request(Resume(0), request)
+    }
+
+    /// Runs a request through the rest of the chain, after a plugin that held it.
+    pub fn resume_request(&mut self, from: Resume, mut request: Request) -> Flow<Request> {
+        let kind = request_kind(&request);
+        for (at, link) in self.links.iter_mut().enumerate().skip(from.0) {
+            if !link.interest.contains(kind) {
+                continue;
+            }
+            match link.plugin.on_request(request) {
+                Verdict::Pass(passed) => request = passed,
+                Verdict::Hold(hold) => return Flow::Held(held(hold, at + 1)),
+                Verdict::Deny(denial) => return Flow::Denied(denial),
+            }
+        }
+        Flow::Pass(request)
+    }
+
+    /// Runs a response through the chain, last plugin first.
+    pub fn response(&mut self, response: Response) -> Flow<Response> {
+        self.resume_response(Resume(self.links.len()), response)
+    }
+
+    /// Runs a response through the rest of the chain, after a plugin that held it.
+    pub fn resume_response(&mut self, from: Resume, mut response: Response) -> Flow<Response> {
+        let kinds = response_kinds(&response);
+        for at in (0..from.0.min(self.links.len())).rev() {
+            let Some(link) = self.links.get_mut(at) else { continue };
+            if !link.interest.intersects(kinds) {
+                continue;
+            }
+            match link.plugin.on_response(response) {
+                Verdict::Pass(passed) => response = passed,
+                Verdict::Hold(hold) => return Flow::Held(held(hold, at)),
+                Verdict::Deny(denial) => return Flow::Denied(denial),
+            }
+        }
+        if matches!(response, Response::Columns(_)) {
+            self.read_interest();
+        }
+        Flow::Pass(response)
+    }
+
+    /// Closes every plugin, in order.
+    pub async fn close(mut self, outcome: &Outcome) {
+        for link in &mut self.links {
+            link.plugin.close(outcome).await;
+        }
+    }
+
+    fn read_interest(&mut self) {
+        for link in &mut self.links {
+            link.interest = link.plugin.interest();
+        }
+        self.interest = union(&self.links);
+    }
+}
+
+impl fmt::Debug for SessionChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionChain").field("plugins", &self.links.len()).field("interest", &self.interest).finish()
+    }
+}
+
+fn union(links: &[Link]) -> Interest {
+    links.iter().fold(Interest::NONE, |all, link| all.union(link.interest))
+}
+
+fn held<T>(hold: Hold<T>, resume: usize) -> Held<T> {
+    Held { notice: hold.notice, until: hold.until, resume: Resume(resume) }
+}
+
+const fn request_kind(request: &Request) -> Interest {
+    match request {
+        Request::Statement(_) | Request::Function(_) | Request::Cancel => Interest::STATEMENTS,
+        Request::CopyIn(_) => Interest::COPY_IN,
+    }
+}
+
+const fn response_kinds(response: &Response) -> Interest {
+    match response {
+        Response::Columns(_) => Interest::COLUMNS,
+        Response::Rows(_) => Interest::ROWS.union(Interest::SHOWN),
+        Response::RowPart(_) => Interest::SHOWN,
+        Response::Complete(_) => Interest::COMPLETIONS,
+        Response::Error(_) => Interest::ERRORS,
+        Response::Notice(_) | Response::Notification(_) => Interest::NOTICES,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+    use crate::request::{Phase, Statement, StatementId, TextSettings};
+    use crate::response::{Completion, CompletionKind};
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use futures::executor::block_on;
+    use std::sync::Mutex;
+
+    type Log = Arc<Mutex<Vec<String>>>;
+
+    struct Logs {
+        name: &'static str,
+        log: Log,
+        hold: bool,
+        deny: bool,
+    }
+
+    #[async_trait]
+    impl SessionPlugin for Logs {
+        fn interest(&self) -> Interest {
+            Interest::STATEMENTS | Interest::COMPLETIONS
+        }
+
+        fn on_request(&mut self, request: Request) -> Verdict<Request> {
+            self.log.lock().expect("no panic").push(format!("{} request", self.name));
+            if self.deny {
+                return Verdict::Deny(Denial::new(self.name, Code::StatementDenied, "no"));
+            }
+            if self.hold {
+                return Verdict::Hold(Hold::quietly(async move { Ok(request) }));
+            }
+            Verdict::Pass(request)
+        }
+
+        fn on_response(&mut self, response: Response) -> Verdict<Response> {
+            self.log.lock().expect("no panic").push(format!("{} response", self.name));
+            Verdict::Pass(response)
+        }
+
+        async fn close(&mut self, outcome: &Outcome) {
+            self.log.lock().expect("no panic").push(format!("{} {}", self.name, outcome.as_str()));
+        }
+    }
+
+    fn chain(plugins: impl IntoIterator<Item = Logs>) -> SessionChain {
+        let link = |plugin: Logs| Link { interest: plugin.interest(), plugin: Box::new(plugin) };
+        SessionChain::new(plugins.into_iter().map(link).collect())
+    }
+
+    fn statement() -> Request {
+        Request::Statement(Statement {
+            id: StatementId(1),
+            phase: Phase::Query,
+            text: Bytes::from_static(b"select 1"),
+            settings: TextSettings::default(),
+            parameters: None,
+        })
+    }
+
+    fn complete() -> Response {
+        let tag = Bytes::from_static(b"SELECT 1");
+        Response::Complete(Completion { statement: StatementId(1), kind: CompletionKind::Done, tag, rows: Some(1) })
+    }
+
+    #[test]
+    fn requests_run_forward_and_responses_backward() {
+        let log = Log::default();
+        let plugin = |name| Logs { name, log: log.clone(), hold: false, deny: false };
+        let mut chain = chain([plugin("a"), plugin("b")]);
+        assert!(matches!(chain.request(statement()), Flow::Pass(_)));
+        assert!(matches!(chain.response(complete()), Flow::Pass(_)));
+        block_on(chain.close(&Outcome::Completed));
+        let seen = ["a request", "b request", "b response", "a response", "a completed", "b completed"];
+        assert_eq!(*log.lock().expect("no panic"), seen);
+    }
+
+    #[test]
+    fn a_held_request_goes_on_after_the_plugin_that_held_it() {
+        let log = Log::default();
+        let plugin = |name, hold| Logs { name, log: log.clone(), hold, deny: false };
+        let mut chain = chain([plugin("a", false), plugin("b", true), plugin("c", false)]);
+        let Flow::Held(held) = chain.request(statement()) else { panic!("b holds") };
+        let request = block_on(held.until).expect("it goes on");
+        assert!(matches!(chain.resume_request(held.resume, request), Flow::Pass(_)));
+        assert_eq!(*log.lock().expect("no panic"), ["a request", "b request", "c request"]);
+    }
+
+    #[test]
+    fn a_denied_request_goes_no_further() {
+        let log = Log::default();
+        let plugin = |name, deny| Logs { name, log: log.clone(), hold: false, deny };
+        let mut chain = chain([plugin("a", true), plugin("b", false)]);
+        assert!(matches!(chain.request(statement()), Flow::Denied(denial) if denial.by == "a"));
+        assert_eq!(*log.lock().expect("no panic"), ["a request"]);
+    }
+
+    #[test]
+    fn nobody_asked_nobody_called() {
+        let log = Log::default();
+        let mut chain = chain([Logs { name: "a", log: log.clone(), hold: false, deny: false }]);
+        let error = TargetErrorFixture::error();
+        assert!(!chain.wants(Interest::ERRORS) && chain.wants(Interest::COMPLETIONS));
+        assert!(matches!(chain.response(Response::Error(error)), Flow::Pass(_)));
+        assert!(log.lock().expect("no panic").is_empty());
+    }
+
+    struct TargetErrorFixture;
+    impl TargetErrorFixture {
+        fn error() -> crate::response::TargetError {
+            crate::response::TargetError { statement: None, fields: Vec::new(), denial: None }
+        }
+    }
+}

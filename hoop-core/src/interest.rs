@@ -1,0 +1,84 @@
+//! What a plugin wants to see. What nobody wants is forwarded as it came, undecoded.
+
+use std::fmt;
+use std::ops::{BitOr, BitOrAssign};
+
+/// A set of the kinds of requests and responses that a plugin wants.
+///
+/// ```
+/// use hoop_core::Interest;
+/// let wants = Interest::STATEMENTS | Interest::ROWS;
+/// assert!(wants.contains(Interest::ROWS) && !wants.contains(Interest::NOTICES));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Interest(u16);
+
+impl Interest {
+    /// Nothing: the plugin is only told when the session closes.
+    pub const NONE: Self = Self(0);
+    /// [`Request::Statement`](crate::Request::Statement), [`Request::Function`](crate::Request::Function) and
+    /// [`Request::Cancel`](crate::Request::Cancel).
+    pub const STATEMENTS: Self = Self(1);
+    /// [`Request::CopyIn`](crate::Request::CopyIn): rows on their way to the target.
+    pub const COPY_IN: Self = Self(1 << 1);
+    /// [`Response::Columns`](crate::Response::Columns), at the start of every result.
+    pub const COLUMNS: Self = Self(1 << 2);
+    /// [`Response::Rows`](crate::Response::Rows) as whole rows that can be read and replaced. Rows are assembled for
+    /// it, up to a limit.
+    pub const ROWS: Self = Self(1 << 3);
+    /// The bytes of rows as they are shown, to keep and not to change:
+    /// [`Response::Rows`](crate::Response::Rows), or [`Response::RowPart`](crate::Response::RowPart) for a row too
+    /// large to be assembled for nobody's sake.
+    pub const SHOWN: Self = Self(1 << 4);
+    /// [`Response::Complete`](crate::Response::Complete), at the end of every statement.
+    pub const COMPLETIONS: Self = Self(1 << 5);
+    /// [`Response::Error`](crate::Response::Error).
+    pub const ERRORS: Self = Self(1 << 6);
+    /// [`Response::Notice`](crate::Response::Notice) and [`Response::Notification`](crate::Response::Notification).
+    pub const NOTICES: Self = Self(1 << 7);
+
+    /// Whether everything in `other` is in this set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether anything in `other` is in this set.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Both sets together.
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOr for Interest {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        self.union(other)
+    }
+}
+
+impl BitOrAssign for Interest {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = self.union(other);
+    }
+}
+
+impl fmt::Debug for Interest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::STATEMENTS, "statements"),
+            (Self::COPY_IN, "copy_in"),
+            (Self::COLUMNS, "columns"),
+            (Self::ROWS, "rows"),
+            (Self::SHOWN, "shown"),
+            (Self::COMPLETIONS, "completions"),
+            (Self::ERRORS, "errors"),
+            (Self::NOTICES, "notices"),
+        ];
+        f.debug_set().entries(names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| name)).finish()
+    }
+}

@@ -1,0 +1,51 @@
+//! The two traits of a plugin: one value for all sessions, and one value per session.
+
+use async_trait::async_trait;
+
+use crate::error::Denial;
+use crate::interest::Interest;
+use crate::outcome::Outcome;
+use crate::request::Request;
+use crate::response::Response;
+use crate::session::SessionContext;
+use crate::verdict::Verdict;
+
+/// A plugin: one value for all sessions. The order in which a gateway is given its plugins is the order of the chain.
+#[async_trait]
+pub trait Plugin: Send + Sync {
+    /// The name it is known by in refusals, logs and role settings: lower-case letters, digits and `-`.
+    fn name(&self) -> &str;
+
+    /// A session opens. `None` means that this session does not concern the plugin, and costs nothing from here on.
+    ///
+    /// This is the only place where a plugin may take its time: reading rules, compiling patterns, asking others.
+    ///
+    /// # Errors
+    /// A [`Denial`] refuses the session.
+    async fn open(&self, session: &SessionContext) -> Result<Option<Box<dyn SessionPlugin>>, Denial>;
+}
+
+/// What a plugin keeps for one session. It is called from one task; requests and responses each come in their order,
+/// but responses to earlier requests come after later requests when a client pipelines.
+#[async_trait]
+pub trait SessionPlugin: Send {
+    /// What the plugin wants to see. Asked when the session opens and again after each
+    /// [`Response::Columns`], so that it may narrow per result; it does not narrow per request.
+    fn interest(&self) -> Interest;
+
+    /// A request on its way to the target. It must not block: what waits is returned as [`Verdict::Hold`].
+    fn on_request(&mut self, request: Request) -> Verdict<Request> {
+        Verdict::Pass(request)
+    }
+
+    /// A response on its way to the client. It must not block: what waits is returned as [`Verdict::Hold`].
+    fn on_response(&mut self, response: Response) -> Verdict<Response> {
+        Verdict::Pass(response)
+    }
+
+    /// The session has ended, in this one way. Called exactly once.
+    async fn close(&mut self, outcome: &Outcome);
+}
+
+const _: Option<&dyn Plugin> = None;
+const _: Option<&dyn SessionPlugin> = None;
