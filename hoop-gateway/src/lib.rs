@@ -1,1 +1,3 @@
-//! Skeleton.
+//! The gateway: doors, policy, plugins, proxies, recordings, and the API, behind one builder.
+
+pub mod config;

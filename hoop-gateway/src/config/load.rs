@@ -1,0 +1,403 @@
+//! Reading and merging the sources.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use toml::{
+    Spanned, Table, Value,
+    de::{DeTable, DeValue},
+};
+
+use super::{Config, SETTINGS, Setting};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Nobody said otherwise.
+    Default,
+    /// The file, at this line (from 1).
+    File {
+        /// The file as it was named.
+        path: PathBuf,
+        /// Line of the key.
+        line: usize,
+    },
+    /// An environment variable.
+    Environment(String),
+    /// A flag on the command line.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Environment(variable) => f.write_str(variable),
+            Self::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// Why a configuration was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file as it was named.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not TOML, or has a key that does not exist or a value that does not fit.
+    #[error("{}:{line}: {}{reason}", path.display(), key.as_deref().map(|key| format!("`{key}`: ")).unwrap_or_default())]
+    File {
+        /// The file as it was named.
+        path: PathBuf,
+        /// Line of the mistake, from 1.
+        line: usize,
+        /// The key it is about, where the file could be read that far.
+        key: Option<String>,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value from the environment or a flag does not fit.
+    #[error("`{key}` ({origin}): {reason}")]
+    Value {
+        /// The setting's path.
+        key: String,
+        /// Where the value came from.
+        origin: Origin,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A flag names a setting that does not exist.
+    #[error("`{key}` is not a setting")]
+    Unknown {
+        /// What was given.
+        key: String,
+    },
+    /// The values fit alone, not together.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// A configuration and where each of its values came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The merged configuration.
+    pub config: Config,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+impl Loaded {
+    /// Where the setting of this path got its value.
+    pub fn origin(&self, path: &str) -> &Origin {
+        self.origins.get(path).unwrap_or(&Origin::Default)
+    }
+}
+
+/// Collects the sources and merges them; see the module's text for their order.
+#[derive(Debug, Clone, Default)]
+pub struct Loader {
+    text: Option<(PathBuf, String)>,
+    environment: Vec<(String, String)>,
+    flags: Vec<(String, String)>,
+    defaults: Vec<(&'static str, String)>,
+}
+
+impl Loader {
+    /// No source at all: the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the text of a file that is already in memory; `name` is for messages.
+    pub fn text(mut self, name: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        self.text = Some((name.into(), text.into()));
+        self
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] if the file is missing, unreadable or not UTF-8.
+    pub fn file(self, path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Ok(self.text(path, text))
+    }
+
+    /// Takes environment variables, as of [`std::env::vars`]; those that name no setting are left alone.
+    pub fn env(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.environment.extend(variables);
+        self
+    }
+
+    /// Takes flags as pairs of a setting's path and its text.
+    pub fn flags(mut self, flags: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.flags.extend(flags);
+        self
+    }
+
+    /// Replaces a built-in default, as a program does that brings defaults of its own.
+    pub fn default_value(mut self, path: &'static str, text: impl Into<String>) -> Self {
+        self.defaults.push((path, text.into()));
+        self
+    }
+
+    /// Merges the sources.
+    ///
+    /// # Errors
+    /// The first mistake of the sources in their order, or of the merged values together.
+    pub fn load(self) -> Result<Loaded, ConfigError> {
+        let mut origins = BTreeMap::new();
+        let mut table = Table::new();
+        for (path, text) in &self.defaults {
+            let setting = known(path)?;
+            insert(&mut table, path, setting.value(text, &Origin::Default)?);
+        }
+        if let Some((path, text)) = &self.text {
+            merge(&mut table, file(path, text, &mut origins)?);
+        }
+        for setting in SETTINGS {
+            let variable = setting.variable();
+            let given = self.environment.iter().rev().find(|(name, _)| *name == variable);
+            if let Some((_, text)) = given {
+                set(&mut table, &mut origins, setting, text, Origin::Environment(variable))?;
+            }
+        }
+        for (path, text) in &self.flags {
+            set(&mut table, &mut origins, known(path)?, text, Origin::Flag)?;
+        }
+        let config = table.try_into().map_err(|error: toml::de::Error| ConfigError::Conflict(error.to_string()))?;
+        check(&config)?;
+        Ok(Loaded { config, origins })
+    }
+}
+
+fn known(path: &str) -> Result<&'static Setting, ConfigError> {
+    Setting::find(path).ok_or_else(|| ConfigError::Unknown { key: path.to_owned() })
+}
+
+/// Sets one value, after trying it alone so that a mistake is blamed on its own source.
+fn set(
+    table: &mut Table,
+    origins: &mut BTreeMap<&'static str, Origin>,
+    setting: &'static Setting,
+    text: &str,
+    origin: Origin,
+) -> Result<(), ConfigError> {
+    let value = setting.value(text, &origin)?;
+    let mut alone = Table::new();
+    insert(&mut alone, setting.path, value.clone());
+    if let Err(error) = alone.try_into::<Config>() {
+        return Err(ConfigError::Value { key: setting.path.to_owned(), origin, reason: error.message().to_owned() });
+    }
+    insert(table, setting.path, value);
+    origins.insert(setting.path, origin);
+    Ok(())
+}
+
+/// Reads the file's text as a configuration of its own first, since only then errors have lines.
+fn file(path: &Path, text: &str, origins: &mut BTreeMap<&'static str, Origin>) -> Result<Table, ConfigError> {
+    let wrong = |error: &toml::de::Error, key: Option<String>| ConfigError::File {
+        path: path.to_owned(),
+        line: line(text, error.span().map_or(0, |span| span.start)),
+        key,
+        reason: error.message().to_owned(),
+    };
+    let document = DeTable::parse(text).map_err(|error| wrong(&error, None))?;
+    let mut keys = Vec::new();
+    collect(document.get_ref(), "", &mut keys);
+    if let Err(error) = toml::from_str::<Config>(text) {
+        let at = error.span().unwrap_or(0..0);
+        let key = keys.iter().rev().find(|key| key.holds(&at)).map(|key| key.path.clone());
+        return Err(wrong(&error, key));
+    }
+    for key in &keys {
+        if let Some(setting) = Setting::find(&key.path) {
+            let origin = Origin::File { path: path.to_owned(), line: line(text, key.key.start) };
+            origins.insert(setting.path, origin);
+        }
+    }
+    text.parse::<Table>().map_err(|error| wrong(&error, None))
+}
+
+struct Key {
+    path: String,
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+impl Key {
+    fn holds(&self, at: &Range<usize>) -> bool {
+        [&self.key, &self.value].into_iter().any(|span| span.start <= at.start && at.end <= span.end)
+    }
+}
+
+/// Every key of a document with its spans, outer ones before inner ones.
+fn collect(table: &DeTable<'_>, prefix: &str, keys: &mut Vec<Key>) {
+    for (key, value) in table {
+        let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+        keys.push(Key { path: path.clone(), key: key.span(), value: value.span() });
+        descend(value, &path, keys);
+    }
+}
+
+fn descend(value: &Spanned<DeValue<'_>>, path: &str, keys: &mut Vec<Key>) {
+    match value.get_ref() {
+        DeValue::Table(table) => collect(table, path, keys),
+        DeValue::Array(items) => {
+            for (position, item) in items.iter().enumerate() {
+                descend(item, &format!("{path}[{position}]"), keys);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn line(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+fn insert(table: &mut Table, path: &str, value: Value) {
+    let mut parts: Vec<&str> = path.split('.').collect();
+    let last = parts.pop().expect("a split has at least one part");
+    let mut table = table;
+    for part in parts {
+        let entry = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(inner) = entry else {
+            return;
+        };
+        table = inner;
+    }
+    table.insert(last.to_owned(), value);
+}
+
+fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+fn check(config: &Config) -> Result<(), ConfigError> {
+    let conflict = |text: &str| Err(ConfigError::Conflict(text.to_owned()));
+    if config.tls.certificate.is_some() != config.tls.key.is_some() {
+        return conflict("`tls.certificate` and `tls.key` go together: set both or neither");
+    }
+    if config.agents.heartbeat_timeout <= config.agents.heartbeat_interval {
+        return conflict("`agents.heartbeat_timeout` must be longer than `agents.heartbeat_interval`");
+    }
+    if config.agents.heartbeat_interval.is_zero() {
+        return conflict("`agents.heartbeat_interval` must not be zero");
+    }
+    if !config.listen.grpc.tls && !config.listen.grpc.address.ip().is_loopback() {
+        return conflict("`listen.grpc.tls = false` needs a loopback `listen.grpc.address`: agents' keys travel on it");
+    }
+    if config.limits.login_timeout.is_zero() {
+        return conflict("`limits.login_timeout` must not be zero");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        let loaded = Loader::new().text("gateway.toml", text).load();
+        loaded.expect_err("the text is wrong").to_string()
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        let loaded = Loader::new().text("gateway.toml", "").load().expect("defaults are valid");
+        assert_eq!(loaded.config, Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let text = "data = 'x'\n\n[listen.http]\nadress = '127.0.0.1:1'\n";
+        let error = error(text);
+        assert!(error.starts_with("gateway.toml:4: `listen.http.adress`: unknown field"), "{error}");
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_named_with_its_line() {
+        let wrong = error("[credentials]\n# how long\nttl = '8 hours'\n");
+        assert!(wrong.starts_with("gateway.toml:3: `credentials.ttl`: `8 hours` is not a duration"), "{wrong}");
+        let wrong = error("[record]\nstrict = 'yes'\n");
+        assert!(wrong.starts_with("gateway.toml:2: `record.strict`: invalid type"), "{wrong}");
+        let wrong = error("[record\nstrict = true\n");
+        assert!(wrong.starts_with("gateway.toml:1: "), "{wrong}");
+    }
+
+    #[test]
+    fn later_sources_win_and_are_remembered() {
+        let env = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let loaded = Loader::new()
+            .text("g.toml", "[record]\nfolder = 'a'\n[credentials]\nttl = '1m'\n[limits]\ndrain = '1s'")
+            .env([env("HOOP_CREDENTIALS_TTL", "2m"), env("HOOP_LIMITS_DRAIN", "2s"), env("HOOP_KEY", "x")])
+            .flags([env("limits.drain", "3s")])
+            .load()
+            .expect("every value fits");
+        assert_eq!(loaded.config.limits.drain.as_secs(), 3);
+        assert_eq!(loaded.config.credentials.ttl.as_secs(), 120);
+        assert_eq!(loaded.config.record.folder, PathBuf::from("a"));
+        assert_eq!(loaded.origin("limits.drain").to_string(), "flag");
+        assert_eq!(loaded.origin("credentials.ttl").to_string(), "HOOP_CREDENTIALS_TTL");
+        assert_eq!(loaded.origin("record.folder").to_string(), "g.toml:2");
+        assert_eq!(loaded.origin("store.url").to_string(), "default");
+    }
+
+    #[test]
+    fn a_wrong_variable_is_blamed_not_the_file() {
+        let variable = ("HOOP_LISTEN_HTTP_ADDRESS".to_owned(), "here".to_owned());
+        let error = Loader::new().env([variable]).load().expect_err("not an address").to_string();
+        assert!(error.starts_with("`listen.http.address` (HOOP_LISTEN_HTTP_ADDRESS): "), "{error}");
+    }
+
+    #[test]
+    fn the_list_of_settings_is_the_struct() {
+        let mut config = Config::default();
+        config.listen.grpc.public = Some("gateway:8010".to_owned());
+        config.tls.certificate = Some("c".into());
+        config.tls.key = Some("k".into());
+        let mut leaves = Vec::new();
+        fn walk(table: &Table, prefix: &str, leaves: &mut Vec<String>) {
+            for (key, value) in table {
+                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                match value {
+                    Value::Table(inner) => walk(inner, &path, leaves),
+                    _ => leaves.push(path),
+                }
+            }
+        }
+        walk(&Table::try_from(&config).expect("a configuration is a table"), "", &mut leaves);
+        leaves.retain(|leaf| !leaf.starts_with("masking.") && !leaf.starts_with("guardrails."));
+        let mut listed: Vec<String> = SETTINGS.iter().map(|setting| setting.path.to_owned()).collect();
+        leaves.sort();
+        listed.sort();
+        assert_eq!(leaves, listed);
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        assert!(error("[tls]\ncertificate = 'c.pem'").contains("`tls.key`"));
+        assert!(error("[listen.grpc]\ntls = false").contains("loopback"));
+        assert!(error("[agents]\nheartbeat_timeout = '1s'").contains("heartbeat_interval"));
+    }
+}

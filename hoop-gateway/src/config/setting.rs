@@ -1,0 +1,83 @@
+//! The settings that environment variables and flags reach, one line each.
+
+use super::{ConfigError, Origin};
+
+/// How the text of an environment variable or a flag becomes a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueKind {
+    /// Taken as it is: text, paths, addresses, durations.
+    Text,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// Parts separated by commas.
+    List,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// Its path in the file, dots between the parts.
+    pub path: &'static str,
+    /// How text becomes its value.
+    pub kind: ValueKind,
+    /// One line on what it does.
+    pub about: &'static str,
+}
+
+const fn setting(path: &'static str, kind: ValueKind, about: &'static str) -> Setting {
+    Setting { path, kind, about }
+}
+
+/// Every setting but the rule lists, in the order of the file.
+pub const SETTINGS: &[Setting] = &[
+    setting("data", ValueKind::Text, "folder of everything the gateway keeps; relative paths start here"),
+    setting("store.url", ValueKind::Text, "where users, roles and sessions are stored"),
+    setting("listen.http.address", ValueKind::Text, "API, health and metrics"),
+    setting("listen.grpc.address", ValueKind::Text, "where agents attach"),
+    setting("listen.grpc.tls", ValueKind::Boolean, "false only where agents and gateway share a host"),
+    setting("listen.grpc.public", ValueKind::Text, "host:port that agents dial, when it differs"),
+    setting("listen.postgres.address", ValueKind::Text, "where psql and drivers connect"),
+    setting("listen.postgres.tls", ValueKind::Text, "off, optional or required"),
+    setting("tls.certificate", ValueKind::Text, "PEM chain, leaf first; unset: self-signed, made on first start"),
+    setting("tls.key", ValueKind::Text, "PEM private key of the certificate"),
+    setting("tls.names", ValueKind::List, "host names and addresses in a self-signed certificate"),
+    setting("limits.login_timeout", ValueKind::Text, "everything before a client is authenticated"),
+    setting("limits.pending_logins", ValueKind::Integer, "connections not yet authenticated, at once"),
+    setting("limits.drain", ValueKind::Text, "how long running sessions may go on after SIGTERM"),
+    setting("record.folder", ValueKind::Text, "one recording per session"),
+    setting("record.strict", ValueKind::Boolean, "true: a statement runs only once it is on disk"),
+    setting("credentials.ttl", ValueKind::Text, "how long a new credential is good for"),
+    setting("agents.heartbeat_interval", ValueKind::Text, "silence after which each end says that it lives"),
+    setting("agents.heartbeat_timeout", ValueKind::Text, "silence after which the other end counts as lost"),
+];
+
+impl Setting {
+    /// The setting of this path.
+    pub fn find(path: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|setting| setting.path == path)
+    }
+
+    /// The environment variable that sets it.
+    pub fn variable(&self) -> String {
+        format!("HOOP_{}", self.path.replace('.', "_").to_ascii_uppercase())
+    }
+
+    pub(super) fn value(&self, text: &str, origin: &Origin) -> Result<toml::Value, ConfigError> {
+        let wrong = |wanted: &str| ConfigError::Value {
+            key: self.path.to_owned(),
+            origin: origin.clone(),
+            reason: format!("`{text}` is not {wanted}"),
+        };
+        Ok(match self.kind {
+            ValueKind::Text => toml::Value::String(text.to_owned()),
+            ValueKind::Integer => toml::Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
+            ValueKind::Boolean => toml::Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
+            ValueKind::List => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                toml::Value::Array(parts.map(|part| toml::Value::String(part.to_owned())).collect())
+            }
+        })
+    }
+}

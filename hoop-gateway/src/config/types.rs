@@ -1,0 +1,244 @@
+//! The sections of the file. Field names are the keys.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::duration;
+
+/// A whole configuration. `Config::default()` is what an empty file says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folder of everything the gateway keeps. Relative paths of the other settings start here.
+    pub data: PathBuf,
+    /// Where users, roles and sessions are stored.
+    pub store: StoreSettings,
+    /// The doors.
+    pub listen: Listen,
+    /// The certificate all doors show.
+    pub tls: Tls,
+    /// What a stranger may cost.
+    pub limits: Limits,
+    /// Where sessions are recorded, and how surely.
+    pub record: Record,
+    /// Credentials for native clients.
+    pub credentials: Credentials,
+    /// How the loss of an agent is noticed.
+    pub agents: Agents,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("hoop-data"),
+            store: StoreSettings::default(),
+            listen: Listen::default(),
+            tls: Tls::default(),
+            limits: Limits::default(),
+            record: Record::default(),
+            credentials: Credentials::default(),
+            agents: Agents::default(),
+        }
+    }
+}
+
+impl Config {
+    /// A path of this configuration, relative ones below the data folder.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.data.join(path)
+    }
+
+    /// The store's URL with its file below the data folder: `sqlite:hoop.db` becomes `sqlite:/var/lib/hoop/hoop.db`.
+    pub fn store_url(&self) -> String {
+        match self.store.url.strip_prefix("sqlite:") {
+            Some(rest) if !rest.starts_with("//") => format!("sqlite:{}", self.path(Path::new(rest)).display()),
+            _ => self.store.url.clone(),
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// `sqlite:FILE`.
+    pub url: String,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self { url: "sqlite:hoop.db".to_owned() }
+    }
+}
+
+/// `[listen]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// API, health and metrics.
+    pub http: HttpDoor,
+    /// Agents.
+    pub grpc: GrpcDoor,
+    /// PostgreSQL clients.
+    pub postgres: PostgresDoor,
+}
+
+/// `[listen.http]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpDoor {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+}
+
+impl Default for HttpDoor {
+    fn default() -> Self {
+        // Plain HTTP: what is beyond this machine comes through a proxy that ends TLS.
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8009) }
+    }
+}
+
+/// `[listen.grpc]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrpcDoor {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Plain text is for agents on the gateway's own host.
+    pub tls: bool,
+    /// `host:port` that agents dial, where it is not the address above; it is written into agents' keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public: Option<String>,
+}
+
+impl Default for GrpcDoor {
+    fn default() -> Self {
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8010), tls: true, public: None }
+    }
+}
+
+/// `[listen.postgres]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PostgresDoor {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Whether clients may, or must, ask for TLS.
+    pub tls: TlsUse,
+}
+
+impl Default for PostgresDoor {
+    fn default() -> Self {
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 15432), tls: TlsUse::Required }
+    }
+}
+
+/// What a door that can speak both does about TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsUse {
+    /// Clients that ask for TLS are told that there is none.
+    Off,
+    /// Both are served.
+    Optional,
+    /// A client without TLS is refused before it can send a password.
+    Required,
+}
+
+/// `[tls]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// PEM file with the chain, leaf first. Unset: a self-signed one is made in `tls/` below the data folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// PEM file with the key of that certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Host names and addresses of a self-signed certificate.
+    pub names: Vec<String>,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            certificate: None,
+            key: None,
+            names: ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// One deadline for everything before a client is authenticated.
+    #[serde(with = "duration")]
+    pub login_timeout: Duration,
+    /// Connections of one door that are not authenticated yet, at once; more are closed on arrival.
+    pub pending_logins: usize,
+    /// How long running sessions may go on after the gateway was asked to stop.
+    #[serde(with = "duration")]
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { login_timeout: Duration::from_secs(10), pending_logins: 2048, drain: Duration::from_secs(30) }
+    }
+}
+
+/// `[record]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Record {
+    /// Folder of the recordings.
+    pub folder: PathBuf,
+    /// Whether every role waits for the disk before a statement runs, as a strict role does.
+    pub strict: bool,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { folder: PathBuf::from("recordings"), strict: false }
+    }
+}
+
+/// `[credentials]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Credentials {
+    /// How long a new credential is good for, unless its maker asks for less.
+    #[serde(with = "duration")]
+    pub ttl: Duration,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(8 * 3600) }
+    }
+}
+
+/// `[agents]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Agents {
+    /// Silence of its own after which each end says that it lives.
+    #[serde(with = "duration")]
+    pub heartbeat_interval: Duration,
+    /// Silence after which the other end counts as lost, with all its sessions.
+    #[serde(with = "duration")]
+    pub heartbeat_timeout: Duration,
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self { heartbeat_interval: Duration::from_secs(2), heartbeat_timeout: Duration::from_secs(8) }
+    }
+}
