@@ -1,1 +1,5 @@
-//! Skeleton.
+//! Wire formats, sans I/O: the tunnel between agent and gateway, and the native protocols' frames.
+
+#![forbid(unsafe_code)]
+
+pub mod tunnel;

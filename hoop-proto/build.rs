@@ -1,0 +1,11 @@
+//! Generates the tunnel's gRPC code from `proto/`, without an installed protoc.
+
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(["hoop/v1/agent.proto"], ["proto"])?;
+    // Every bytes field is a view into what was received, not a copy.
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    Ok(())
+}
