@@ -1,3 +1,4 @@
 //! The gateway: doors, policy, plugins, proxies, recordings, and the API, behind one builder.
 
 pub mod config;
+pub mod tunnel;

@@ -1,0 +1,227 @@
+//! A channel: the gateway's end of one `Carry` stream.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures::Stream;
+use hoop_core::{Code, Denial};
+use hoop_proto::tunnel::v1::{CarryDown, CarryUp, Failure, PostgresReady, carry_down, carry_up, ready};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, PollSender, WaitForCancellationFutureOwned};
+use tonic::{Status, Streaming};
+
+use super::registry::Attachment;
+
+/// A `Carry` stream as the agent dialled it, its ticket verified.
+pub(super) struct Dialled {
+    pub(super) up: Streaming<CarryUp>,
+    pub(super) down: mpsc::Sender<Bytes>,
+}
+
+/// How many batches of client bytes may wait for the tunnel. More would only hide that the target is slow.
+pub(super) const DOWN_QUEUE: usize = 2;
+
+/// One channel of a session. Dropping it ends the channel: the agent then ends the target's connection in its own way.
+pub struct Channel {
+    number: u64,
+    up: Streaming<CarryUp>,
+    down: PollSender<Bytes>,
+    attachment: Arc<Attachment>,
+    lost: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// What arrives on a channel.
+#[derive(Debug)]
+pub enum Received {
+    /// Bytes of the target. Where one chunk ends means nothing.
+    Data(Bytes),
+    /// The target closed its connection in order, after all its bytes.
+    Closed,
+}
+
+impl Channel {
+    pub(super) fn new(number: u64, dialled: Dialled, attachment: Arc<Attachment>) -> Self {
+        let lost = Box::pin(attachment.lost().clone().cancelled_owned());
+        attachment.channel_opened();
+        Self { number, up: dialled.up, down: PollSender::new(dialled.down), attachment, lost }
+    }
+
+    /// Waits until the target's login is done.
+    ///
+    /// # Errors
+    /// The agent's account of why it failed; with the target's own ErrorResponse frame where it is the target that
+    /// refused.
+    pub(super) async fn ready(&mut self) -> Result<PostgresReady, OpenFailure> {
+        let frame = std::future::poll_fn(|cx| self.poll_frame(cx)).await?;
+        match frame {
+            Some(carry_up::Body::Ready(hoop_proto::tunnel::v1::Ready { target: Some(ready::Target::Postgres(ready)) })) => {
+                Ok(ready)
+            }
+            Some(carry_up::Body::Failed(failure)) => Err(OpenFailure::from(failure)),
+            _ => Err(self.violation().into()),
+        }
+    }
+
+    /// The next bytes of the target. Cancel safe.
+    ///
+    /// # Errors
+    /// A [`Denial`] with [`Code::AgentLost`], [`Code::TargetLost`] or what else ended the channel.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Denial>> {
+        match ready!(self.poll_frame(cx))? {
+            Some(carry_up::Body::Data(data)) => Poll::Ready(Ok(Received::Data(data))),
+            Some(carry_up::Body::Closed(closed)) => Poll::Ready(match closed.failure {
+                None => Ok(Received::Closed),
+                Some(failure) => Err(OpenFailure::from(failure).denial),
+            }),
+            None => Poll::Ready(Err(self.agent_lost())),
+            Some(_) => Poll::Ready(Err(self.violation())),
+        }
+    }
+
+    /// Whether bytes for the target can be sent now.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the channel has ended.
+    pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denial>> {
+        match ready!(self.down.poll_reserve(cx)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(_) => Poll::Ready(Err(self.agent_lost())),
+        }
+    }
+
+    /// Sends bytes to the target, after [`poll_send_ready`](Self::poll_send_ready) said that it can.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the channel has ended.
+    pub fn send(&mut self, bytes: Bytes) -> Result<(), Denial> {
+        self.down.send_item(bytes).map_err(|_| self.agent_lost())
+    }
+
+    /// Asks the agent to cancel what runs on the target, in the target's own way. Best effort, as it is there.
+    pub fn canceller(&self) -> Canceller {
+        Canceller { attachment: Arc::clone(&self.attachment), channel: self.number }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<carry_up::Body>, Denial>> {
+        match Pin::new(&mut self.up).poll_next(cx) {
+            Poll::Ready(Some(Ok(CarryUp { body: Some(body) }))) => Poll::Ready(Ok(Some(body))),
+            Poll::Ready(Some(Ok(CarryUp { body: None }))) => Poll::Ready(Err(self.violation())),
+            Poll::Ready(Some(Err(status))) => Poll::Ready(Err(self.agent_lost().caused_by(status))),
+            Poll::Ready(None) => Poll::Ready(Ok(None)),
+            Poll::Pending if self.lost.as_mut().poll(cx).is_ready() => Poll::Ready(Err(self.agent_lost())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn agent_lost(&self) -> Denial {
+        agent_lost(self.attachment.name())
+    }
+
+    fn violation(&self) -> Denial {
+        let reason = format!("agent {} does not keep to the tunnel's protocol", self.attachment.name());
+        Denial::new("tunnel", Code::AgentLost, reason).hint("check that the agent's version fits the gateway's")
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.attachment.channel_closed();
+    }
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channel").field("number", &self.number).field("agent", &self.attachment.name()).finish()
+    }
+}
+
+/// The refusal for everyone whose agent went away.
+pub(super) fn agent_lost(agent: &str) -> Denial {
+    Denial::new("tunnel", Code::AgentLost, format!("agent {agent} went away while the session ran"))
+        .hint("connect again once the agent is back; what was not acknowledged may or may not have run")
+}
+
+/// Cancels what runs on a channel.
+#[derive(Clone)]
+pub struct Canceller {
+    attachment: Arc<Attachment>,
+    channel: u64,
+}
+
+impl Canceller {
+    /// Sends the request to the agent. Best effort: a cancel that comes too late, or finds the control stream full,
+    /// cancels nothing, as on the target itself.
+    pub fn cancel(&self) {
+        self.attachment.cancel(self.channel);
+    }
+}
+
+impl std::fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Canceller").field("channel", &self.channel).finish()
+    }
+}
+
+/// A channel that could not be opened.
+#[derive(Debug)]
+pub struct OpenFailure {
+    /// Why.
+    pub denial: Denial,
+    /// The target's own ErrorResponse, whole frame, when it is the target that refused; empty otherwise.
+    pub target_error: Bytes,
+}
+
+impl From<Denial> for OpenFailure {
+    fn from(denial: Denial) -> Self {
+        Self { denial, target_error: Bytes::new() }
+    }
+}
+
+impl From<Failure> for OpenFailure {
+    /// What an agent says of a failure. A code that this version does not know is the target's unavailability.
+    fn from(failure: Failure) -> Self {
+        let code = failure.code.parse().unwrap_or(Code::TargetUnavailable);
+        let mut denial = Denial::new("agent", code, clip(failure.reason));
+        if !failure.hint.is_empty() {
+            denial = denial.hint(clip(failure.hint));
+        }
+        Self { denial, target_error: failure.target_error }
+    }
+}
+
+/// What an agent says goes to users and logs: no more than a paragraph of it.
+fn clip(mut text: String) -> String {
+    const LONGEST: usize = 1024;
+    if text.len() > LONGEST {
+        let end = text.floor_char_boundary(LONGEST);
+        text.truncate(end);
+    }
+    text
+}
+
+/// The down direction of a `Carry` stream as gRPC sends it.
+pub struct CarryDownStream {
+    bytes: mpsc::Receiver<Bytes>,
+    lost: CancellationToken,
+}
+
+impl CarryDownStream {
+    pub(super) const fn new(bytes: mpsc::Receiver<Bytes>, lost: CancellationToken) -> Self {
+        Self { bytes, lost }
+    }
+}
+
+impl Stream for CarryDownStream {
+    type Item = Result<CarryDown, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.bytes.poll_recv(cx) {
+            Poll::Ready(Some(data)) => Poll::Ready(Some(Ok(CarryDown { body: Some(carry_down::Body::Data(data)) }))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending if self.lost.is_cancelled() => Poll::Ready(Some(Err(Status::unavailable("the attachment ended")))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

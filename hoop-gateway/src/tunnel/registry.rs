@@ -1,0 +1,328 @@
+//! Which agents are attached, and the way to a target through one of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hoop_core::id::{AgentId, OrgId, RequestId, SessionId};
+use hoop_core::{Code, Denial};
+use hoop_proto::tunnel::v1::{Cancel, Drain, GatewayMessage, Hello, Open, PostgresReady, gateway_message, open};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::carry::{Channel, OpenFailure, agent_lost};
+use super::ticket::Tickets;
+
+/// The limits of the tunnel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TunnelLimits {
+    /// Each end says something at least this often.
+    pub heartbeat_interval: Duration,
+    /// An agent that is silent for this long is lost.
+    pub heartbeat_timeout: Duration,
+    /// How long an agent may take to connect, to log in to the target and to dial back.
+    pub connect_timeout: Duration,
+    /// Channels at once through one attachment.
+    pub channels_per_agent: u64,
+}
+
+impl Default for TunnelLimits {
+    fn default() -> Self {
+        Self {
+            heartbeat_interval: Duration::from_secs(2),
+            heartbeat_timeout: Duration::from_secs(8),
+            connect_timeout: Duration::from_secs(15),
+            channels_per_agent: 2_000,
+        }
+    }
+}
+
+/// Who an agent is, from its verified token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentIdentity {
+    /// The organisation.
+    pub org: OrgId,
+    /// The agent.
+    pub id: AgentId,
+    /// The name that roles know it by.
+    pub name: Arc<str>,
+}
+
+/// One attached process of an agent, for people to see.
+#[derive(Debug, Clone)]
+pub struct AgentStatus {
+    /// Who.
+    pub identity: AgentIdentity,
+    /// Since when.
+    pub attached_at: DateTime<Utc>,
+    /// Version of the agent's build.
+    pub version: String,
+    /// The machine's name, as the agent says.
+    pub hostname: String,
+    /// The labels, as the agent says.
+    pub labels: BTreeMap<String, String>,
+    /// The target protocols it serves.
+    pub protocols: Vec<String>,
+    /// Channels open through it.
+    pub channels: u64,
+}
+
+/// Where a session goes: what `Open` tells the agent.
+#[derive(Debug, Clone)]
+pub struct OpenTarget {
+    /// The organisation of the session; an agent of another one is never asked.
+    pub org: OrgId,
+    /// The agent's name, from the role.
+    pub agent: Arc<str>,
+    /// For logs on both sides.
+    pub session: SessionId,
+    /// For logs on both sides.
+    pub request_id: RequestId,
+    /// The role's name.
+    pub role: Arc<str>,
+    /// Where and how to log in.
+    pub target: open::Target,
+}
+
+/// The attached agents of a gateway.
+#[derive(Clone)]
+pub struct Agents {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    limits: TunnelLimits,
+    /// By organisation and name; several processes of one agent share the load.
+    attached: RwLock<HashMap<(OrgId, Arc<str>), Vec<Arc<Attachment>>>>,
+}
+
+impl Agents {
+    /// No agent yet.
+    pub fn new(limits: TunnelLimits) -> Self {
+        Self { inner: Arc::new(Inner { limits, attached: RwLock::default() }) }
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &TunnelLimits {
+        &self.inner.limits
+    }
+
+    /// Opens a channel to a target through its agent, and waits until the target's login is done.
+    ///
+    /// # Errors
+    /// [`Code::AgentUnavailable`] at once when no process of the agent is attached; what the agent or the target
+    /// says; [`Code::TargetUnavailable`] when it takes too long.
+    pub async fn open(&self, target: OpenTarget) -> Result<(Channel, PostgresReady), OpenFailure> {
+        let attachment = self.pick(&target)?;
+        let limit = self.inner.limits.connect_timeout;
+        let opened = attachment.open(&target, limit);
+        let timed_out = || {
+            let reason = format!("agent {} did not reach the target of role {} in {limit:?}", target.agent, target.role);
+            Denial::new("tunnel", Code::TargetUnavailable, reason)
+                .hint("check the target's address in the role, and the network between agent and target")
+        };
+        // The agent has the same deadline; a little more lets its own, better account arrive first.
+        tokio::time::timeout(limit + Duration::from_millis(500), opened).await.map_err(|_| timed_out())?
+    }
+
+    /// Every attached process, by name.
+    pub fn status(&self, org: OrgId) -> Vec<AgentStatus> {
+        let attached = self.inner.attached.read();
+        let mut all: Vec<_> = attached
+            .iter()
+            .filter(|((of, _), _)| *of == org)
+            .flat_map(|(_, attachments)| attachments.iter().map(|attachment| attachment.status()))
+            .collect();
+        all.sort_by(|a, b| (&a.identity.name, a.attached_at).cmp(&(&b.identity.name, b.attached_at)));
+        all
+    }
+
+    /// Cuts the links of an agent, for example because its key was revoked. Its sessions end as `agent_lost`.
+    pub fn cut(&self, org: OrgId, agent: AgentId) {
+        for attachment in self.inner.attached.read().values().flatten() {
+            if attachment.identity.org == org && attachment.identity.id == agent {
+                attachment.lost.cancel();
+            }
+        }
+    }
+
+    /// Tells every agent that this gateway goes away.
+    pub fn drain(&self, grace: Duration) {
+        let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        for attachment in self.inner.attached.read().values().flatten() {
+            attachment.tell(gateway_message::Body::Drain(Drain { grace_ms }));
+        }
+    }
+
+    pub(super) fn attach(&self, attachment: &Arc<Attachment>) {
+        let key = (attachment.identity.org, Arc::clone(&attachment.identity.name));
+        self.inner.attached.write().entry(key).or_default().push(Arc::clone(attachment));
+    }
+
+    pub(super) fn detach(&self, attachment: &Arc<Attachment>) {
+        attachment.lost.cancel();
+        let key = (attachment.identity.org, Arc::clone(&attachment.identity.name));
+        let mut attached = self.inner.attached.write();
+        if let Some(of_name) = attached.get_mut(&key) {
+            of_name.retain(|other| !Arc::ptr_eq(other, attachment));
+            if of_name.is_empty() {
+                attached.remove(&key);
+            }
+        }
+    }
+
+    /// Hands a dialled stream to the attachment of that agent which issued its ticket.
+    pub(super) fn attachments(&self, identity: &AgentIdentity) -> Vec<Arc<Attachment>> {
+        let attached = self.inner.attached.read();
+        attached.get(&(identity.org, Arc::clone(&identity.name))).cloned().unwrap_or_default()
+    }
+
+    /// The least loaded process of the agent.
+    fn pick(&self, target: &OpenTarget) -> Result<Arc<Attachment>, Denial> {
+        let attached = self.inner.attached.read();
+        let of_name = attached.get(&(target.org, Arc::clone(&target.agent))).map_or(&[][..], Vec::as_slice);
+        let ready = of_name.iter().filter(|attachment| attachment.takes_channels());
+        let Some(attachment) = ready.min_by_key(|attachment| attachment.channels.load(Ordering::Relaxed)) else {
+            let reason = format!("agent {}, which serves role {}, is not connected", target.agent, target.role);
+            return Err(Denial::new("tunnel", Code::AgentUnavailable, reason)
+                .hint(format!("start the agent with its HOOP_KEY, then try again: hoop-agent start ({})", target.agent)));
+        };
+        if attachment.channels.load(Ordering::Relaxed) >= self.inner.limits.channels_per_agent {
+            let reason = format!("agent {} carries {} channels, as many as it may", target.agent, self.inner.limits.channels_per_agent);
+            return Err(Denial::new("tunnel", Code::LimitExceeded, reason).hint("try again later, or start another process of the agent"));
+        }
+        Ok(Arc::clone(attachment))
+    }
+}
+
+impl fmt::Debug for Agents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agents").field("limits", &self.inner.limits).finish_non_exhaustive()
+    }
+}
+
+/// One attached process of an agent.
+pub(super) struct Attachment {
+    identity: AgentIdentity,
+    attached_at: DateTime<Utc>,
+    hello: Hello,
+    control: mpsc::Sender<GatewayMessage>,
+    tickets: Tickets,
+    next_channel: AtomicU64,
+    channels: AtomicU64,
+    draining: Mutex<bool>,
+    lost: CancellationToken,
+}
+
+impl Attachment {
+    pub(super) fn new(
+        identity: AgentIdentity,
+        hello: Hello,
+        control: mpsc::Sender<GatewayMessage>,
+        attached_at: DateTime<Utc>,
+        lost: CancellationToken,
+    ) -> Self {
+        Self {
+            identity,
+            attached_at,
+            hello,
+            control,
+            tickets: Tickets::default(),
+            next_channel: AtomicU64::new(1),
+            channels: AtomicU64::new(0),
+            draining: Mutex::new(false),
+            lost,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    pub(super) const fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    pub(super) const fn tickets(&self) -> &Tickets {
+        &self.tickets
+    }
+
+    pub(super) fn channel_opened(&self) {
+        self.channels.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn channel_closed(&self) {
+        self.channels.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The agent takes no new channels.
+    pub(super) fn drain(&self) {
+        *self.draining.lock() = true;
+    }
+
+    pub(super) fn cancel(&self, channel: u64) {
+        self.tell(gateway_message::Body::Cancel(Cancel { channel }));
+    }
+
+    fn takes_channels(&self) -> bool {
+        !*self.draining.lock() && !self.lost.is_cancelled()
+    }
+
+    fn status(&self) -> AgentStatus {
+        AgentStatus {
+            identity: self.identity.clone(),
+            attached_at: self.attached_at,
+            version: self.hello.agent_version.clone(),
+            hostname: self.hello.hostname.clone(),
+            labels: self.hello.labels.clone().into_iter().collect(),
+            protocols: self.hello.protocols.clone(),
+            channels: self.channels.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A message that may be left out when the control stream is full.
+    fn tell(&self, body: gateway_message::Body) {
+        if self.control.try_send(GatewayMessage { body: Some(body) }).is_err() {
+            tracing::warn!(agent = %self.identity.name, "control stream is full or closed, message left out");
+        }
+    }
+
+    async fn open(self: Arc<Self>, target: &OpenTarget, limit: Duration) -> Result<(Channel, PostgresReady), OpenFailure> {
+        let number = self.next_channel.fetch_add(1, Ordering::Relaxed);
+        let (ticket, dialled) = self.tickets.issue(number);
+        // However this ends (an error, a client that goes away), the ticket is worth nothing afterwards.
+        let _revoke = scopeguard(|| self.tickets.revoke(&ticket));
+        let open = Open {
+            ticket: ticket.to_vec().into(),
+            channel: number,
+            session: target.session.to_string(),
+            request_id: target.request_id.to_string(),
+            role: target.role.to_string(),
+            connect_timeout_ms: u32::try_from(limit.as_millis()).unwrap_or(u32::MAX),
+            target: Some(target.target.clone()),
+        };
+        let message = GatewayMessage { body: Some(gateway_message::Body::Open(open)) };
+        self.control.send(message).await.map_err(|_| agent_lost(&self.identity.name))?;
+        let dialled = tokio::select! {
+            dialled = dialled => dialled.map_err(|_| agent_lost(&self.identity.name))??,
+            () = self.lost.cancelled() => return Err(agent_lost(&self.identity.name).into()),
+        };
+        let mut channel = Channel::new(number, dialled, Arc::clone(&self));
+        let ready = channel.ready().await?;
+        Ok((channel, ready))
+    }
+}
+
+fn scopeguard<F: FnMut()>(run: F) -> impl Drop {
+    struct Guard<F: FnMut()>(F);
+    impl<F: FnMut()> Drop for Guard<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    Guard(run)
+}
