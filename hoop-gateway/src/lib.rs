@@ -1,4 +1,5 @@
 //! The gateway: doors, policy, plugins, proxies, recordings, and the API, behind one builder.
 
 pub mod config;
+pub mod record;
 pub mod tunnel;

@@ -1,0 +1,217 @@
+//! Events as they are shown: serialized for programs, displayed for people.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat};
+use serde::{Serialize, Serializer};
+
+use super::event::{Event, RowFormat, Rows, Shown, Text};
+
+/// One record of a log, as it is shown. Everything from outside is escaped, in JSON and for people alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EventView {
+    /// Number of the record.
+    pub record: u64,
+    /// Where it begins in the file, in bytes.
+    pub offset: u64,
+    /// When, in microseconds since 1970-01-01 UTC; serialized as RFC 3339.
+    #[serde(serialize_with = "rfc3339")]
+    pub time: i64,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+fn rfc3339<S: Serializer>(time: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&at(*time))
+}
+
+fn at(time: i64) -> String {
+    DateTime::from_timestamp_micros(time).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+impl Rows {
+    /// The cells, when the bytes are whole rows of a protocol whose rows are self-describing (PostgreSQL's DataRow):
+    /// `None` for a null.
+    pub fn cells(&self) -> Option<Vec<Vec<Option<Text>>>> {
+        if self.format != RowFormat::Messages {
+            return None;
+        }
+        let mut rest = self.bytes.0.as_ref();
+        let mut rows = Vec::new();
+        while !rest.is_empty() {
+            let (b'D', frame, after) = message(rest)? else { return None };
+            rows.push(data_row(frame)?);
+            rest = after;
+        }
+        Some(rows)
+    }
+
+    /// The lines of a COPY, when the bytes are its messages: their contents one after the other.
+    fn copied(&self) -> Option<Text> {
+        let mut rest = self.bytes.0.as_ref();
+        let mut out = Vec::new();
+        while !rest.is_empty() {
+            let (b'd', frame, after) = message(rest)? else { return None };
+            out.extend_from_slice(frame);
+            rest = after;
+        }
+        Some(Text(out.into()))
+    }
+}
+
+/// Cuts a message of PostgreSQL's protocol off: its type, its contents, what follows.
+fn message(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&kind, rest) = bytes.split_first()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let (contents, after) = rest.split_at_checked((u32::from_be_bytes(*length) as usize).checked_sub(4)?)?;
+    Some((kind, contents, after))
+}
+
+fn data_row(contents: &[u8]) -> Option<Vec<Option<Text>>> {
+    let (count, mut rest) = contents.split_first_chunk::<2>()?;
+    let mut cells = Vec::new();
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        rest = after;
+        match i32::from_be_bytes(*length) {
+            -1 => cells.push(None),
+            length => {
+                let (cell, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+                cells.push(Some(Text(bytes::Bytes::copy_from_slice(cell))));
+                rest = after;
+            }
+        }
+    }
+    Some(cells)
+}
+
+impl Serialize for Rows {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct View<'a> {
+            statement: u64,
+            rows: u32,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            cells: Option<Vec<Vec<Option<Text>>>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            text: Option<Text>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            bytes: Option<&'a Text>,
+        }
+        let cells = self.cells();
+        let text = if cells.is_none() { self.copied() } else { None };
+        let bytes = (cells.is_none() && text.is_none()).then_some(&self.bytes);
+        View { statement: self.statement, rows: self.rows, cells, text, bytes }.serialize(serializer)
+    }
+}
+
+impl fmt::Display for EventView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  ", at(self.time))?;
+        match &self.event {
+            Event::Header(h) => {
+                write!(f, "session {}: {} on {} through {}", h.session, h.name, h.role_name, h.agent)?;
+                labelled(f, "database", &h.database)?;
+                labelled(f, "application", &h.application)?;
+                if !h.source.is_empty() {
+                    write!(f, ", from {}", h.source)?;
+                }
+                if h.strict { f.write_str(", strict") } else { Ok(()) }
+            }
+            Event::Statement(s) => {
+                write!(f, "#{} {} {}", s.statement, s.phase, s.text)?;
+                for (number, parameter) in s.parameters.iter().enumerate() {
+                    let number = number + 1;
+                    match parameter.null {
+                        true => write!(f, "\n    ${number} = null")?,
+                        false => write!(f, "\n    ${number} = {}", parameter.value)?,
+                    }
+                }
+                Ok(())
+            }
+            Event::Columns(c) => {
+                write!(f, "#{} columns", c.statement)?;
+                list(f, c.columns.iter().map(|column| &column.name))
+            }
+            Event::Rows(rows) => show_rows(f, "shown", rows),
+            Event::CopyIn(rows) => show_rows(f, "sent", rows),
+            Event::Complete(c) => {
+                write!(f, "#{} {}{}, {} ms", c.statement, c.tag, if c.suspended { " (suspended)" } else { "" }, milliseconds(c.duration_us))?;
+                sums(f, &c.shown, &c.sent)
+            }
+            Event::Failed(e) => {
+                if let Some(statement) = e.statement {
+                    write!(f, "#{statement} ")?;
+                }
+                if e.denial.is_empty() {
+                    write!(f, "{} {}: {}", e.severity, e.code, e.message)?;
+                } else {
+                    write!(f, "DENIED by {} ({}): {}", e.denied_by, e.denial, e.message)?;
+                }
+                sums(f, &e.shown, &e.sent)
+            }
+            Event::Notice(n) => write!(f, "{} {}: {}", n.severity, n.code, n.message),
+            Event::Notification(n) => write!(f, "notification on {}: {}", n.channel, n.payload),
+            Event::Cancel(c) => match c.statement {
+                Some(statement) => write!(f, "cancel of #{statement}"),
+                None => f.write_str("cancel"),
+            },
+            Event::Function(c) => write!(f, "#{} function {} with {} arguments", c.statement, c.oid, c.arguments.len()),
+            Event::Checkpoint(c) => write!(f, "signed checkpoint of {} records", c.records),
+            Event::End(end) => {
+                write!(f, "end: {}", end.outcome)?;
+                labelled(f, "because", &end.reason)?;
+                end.totals.iter().try_for_each(|t| {
+                    write!(f, "; {} statements, {} denied, {} failed, {} rows shown", t.statements, t.denied, t.failed, t.rows)
+                })
+            }
+            Event::Seal(c) => write!(f, "sealed: {} records, {}", c.records, blake3::Hash::from_bytes(c.head).to_hex()),
+            Event::Unknown { number, .. } => write!(f, "record of kind {number}, which a later version wrote"),
+        }
+    }
+}
+
+fn labelled(f: &mut fmt::Formatter<'_>, label: &str, text: &Text) -> fmt::Result {
+    if text.0.is_empty() { Ok(()) } else { write!(f, ", {label} {text}") }
+}
+
+fn list<'a>(f: &mut fmt::Formatter<'_>, texts: impl Iterator<Item = &'a Text>) -> fmt::Result {
+    for (number, text) in texts.enumerate() {
+        write!(f, "{} {text}", if number == 0 { "" } else { " |" })?;
+    }
+    Ok(())
+}
+
+fn show_rows(f: &mut fmt::Formatter<'_>, what: &str, rows: &Rows) -> fmt::Result {
+    write!(f, "#{} {what} {} rows", rows.statement, rows.rows)?;
+    if let Some(cells) = rows.cells() {
+        for row in cells {
+            let null = Text::from("null");
+            f.write_str("\n   ")?;
+            let row: Vec<_> = row.into_iter().map(|cell| cell.unwrap_or_else(|| null.clone())).collect();
+            list(f, row.iter())?;
+        }
+        return Ok(());
+    }
+    match rows.copied() {
+        Some(text) => text.to_string().lines().try_for_each(|line| write!(f, "\n    {line}")),
+        None => write!(f, ", {} bytes", rows.bytes.0.len()),
+    }
+}
+
+fn sums(f: &mut fmt::Formatter<'_>, shown: &[Shown], sent: &[Shown]) -> fmt::Result {
+    for (what, sum) in shown.iter().map(|sum| ("shown", sum)).chain(sent.iter().map(|sum| ("sent", sum))) {
+        write!(f, ", {} rows {what} ({} bytes", sum.rows, sum.bytes)?;
+        if sum.digest.is_empty() {
+            f.write_str(")")?;
+        } else {
+            write!(f, ", truncated at {}, BLAKE3 {})", sum.kept, sum.digest)?;
+        }
+    }
+    Ok(())
+}
+
+fn milliseconds(microseconds: u64) -> String {
+    format!("{}.{:03}", microseconds / 1_000, microseconds % 1_000)
+}
