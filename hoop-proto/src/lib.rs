@@ -2,6 +2,5 @@
 
 #![forbid(unsafe_code)]
 
-pub mod dsn;
 pub mod postgres;
 pub mod tunnel;

@@ -41,6 +41,11 @@ impl Text {
         Self(cut.into())
     }
 
+    /// A text of the program's own.
+    pub const fn fixed(text: &'static str) -> Self {
+        Self(Bytes::from_static(text.as_bytes()))
+    }
+
     /// A copy of the text, cut to at most `limit` bytes.
     pub fn copied(text: &str, limit: usize) -> Self {
         Self::capped(&Bytes::copy_from_slice(text.as_bytes()), limit)
@@ -207,15 +212,13 @@ payloads! {
         /// Number of the statement in the session.
         1 statement: u64,
         /// `query`, `prepare` or `execute`.
-        2 phase: String,
-        /// The text, masked. Not repeated when a prepared statement is executed.
+        2 phase: Text,
+        /// The text, masked. For `execute` it is the text that was prepared.
         3 text: Text,
-        /// The name of the prepared statement.
-        4 name: Text,
         /// The parameters.
-        5 parameters: Vec<Parameter>,
+        4 parameters: Vec<Parameter>,
         /// How many there were, when not all were kept.
-        6 parameter_count: Option<u64>,
+        5 parameter_count: Option<u64>,
     }
 
     /// A column of a result.
@@ -250,7 +253,7 @@ payloads! {
         2 bytes: u64,
         /// How many of these bytes the log holds.
         3 kept: u64,
-        /// BLAKE3 of all of them in hex, when not all are kept.
+        /// BLAKE3 of the bytes that it does not hold, in hex.
         4 digest: String,
     }
 
@@ -263,9 +266,9 @@ payloads! {
         /// How long it took, in microseconds.
         3 duration_us: u64,
         /// What was shown.
-        4 shown: Vec<Shown>,
+        4 shown: Option<Shown>,
         /// What the client sent with `COPY … FROM STDIN`.
-        5 sent: Vec<Shown>,
+        5 sent: Option<Shown>,
         /// Whether a portal was suspended with more rows to come.
         6 suspended: bool,
     }
@@ -287,9 +290,9 @@ payloads! {
         /// How long it took, in microseconds.
         7 duration_us: u64,
         /// What had been shown by then.
-        8 shown: Vec<Shown>,
+        8 shown: Option<Shown>,
         /// What the client had sent by then.
-        9 sent: Vec<Shown>,
+        9 sent: Option<Shown>,
     }
 
     /// A notice of the target.
@@ -355,7 +358,7 @@ payloads! {
         /// Its reason.
         3 reason: Text,
         /// Sums over the session.
-        4 totals: Vec<Totals>,
+        4 totals: Option<Totals>,
         /// Bytes of a torn write that recovery cut off.
         5 torn_bytes: u64,
     }

@@ -107,6 +107,19 @@ impl<T: Item> Field for Vec<T> {
     }
 }
 
+impl<T: Item> Field for Option<T> {
+    fn put(&self, tag: u8, out: &mut Vec<u8>) {
+        if let Some(item) = self {
+            item.put_item(tag, out);
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        *self = Some(T::read_item(bytes)?);
+        Ok(())
+    }
+}
+
 /// An element of a list; unlike a field, an empty one is written.
 pub(super) trait Item: Sized {
     fn put_item(&self, tag: u8, out: &mut Vec<u8>);

@@ -86,6 +86,6 @@ pub use path::{find, sealed_path};
 pub use reader::{Flaw, ReadError, Reader, read};
 pub use recorder::Recorder;
 pub use recover::{Recovered, Recovery};
-pub use session::{Appended, SealedLog, SessionLog};
+pub use session::{Appended, Room, SealedLog, SessionLog};
 pub use verify::{Bad, Report, State, verify};
 pub use view::EventView;

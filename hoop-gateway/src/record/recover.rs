@@ -170,7 +170,7 @@ impl Log {
         let totals = &mut self.totals;
         let (shown, sent) = match Event::decode(kind, payload) {
             Ok(Event::Statement(statement)) => {
-                totals.statements += u64::from(statement.phase != "prepare");
+                totals.statements += u64::from(statement.phase != Text::fixed("prepare"));
                 return;
             }
             Ok(Event::Function(_)) => {
@@ -189,11 +189,11 @@ impl Log {
             }
             _ => return,
         };
-        for Shown { rows, bytes, .. } in shown {
+        if let Some(Shown { rows, bytes, .. }) = shown {
             totals.rows += rows;
             totals.bytes += bytes;
         }
-        for Shown { rows, bytes, .. } in sent {
+        if let Some(Shown { rows, bytes, .. }) = sent {
             totals.rows_in += rows;
             totals.bytes_in += bytes;
         }
@@ -220,7 +220,7 @@ impl Log {
         }
         if self.last != Some(Kind::End.byte()) {
             let reason = Text::from("the gateway died while the session ran");
-            let totals = vec![self.totals.clone()];
+            let totals = Some(self.totals.clone());
             End { outcome: "gateway_lost".into(), reason, totals, torn_bytes: self.torn, ..End::default() }.encode(&mut payload);
             add(Kind::End, &payload, &mut out);
         }

@@ -130,6 +130,20 @@ impl Room {
     pub async fn wait(self) -> Result<(), RecordError> {
         self.0.until(|session| session.buffer.lock().bytes.is_empty()).await
     }
+
+    /// Waits for room and appends these records in order; in a strict session, waits until they are durable.
+    ///
+    /// # Errors
+    /// When the recorder has failed or is shut down, or the disk is full.
+    pub async fn append(self, records: Vec<(Kind, Vec<u8>)>) -> Result<(), RecordError> {
+        let session = self.0;
+        for (kind, payload) in records {
+            while let Appended::Full(room) = session.push(kind, &[&payload])? {
+                room.wait().await?;
+            }
+        }
+        if session.strict { session.durable().await } else { Ok(()) }
+    }
 }
 
 impl Session {
@@ -170,6 +184,19 @@ impl Session {
             self.shared.hurry(self);
         }
         Ok(Appended::Done)
+    }
+
+    fn durable(self: &Arc<Self>) -> impl Future<Output = Result<(), RecordError>> + Send + 'static {
+        let session = self.clone();
+        let target = {
+            let mut buffer = session.buffer.lock();
+            buffer.waiting = true;
+            buffer.next
+        };
+        if session.durable.load(Ordering::Acquire) < target {
+            session.shared.hurry(&session);
+        }
+        async move { session.until(|session| session.durable.load(Ordering::Acquire) >= target).await }
     }
 
     async fn until(&self, done: impl Fn(&Self) -> bool) -> Result<(), RecordError> {
@@ -224,16 +251,7 @@ impl SessionLog {
     /// Resolves when everything that was appended before this call survives a power failure. The work begins with the
     /// call, not with the first poll; all sessions that wait are served by one round.
     pub fn durable(&self) -> impl Future<Output = Result<(), RecordError>> + Send + 'static {
-        let session = self.session.clone();
-        let target = {
-            let mut buffer = session.buffer.lock();
-            buffer.waiting = true;
-            buffer.next
-        };
-        if session.durable.load(Ordering::Acquire) < target {
-            session.shared.hurry(&session);
-        }
-        async move { session.until(|session| session.durable.load(Ordering::Acquire) >= target).await }
+        self.session.durable()
     }
 
     /// Ends the log and waits until it is sealed: on disk in strict mode, written otherwise.

@@ -60,7 +60,7 @@ fn fill(log: &SessionLog, statements: u64) {
         append(log, Kind::Statement, &[&statement(number)]);
         let head = RowsHead { statement: number, rows: 1, format: RowFormat::Messages };
         append(log, Kind::Rows, &[&head.encode(), b"D\0\0\0\x0c\0\x01\0\0\0\x02", b"hi"]);
-        let shown = vec![Shown { rows: 1, bytes: 13, kept: 13, ..Shown::default() }];
+        let shown = Some(Shown { rows: 1, bytes: 13, kept: 13, ..Shown::default() });
         let mut out = Vec::new();
         Complete { statement: number, tag: Text::from("SELECT 1"), shown, ..Complete::default() }.encode(&mut out);
         append(log, Kind::Complete, &[&out]);

@@ -200,7 +200,7 @@ fn show_rows(f: &mut fmt::Formatter<'_>, what: &str, rows: &Rows) -> fmt::Result
     }
 }
 
-fn sums(f: &mut fmt::Formatter<'_>, shown: &[Shown], sent: &[Shown]) -> fmt::Result {
+fn sums(f: &mut fmt::Formatter<'_>, shown: &Option<Shown>, sent: &Option<Shown>) -> fmt::Result {
     for (what, sum) in shown.iter().map(|sum| ("shown", sum)).chain(sent.iter().map(|sum| ("sent", sum))) {
         write!(f, ", {} rows {what} ({} bytes", sum.rows, sum.bytes)?;
         if sum.digest.is_empty() {

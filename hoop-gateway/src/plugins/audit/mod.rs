@@ -1,0 +1,172 @@
+//! *audit*: writes down who did what, and what they were shown.
+//!
+//! It stands first in the chain: it sees a statement as the client sent it, and a response after all others have
+//! changed it, so that the recording holds what was shown and nothing else.
+//!
+//! | what | is recorded as |
+//! | --- | --- |
+//! | the session | [`Header`]: principal, groups, role, agent, database, application, source |
+//! | a statement, a function call | its text and parameters, in which what the detectors find is replaced |
+//! | a result | its columns once, and its rows as shown, up to [`AuditOptions::rows_bytes_per_statement`]; of the rest the digest |
+//! | COPY from the client | its rows, in which what the detectors find is overwritten |
+//! | the end of a statement | tag or error, refusal, duration, sums of rows and bytes |
+//! | notices, notifications, cancel requests | as they are |
+//! | the end of the session | outcome, reason, sums |
+//!
+//! In a strict session a statement goes on, and its end is shown, only when they are on disk. Otherwise audit never
+//! waits, unless its buffer is full: then it waits for room, and loses nothing. A recorder that fails ends the session
+//! with [`Code::RecordingFailed`].
+
+mod redact;
+mod session;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hoop_core::principal::PrincipalKind;
+use hoop_core::{Code, Denial, Detector, Plugin, RecordingMode, SessionContext, SessionPlugin};
+use serde::Deserialize;
+
+use crate::record::event::{Header, MAX_NAME_BYTES, Text, Totals};
+use crate::record::{RecordError, Recorder, SealedLog};
+use redact::Redactor;
+use session::SessionAudit;
+
+/// The name of the plugin.
+const NAME: &str = "audit";
+
+/// What audit keeps.
+#[derive(Clone)]
+pub struct AuditOptions {
+    /// How many bytes of shown rows are kept for each statement, and as many of rows that the client sends: 1 MiB unless
+    /// given, 0 for none, `u64::MAX` for all. A role may say otherwise: `{"audit": {"rows_bytes_per_statement": 0}}`.
+    pub rows_bytes_per_statement: u64,
+    /// What is not to be recorded of statements, parameters and rows that the client sends.
+    pub detectors: Vec<Arc<dyn Detector>>,
+    /// Whether every session is strict, whatever its role says.
+    pub strict: bool,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        Self { rows_bytes_per_statement: 1 << 20, detectors: Vec::new(), strict: false }
+    }
+}
+
+impl std::fmt::Debug for AuditOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let detectors: Vec<_> = self.detectors.iter().map(|detector| detector.name().to_owned()).collect();
+        f.debug_struct("AuditOptions")
+            .field("rows_bytes_per_statement", &self.rows_bytes_per_statement)
+            .field("detectors", &detectors)
+            .field("strict", &self.strict)
+            .finish()
+    }
+}
+
+/// A session that has ended, as [`Audit::on_close`] is told.
+#[derive(Debug, Clone)]
+pub struct Closed {
+    /// The session.
+    pub session: hoop_core::id::SessionId,
+    /// Sums over the session.
+    pub totals: Totals,
+    /// Its log; `None` when it could not be sealed, and recovery will.
+    pub log: Option<SealedLog>,
+}
+
+type OnClose = Arc<dyn Fn(Closed) + Send + Sync>;
+
+/// The plugin: one for a gateway, first in the chain.
+#[derive(Clone)]
+pub struct Audit {
+    recorder: Recorder,
+    options: AuditOptions,
+    redactor: Arc<Redactor>,
+    on_close: Option<OnClose>,
+}
+
+impl Audit {
+    /// Audit that records with this recorder.
+    pub fn new(recorder: Recorder, options: AuditOptions) -> Self {
+        let redactor = Arc::new(Redactor::new(options.detectors.clone()));
+        Self { recorder, options, redactor, on_close: None }
+    }
+
+    /// Calls `told` when a session's log is closed, before the session's close returns. It must not block.
+    #[must_use]
+    pub fn on_close(mut self, told: impl Fn(Closed) + Send + Sync + 'static) -> Self {
+        self.on_close = Some(Arc::new(told));
+        self
+    }
+}
+
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Audit").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// A role's settings for audit.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RoleSettings {
+    rows_bytes_per_statement: Option<u64>,
+}
+
+#[async_trait]
+impl Plugin for Audit {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    async fn open(&self, session: &SessionContext) -> Result<Option<Box<dyn SessionPlugin>>, Denial> {
+        let settings = session.role.settings::<RoleSettings>(NAME)?.unwrap_or_default();
+        let limit = settings.rows_bytes_per_statement.unwrap_or(self.options.rows_bytes_per_statement);
+        let header = header(session, self.options.strict);
+        let (recorder, id) = (self.recorder.clone(), session.id);
+        // It makes a file, which a slow disk must not turn into a stop of everything else.
+        let log = tokio::task::spawn_blocking(move || recorder.session(id, &header)).await;
+        let log = log.map_err(|error| Denial::failed(NAME, error).with_code(Code::RecordingFailed))?.map_err(refused)?;
+        let clock = self.recorder.clock().clone();
+        Ok(Some(Box::new(SessionAudit::new(log, clock, limit, self.redactor.clone(), self.on_close.clone()))))
+    }
+}
+
+fn header(session: &SessionContext, strict: bool) -> Header {
+    let name = |text: &str| Text::copied(text, MAX_NAME_BYTES);
+    Header {
+        org: session.org.to_string(),
+        request: session.request_id.to_string(),
+        user: session.principal.user.to_string(),
+        name: name(&session.principal.name),
+        principal: match session.principal.kind {
+            PrincipalKind::User => "user".into(),
+            PrincipalKind::ServiceAccount => "service_account".into(),
+        },
+        groups: session.principal.groups.iter().take(64).map(|group| name(group)).collect(),
+        role: session.role.id.to_string(),
+        role_name: name(&session.role.name),
+        resource: session.role.kind().as_str().into(),
+        agent: name(&session.role.agent),
+        database: session.database.as_deref().map(name).unwrap_or_default(),
+        application: session.application.as_deref().map(name).unwrap_or_default(),
+        source: session.source.map(|source| source.to_string()).unwrap_or_default(),
+        mode: session.mode.as_str().into(),
+        strict: strict || session.role.recording == RecordingMode::Strict,
+        ..Header::default()
+    }
+}
+
+/// What a session is told when it cannot be recorded.
+fn refused(error: RecordError) -> Denial {
+    let (reason, hint) = match error {
+        RecordError::NoSpace => ("the disk of the recordings is full", "tell an administrator to make room"),
+        RecordError::ShutDown => ("the gateway is shutting down", "connect again"),
+        _ => ("the session cannot be recorded", "tell an administrator: the gateway's log says why"),
+    };
+    Denial::new(NAME, Code::RecordingFailed, reason).hint(hint).caused_by(error)
+}

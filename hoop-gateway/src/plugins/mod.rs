@@ -1,0 +1,3 @@
+//! The plugins that come with the gateway.
+
+pub mod audit;
