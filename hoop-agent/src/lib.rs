@@ -1,1 +1,39 @@
-//! Skeleton.
+//! The agent: it dials out to a gateway, holds the secrets, and logs in to targets. It opens no listening socket, knows
+//! nothing of users or policies, and is a guest in the process that embeds it: no signal handler, no logger, no exit.
+//!
+//! ```no_run
+//! use hoop_agent::{Agent, SecretSources};
+//! use std::time::Duration;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let agent = Agent::builder()
+//!         .key_from_env() // HOOP_KEY=grpcs://shop:hoopk_…@gateway.example.com:8010
+//!         .label("site", "fra1")
+//!         .secrets(SecretSources::default().allow_env("SHOP_*"))
+//!         .allow_target("*.db.internal:5432")
+//!         .build()?;
+//!     let running = agent.connect().await?; // attached, or an error that says why not
+//!     tokio::signal::ctrl_c().await?;
+//!     running.shutdown(Duration::from_secs(30)).await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! By default the crate is the link alone; each target protocol and each source of secrets is a feature (`postgres`,
+//! `secret-env`, `secret-file`), and `full` is all of them.
+
+#![forbid(unsafe_code)]
+
+mod agent;
+mod builder;
+pub mod config;
+mod error;
+mod link;
+pub mod secret;
+mod target;
+
+pub use agent::{Agent, Running, Status};
+pub use builder::{AgentBuilder, BuildError, Problem};
+pub use error::{ConnectError, TargetFailure};
+pub use secret::SecretSources;

@@ -2,5 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod dsn;
 pub mod postgres;
 pub mod tunnel;

@@ -1,2 +1,102 @@
-//! Skeleton.
-fn main() {}
+//! The stock agent: argument parsing and wiring only.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hoop_agent::config::Config;
+use hoop_agent::{Agent, ConnectError};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Reaches targets inside a private network on behalf of a Hoop gateway. It dials out and never listens.
+#[derive(Parser)]
+#[command(name = "hoop-agent", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Attach to the gateway and serve until stopped.
+    Start(Common),
+    /// Check key and configuration, attach once, and say what was found.
+    Check(Common),
+}
+
+#[derive(Args)]
+struct Common {
+    /// Configuration file.
+    #[arg(long, short, env = "HOOP_AGENT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How log lines are written; text on a terminal and JSON elsewhere unless said.
+    #[arg(long, env = "HOOP_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Start(common) => start(common).await,
+        Command::Check(common) => check(common).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hoop-agent: {error:#}");
+            ExitCode::from(if error.downcast_ref::<ConnectError>().is_some_and(ConnectError::is_lasting) { 3 } else { 1 })
+        }
+    }
+}
+
+async fn start(common: Common) -> anyhow::Result<()> {
+    log(common.log_format);
+    let (agent, grace) = agent(&common)?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        tracing::info!("stopping: what runs may end, nothing new is taken");
+    };
+    agent.run_until(shutdown, grace).await?;
+    Ok(())
+}
+
+async fn check(common: Common) -> anyhow::Result<()> {
+    let (agent, grace) = agent(&common)?;
+    println!("key and configuration are valid: {agent:?}");
+    let running = agent.connect().await?;
+    println!("attached");
+    running.shutdown(grace).await;
+    Ok(())
+}
+
+fn agent(common: &Common) -> anyhow::Result<(Agent, Duration)> {
+    let config = common.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+    let grace = Duration::from_secs(config.grace_seconds.unwrap_or(30));
+    Ok((config.builder()?.build()?, grace))
+}
+
+fn log(format: Option<LogFormat>) {
+    let filter = EnvFilter::try_from_env("HOOP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let people = std::io::stderr().is_terminal();
+    match format.unwrap_or(if people { LogFormat::Text } else { LogFormat::Json }) {
+        LogFormat::Text => builder.with_ansi(people && std::env::var_os("NO_COLOR").is_none()).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}

@@ -1,0 +1,175 @@
+//! The control stream: hello, heartbeats, what the gateway asks for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hoop_core::Code;
+use hoop_proto::tunnel::v1::{
+    AgentMessage, Drain, GatewayMessage, Heartbeat, Hello, Refused, Welcome, agent_message, gateway_message,
+};
+use hoop_proto::tunnel::version::{PROTOCOL_MAX, PROTOCOL_MIN};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Code as GrpcCode, Status as GrpcStatus, Streaming};
+
+use super::{Link, carry, connect};
+use crate::agent::Status;
+use crate::error::{ConnectError, TargetFailure};
+use crate::target::Canceller;
+
+/// Messages that may wait for the gateway.
+const CONTROL_QUEUE: usize = 64;
+/// The gateway answers a hello within this time.
+const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The channels that run, and how to cancel what runs on each.
+pub(super) type Channels = Arc<Mutex<HashMap<u64, Option<Canceller>>>>;
+
+/// An attached link.
+pub(crate) struct Attached {
+    welcome: Welcome,
+    messages: Streaming<GatewayMessage>,
+    control: mpsc::Sender<AgentMessage>,
+}
+
+impl Link {
+    /// Dials the gateway and says hello.
+    pub(crate) async fn attach(&self) -> Result<Attached, ConnectError> {
+        let (control, outgoing) = mpsc::channel(CONTROL_QUEUE);
+        send(&control, agent_message::Body::Hello(self.hello()));
+        let mut client = self.client(&self.control);
+        let call = client.attach(self.authorize(ReceiverStream::new(outgoing)));
+        let late = |_| ConnectError::Link("the gateway does not answer".to_owned());
+        let response = timeout(WELCOME_TIMEOUT, call).await.map_err(late)?;
+        let mut messages = response.map_err(|status| self.refusal(status))?.into_inner();
+        let first = timeout(WELCOME_TIMEOUT, messages.message()).await.map_err(late)?;
+        match first.map_err(|status| self.refusal(status))? {
+            Some(GatewayMessage { body: Some(gateway_message::Body::Welcome(welcome)) }) => {
+                tracing::info!(gateway = %self.settings.dsn, agent = %welcome.agent_name, "attached");
+                Ok(Attached { welcome, messages, control })
+            }
+            _ => Err(ConnectError::Link("the gateway does not say welcome".to_owned())),
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            protocol_min: PROTOCOL_MIN,
+            protocol_max: PROTOCOL_MAX,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            instance: self.instance.as_bytes().to_vec().into(),
+            hostname: std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default(),
+            mode: self.settings.dsn.mode.as_str().to_owned(),
+            labels: self.settings.labels.clone().into_iter().collect(),
+            protocols: crate::target::PROTOCOLS.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    fn refusal(&self, status: GrpcStatus) -> ConnectError {
+        match status.code() {
+            GrpcCode::Unauthenticated | GrpcCode::PermissionDenied => ConnectError::Refused(status.message().to_owned()),
+            GrpcCode::FailedPrecondition => ConnectError::Version(status.message().to_owned()),
+            _ => connect::unreachable(&self.settings.dsn, status),
+        }
+    }
+}
+
+impl Attached {
+    /// Serves the link until it ends; says why it did.
+    pub(super) async fn serve(
+        mut self,
+        link: &Link,
+        status: &watch::Sender<Status>,
+        drain: &CancellationToken,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> &'static str {
+        let limit = |millis: u32, least: u64| Duration::from_millis(u64::from(millis).max(least));
+        let mut beat = interval(limit(self.welcome.heartbeat_interval_ms, 100));
+        let silence = limit(self.welcome.heartbeat_timeout_ms, 500);
+        let mut last_heard = Instant::now();
+        let mut sequence = 0;
+        let channels = Channels::default();
+        // What runs through this link ends with it.
+        let lost = stop.child_token();
+        let _ends = lost.clone().drop_guard();
+        let mut draining = false;
+        loop {
+            tokio::select! {
+                message = self.messages.message() => match message {
+                    Ok(Some(message)) => {
+                        last_heard = Instant::now();
+                        self.on_message(message, link, &channels, &lost, draining, tasks);
+                    }
+                    Ok(None) => return "the gateway ended it",
+                    Err(_) => return "it broke",
+                },
+                _ = beat.tick() => {
+                    sequence += 1;
+                    send(&self.control, agent_message::Body::Heartbeat(Heartbeat { echo: 0, sequence }));
+                    if draining && channels.lock().is_empty() {
+                        return "the agent drained";
+                    }
+                }
+                () = sleep_until(last_heard + silence) => return "the gateway is silent",
+                () = drain.cancelled(), if !draining => {
+                    draining = true;
+                    status.send_replace(Status::Draining);
+                    send(&self.control, agent_message::Body::Drain(Drain { grace_ms: 0 }));
+                    if channels.lock().is_empty() {
+                        return "the agent drained";
+                    }
+                }
+                () = stop.cancelled() => return "the agent stops",
+            }
+        }
+    }
+
+    fn on_message(
+        &self,
+        message: GatewayMessage,
+        link: &Link,
+        channels: &Channels,
+        lost: &CancellationToken,
+        draining: bool,
+        tasks: &TaskTracker,
+    ) {
+        match message.body {
+            Some(gateway_message::Body::Open(open)) => {
+                let channel = open.channel;
+                if draining {
+                    let failure = TargetFailure::new(Code::AgentUnavailable, "the agent is going away");
+                    let refused = Refused { channel, failure: Some(failure.into_wire()) };
+                    send(&self.control, agent_message::Body::Refused(refused));
+                    return;
+                }
+                channels.lock().insert(channel, None);
+                tasks.spawn(carry::run(link.clone(), open, Arc::clone(channels), lost.clone()));
+            }
+            Some(gateway_message::Body::Cancel(cancel)) => {
+                let canceller = channels.lock().get(&cancel.channel).cloned().flatten();
+                if let Some(canceller) = canceller {
+                    tasks.spawn(async move { canceller.cancel().await });
+                }
+            }
+            Some(gateway_message::Body::Heartbeat(heartbeat)) if heartbeat.echo == 0 => {
+                send(&self.control, agent_message::Body::Heartbeat(Heartbeat { echo: heartbeat.sequence, sequence: 0 }));
+            }
+            // What is not known is ignored; everything is a sign of life.
+            Some(gateway_message::Body::Heartbeat(_) | gateway_message::Body::Welcome(_) | gateway_message::Body::Drain(_))
+            | None => {}
+        }
+    }
+}
+
+/// A message that finds the control stream full is left out: the stream is stuck, and will be found silent.
+fn send(control: &mpsc::Sender<AgentMessage>, body: agent_message::Body) {
+    if control.try_send(AgentMessage { body: Some(body) }).is_err() {
+        tracing::warn!("control stream is full or closed, message left out");
+    }
+}

@@ -1,0 +1,210 @@
+//! One channel: dial `Carry`, log in to the target, and carry bytes.
+//!
+//! The stream up to the gateway reads the target's socket when HTTP/2 asks for more, so that a client that does not read
+//! stops the target, with no queue in between.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{FutureExt as _, Stream};
+use hoop_core::Code;
+use hoop_proto::tunnel::v1::{CarryDown, CarryStart, CarryUp, Closed, Failure, Open, Ready, carry_down, carry_up};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::io::poll_read_buf;
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+
+use super::attach::Channels;
+use super::{Link, chain};
+use crate::error::TargetFailure;
+use crate::target::{self, Target};
+
+/// The read half of a target.
+pub(crate) type TargetRead = Box<dyn AsyncRead + Send + Unpin>;
+/// The write half of a target.
+pub(crate) type TargetWrite = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Serves one channel to its end. A panic in it ends here.
+pub(super) async fn run(link: Link, open: Open, channels: Channels, lost: CancellationToken) {
+    let channel = open.channel;
+    let session = open.session.clone();
+    let served = std::panic::AssertUnwindSafe(serve(&link, open, &channels)).catch_unwind();
+    tokio::select! {
+        served = served => if served.is_err() {
+            tracing::error!(channel, session, "channel ended by a panic");
+        },
+        () = lost.cancelled() => {}
+    }
+    channels.lock().remove(&channel);
+}
+
+async fn serve(link: &Link, open: Open, channels: &Channels) {
+    let deadline = Duration::from_millis(u64::from(open.connect_timeout_ms.clamp(100, 120_000)));
+    let (up, login) = UpStream::new(open.ticket.clone());
+    let mut client = link.client(&link.carry).max_decoding_message_size(4 << 20);
+    let mut request = link.authorize(up);
+    if let Ok(id) = open.request_id.parse() {
+        request.metadata_mut().insert("hoop-request-id", id);
+    }
+    // The gateway is dialled while the target is logged in to: neither waits for the other.
+    let (carried, target) =
+        tokio::join!(client.carry(request), timeout(deadline, target::connect(&open, &link.settings)));
+    let target = target.unwrap_or_else(|_| Err(too_late(&open, deadline)));
+    let mut down = match carried {
+        Ok(response) => response.into_inner(),
+        Err(status) => {
+            tracing::warn!(session = open.session, error = %chain(&status), "carry stream was refused");
+            return;
+        }
+    };
+    match target {
+        Ok(target) => {
+            let Target { ready, read, buffered, write, goodbye, canceller } = target;
+            channels.lock().insert(open.channel, Some(canceller));
+            tracing::info!(session = open.session, request = open.request_id, role = open.role, "target connected");
+            // The gateway may be gone by now; then there is nobody to tell.
+            let _ = login.send(Ok((ready, read, buffered)));
+            carry_down(&mut down, write, &goodbye).await;
+        }
+        Err(failure) => {
+            tracing::warn!(session = open.session, request = open.request_id, role = open.role, code = %failure.code, reason = failure.reason, "target refused");
+            let _ = login.send(Err(failure.into_wire()));
+            // The gateway ends the stream once it has read why.
+            let _ = timeout(Duration::from_secs(5), down.message()).await;
+        }
+    }
+}
+
+fn too_late(open: &Open, deadline: Duration) -> TargetFailure {
+    TargetFailure::new(Code::TargetUnavailable, format!("the target of role {} did not answer in {deadline:?}", open.role))
+        .hint("check the target's address in the role, and the network between agent and target")
+}
+
+/// Writes what the gateway sends to the target, until either ends; then says goodbye in the target's own way.
+async fn carry_down(down: &mut Streaming<CarryDown>, mut write: TargetWrite, goodbye: &[u8]) {
+    while let Ok(Some(frame)) = down.message().await {
+        let Some(carry_down::Body::Data(data)) = frame.body else { continue };
+        if write.write_all(&data).await.is_err() || write.flush().await.is_err() {
+            // The read half sees the end too and tells the gateway, with what the target said last.
+            while let Ok(Some(_)) = down.message().await {}
+            return;
+        }
+    }
+    let _ = timeout(Duration::from_secs(2), async {
+        let _ = write.write_all(goodbye).await;
+        let _ = write.shutdown().await;
+    })
+    .await;
+}
+
+/// The target's login, once it is done.
+type Login = Result<(Ready, TargetRead, Bytes), Failure>;
+
+/// What goes up to the gateway.
+struct UpStream {
+    state: Up,
+}
+
+enum Up {
+    Start { ticket: Bytes, login: oneshot::Receiver<Login> },
+    Login(oneshot::Receiver<Login>),
+    Buffered(Bytes, TargetReader),
+    Reading(TargetReader),
+    Ended,
+}
+
+impl UpStream {
+    fn new(ticket: Bytes) -> (Self, oneshot::Sender<Login>) {
+        let (done, login) = oneshot::channel();
+        (Self { state: Up::Start { ticket, login } }, done)
+    }
+}
+
+impl Stream for UpStream {
+    type Item = CarryUp;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<CarryUp>> {
+        loop {
+            let (body, next) = match std::mem::replace(&mut self.state, Up::Ended) {
+                Up::Start { ticket, login } => (carry_up::Body::Start(CarryStart { ticket }), Up::Login(login)),
+                Up::Login(mut login) => match login.poll_unpin(cx) {
+                    Poll::Pending => {
+                        self.state = Up::Login(login);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(Ok((ready, read, buffered)))) => {
+                        (carry_up::Body::Ready(ready), Up::Buffered(buffered, TargetReader::new(read)))
+                    }
+                    Poll::Ready(Ok(Err(failure))) => (carry_up::Body::Failed(failure), Up::Ended),
+                    Poll::Ready(Err(_)) => return Poll::Ready(None),
+                },
+                Up::Buffered(buffered, reader) if buffered.is_empty() => {
+                    self.state = Up::Reading(reader);
+                    continue;
+                }
+                Up::Buffered(buffered, reader) => (carry_up::Body::Data(buffered), Up::Reading(reader)),
+                Up::Reading(mut reader) => match reader.poll_read(cx) {
+                    Poll::Pending => {
+                        self.state = Up::Reading(reader);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(data)) if data.is_empty() => (carry_up::Body::Closed(Closed { failure: None }), Up::Ended),
+                    Poll::Ready(Ok(data)) => (carry_up::Body::Data(data), Up::Reading(reader)),
+                    Poll::Ready(Err(error)) => (carry_up::Body::Closed(Closed { failure: Some(lost(&error)) }), Up::Ended),
+                },
+                Up::Ended => return Poll::Ready(None),
+            };
+            self.state = next;
+            return Poll::Ready(Some(CarryUp { body: Some(body) }));
+        }
+    }
+}
+
+fn lost(error: &std::io::Error) -> Failure {
+    TargetFailure::new(Code::TargetLost, format!("the connection to the target broke: {error}")).into_wire()
+}
+
+/// Reads the target into a buffer that is small while little comes, and large while much does.
+struct TargetReader {
+    read: TargetRead,
+    buffer: BytesMut,
+    size: usize,
+}
+
+const SMALLEST: usize = 4 * 1024;
+const LARGEST: usize = 64 * 1024;
+
+impl TargetReader {
+    fn new(read: TargetRead) -> Self {
+        Self { read, buffer: BytesMut::new(), size: SMALLEST }
+    }
+
+    /// What the target sent; empty at its end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Bytes>> {
+        if self.buffer.capacity() < self.size / 2 {
+            self.buffer.reserve(self.size);
+        }
+        let room = self.buffer.capacity();
+        match poll_read_buf(Pin::new(&mut self.read), cx, &mut self.buffer) {
+            Poll::Pending => {
+                // An idle channel keeps no large buffer; a busy one that waits for a moment keeps half of it.
+                self.size = (self.size / 2).max(SMALLEST);
+                if self.size == SMALLEST && room > 2 * SMALLEST {
+                    self.buffer = BytesMut::new();
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(len)) => {
+                if len == room {
+                    self.size = (self.size * 2).min(LARGEST);
+                }
+                Poll::Ready(Ok(self.buffer.split().freeze()))
+            }
+        }
+    }
+}

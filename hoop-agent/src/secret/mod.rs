@@ -1,0 +1,140 @@
+//! Secrets by reference: a role names where its secret lies, and only the agent looks.
+//!
+//! A gateway is not trusted with the agent's machine: it may only name what the agent's owner allows. Without more said,
+//! that is environment variables named `HOOP_SECRET_*`, and no file.
+
+use std::path::{Path, PathBuf};
+
+use hoop_core::role::matches_wildcard;
+use hoop_core::{Code, Secret};
+
+use crate::error::TargetFailure;
+
+/// The longest secret that is read.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+
+/// Where secrets may be read from.
+#[derive(Debug, Clone)]
+pub struct SecretSources {
+    env: Vec<String>,
+    folders: Vec<PathBuf>,
+}
+
+impl Default for SecretSources {
+    fn default() -> Self {
+        Self { env: vec!["HOOP_SECRET_*".to_owned()], folders: Vec::new() }
+    }
+}
+
+impl SecretSources {
+    /// Allows environment variables whose name matches the pattern, in which `*` stands for any run of characters.
+    #[must_use]
+    pub fn allow_env(mut self, pattern: impl Into<String>) -> Self {
+        self.env.push(pattern.into());
+        self
+    }
+
+    /// Allows files below the folder.
+    #[must_use]
+    pub fn allow_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folders.push(folder.into());
+        self
+    }
+
+    /// The secret that the reference names, or `None` for an empty reference.
+    pub(crate) async fn resolve(&self, reference: &str) -> Result<Option<Secret<Vec<u8>>>, TargetFailure> {
+        if reference.is_empty() {
+            return Ok(None);
+        }
+        match reference.split_once(':') {
+            Some(("env", name)) => self.env(name).map(Some),
+            Some(("file", path)) => self.file(Path::new(path)).await.map(Some),
+            _ => {
+                let reason = "the role's secret is neither an env: nor a file: reference";
+                Err(TargetFailure::new(Code::SecretUnavailable, reason)
+                    .hint("name where the agent finds it, for example env:HOOP_SECRET_SHOP"))
+            }
+        }
+    }
+
+    fn env(&self, name: &str) -> Result<Secret<Vec<u8>>, TargetFailure> {
+        if !cfg!(feature = "secret-env") {
+            return Err(unavailable("this agent reads no secrets from the environment"));
+        }
+        if !self.env.iter().any(|pattern| matches_wildcard(pattern, name)) {
+            return Err(unavailable(format!("the agent does not allow the environment variable {name}"))
+                .hint("allow it in the agent's configuration: secrets.env"));
+        }
+        let value = std::env::var(name).map_err(|_| {
+            unavailable(format!("the environment variable {name} is not set where the agent runs"))
+        })?;
+        Ok(Secret::new(value.into_bytes()))
+    }
+
+    async fn file(&self, path: &Path) -> Result<Secret<Vec<u8>>, TargetFailure> {
+        if !cfg!(feature = "secret-file") {
+            return Err(unavailable("this agent reads no secrets from files"));
+        }
+        let shown = path.display();
+        let unreadable = |error: std::io::Error| unavailable(format!("the secret file {shown} cannot be read: {error}"));
+        // Links are followed before the folder is compared, so that none leads out of it.
+        let real = tokio::fs::canonicalize(path).await.map_err(unreadable)?;
+        if !self.allows_file(&real).await {
+            return Err(unavailable(format!("the agent does not allow the secret file {shown}"))
+                .hint("allow its folder in the agent's configuration: secrets.folders"));
+        }
+        let length = tokio::fs::metadata(&real).await.map_err(unreadable)?.len();
+        if length > MAX_SECRET_BYTES {
+            return Err(unavailable(format!("the secret file {shown} is longer than {MAX_SECRET_BYTES} bytes")));
+        }
+        let mut value = tokio::fs::read(&real).await.map_err(unreadable)?;
+        while value.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+            value.pop();
+        }
+        Ok(Secret::new(value))
+    }
+
+    async fn allows_file(&self, real: &Path) -> bool {
+        for folder in &self.folders {
+            if tokio::fs::canonicalize(folder).await.is_ok_and(|folder| real.starts_with(folder)) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn unavailable(reason: impl Into<String>) -> TargetFailure {
+    TargetFailure::new(Code::SecretUnavailable, reason)
+}
+
+#[cfg(all(test, feature = "secret-file"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_outside_of_the_folders_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let other = tempfile::tempdir().expect("a folder");
+        let (inside, outside) = (folder.path().join("pw"), other.path().join("pw"));
+        std::fs::write(&inside, "s3cret\n").expect("written");
+        std::fs::write(&outside, "other").expect("written");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&outside, &link).expect("linked");
+        let sources = SecretSources::default().allow_folder(folder.path());
+        let read = async |path: &Path| sources.resolve(&format!("file:{}", path.display())).await;
+        assert_eq!(read(&inside).await.expect("allowed").expect("a secret").expose(), b"s3cret");
+        assert_eq!(read(&outside).await.expect_err("not allowed").code, Code::SecretUnavailable);
+        assert!(read(&link).await.is_err(), "a link that leads outside");
+    }
+
+    #[tokio::test]
+    async fn only_allowed_variables_are_read() {
+        let sources = SecretSources::default();
+        assert!(sources.resolve("env:PATH").await.is_err());
+        assert!(sources.resolve("env:HOOP_KEY").await.is_err());
+        assert!(sources.clone().allow_env("PATH").resolve("env:PATH").await.is_ok());
+        assert!(sources.resolve("hunter2").await.is_err());
+        assert!(sources.resolve("").await.expect("none").is_none());
+    }
+}

@@ -1,0 +1,98 @@
+//! PostgreSQL: connect over TCP or a Unix-domain socket, with or without TLS as `sslmode` says, log in, cancel.
+
+mod cancel;
+mod login;
+mod socket;
+mod tls;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use hoop_core::{Code, Secret};
+use hoop_proto::postgres::frontend;
+use hoop_proto::tunnel::v1::{PostgresReady, PostgresTarget, Ready, ready};
+
+
+pub(super) use cancel::Cancel;
+
+use super::{Canceller, Target};
+use crate::agent::Settings;
+use crate::error::TargetFailure;
+use socket::{Socket, SslMode};
+use tls::Tls;
+
+/// Where a server is, and how to reach it. Serves the session and its cancel requests alike.
+pub(super) struct Address {
+    host: String,
+    port: u16,
+    sslmode: SslMode,
+    tls: Option<Tls>,
+}
+
+pub(super) async fn connect(target: &PostgresTarget, settings: &Settings) -> Result<Target, TargetFailure> {
+    if !settings.allows_target(&target.host, target.port) {
+        let reason = format!("the agent does not allow the target {}:{}", target.host, target.port);
+        return Err(TargetFailure::new(Code::AgentRefused, reason).hint("allow it in the agent's configuration: targets"));
+    }
+    let password = settings.secrets.resolve(&target.password).await?;
+    let address = Arc::new(address(target, settings).await?);
+    let socket = address.connect().await?;
+    match log_in(socket, target, password.as_ref(), &address).await {
+        // libpq's `allow`: without TLS first, and with it when the server insists.
+        Err(failure) if address.sslmode == SslMode::Allow && refuses_plain(&failure) => {
+            let encrypted = Arc::new(Address { sslmode: SslMode::Require, ..address.again() });
+            let socket = encrypted.connect().await?;
+            log_in(socket, target, password.as_ref(), &encrypted).await
+        }
+        other => other,
+    }
+}
+
+/// Whether the server refused because the connection is not encrypted (28000, no matching line in `pg_hba.conf`).
+fn refuses_plain(failure: &TargetFailure) -> bool {
+    failure.code == Code::TargetLoginFailed && failure.reason.contains("28000")
+}
+
+async fn address(target: &PostgresTarget, settings: &Settings) -> Result<Address, TargetFailure> {
+    let port = u16::try_from(target.port)
+        .map_err(|_| TargetFailure::new(Code::TargetUnavailable, format!("{} is no port", target.port)))?;
+    let sslmode = target.sslmode.parse()?;
+    let tls = if sslmode == SslMode::Disable || target.host.starts_with('/') {
+        None
+    } else {
+        Some(Tls::new(target, sslmode, &settings.secrets).await?)
+    };
+    Ok(Address { host: target.host.clone(), port, sslmode, tls })
+}
+
+impl Address {
+    fn again(&self) -> Self {
+        Self { host: self.host.clone(), port: self.port, sslmode: self.sslmode, tls: self.tls.clone() }
+    }
+}
+
+async fn log_in(
+    mut socket: Socket,
+    target: &PostgresTarget,
+    password: Option<&Secret<Vec<u8>>>,
+    address: &Arc<Address>,
+) -> Result<Target, TargetFailure> {
+    let login = login::Login::new(target, password).run(&mut socket).await?;
+    let cancel = Cancel { address: Arc::clone(address), process: login.process, key: login.key };
+    let ready = PostgresReady { greeting: login.greeting, protocol: login.protocol };
+    let (read, write) = tokio::io::split(socket.io);
+    Ok(Target {
+        ready: Ready { target: Some(ready::Target::Postgres(ready)) },
+        read: Box::new(read),
+        buffered: login.buffered,
+        write: Box::new(write),
+        goodbye: terminate(),
+        canceller: Canceller::Postgres(Arc::new(cancel)),
+    })
+}
+
+fn terminate() -> Bytes {
+    let mut out = BytesMut::new();
+    frontend::write_bare(frontend::TERMINATE, &mut out);
+    out.freeze()
+}
