@@ -17,7 +17,7 @@ pub enum RecordError {
         #[source]
         source: Arc<io::Error>,
     },
-    /// The recorder is shut down.
+    /// The recorder is shut down, or the log has ended.
     #[error("the recorder is shut down")]
     ShutDown,
     /// The disk of the recordings is full, or as good as.

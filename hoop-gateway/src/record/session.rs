@@ -160,6 +160,9 @@ impl Session {
         let time = self.shared.now();
         let limit = self.shared.config.max_buffered_bytes;
         let mut buffer = self.buffer.lock();
+        if buffer.ended {
+            return Err(RecordError::ShutDown);
+        }
         let size = buffer.bytes.len() + HEAD + length + CHAIN;
         if !last && size > limit && !buffer.bytes.is_empty() {
             drop(buffer);

@@ -7,6 +7,8 @@ use hoop_core::{Detector, Hit};
 
 /// How many texts are remembered: a prepared statement is run again and again.
 const REMEMBERED: usize = 8;
+/// Longest text that is remembered, in bytes: an idle session must stay small.
+const MAX_REMEMBERED_BYTES: usize = 2 << 10;
 
 pub(super) struct Redactor(Vec<Arc<dyn Detector>>);
 
@@ -73,7 +75,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// The redacted text; from memory when it is the very bytes of a text that was seen.
+    /// The redacted text of a prepared statement; from memory when it is the very bytes of a text that was seen.
     pub(super) fn text(&mut self, redactor: &Redactor, text: &Bytes) -> Bytes {
         // The memory keeps the bytes alive, so that the same address and length are the same text.
         let same = |seen: &Bytes| seen.as_ptr() == text.as_ptr() && seen.len() == text.len();
@@ -81,6 +83,9 @@ impl Memory {
             return redacted.clone();
         }
         let redacted = redactor.text(text, &mut self.hits);
+        if text.len() > MAX_REMEMBERED_BYTES {
+            return redacted;
+        }
         let entry = (text.clone(), redacted.clone());
         match self.texts.get_mut(self.next) {
             Some(place) => *place = entry,

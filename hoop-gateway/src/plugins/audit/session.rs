@@ -22,6 +22,8 @@ use crate::record::{Appended, Kind, RecordError, SessionLog};
 
 /// Longest piece of rows in one record.
 const PIECE: usize = 256 << 10;
+/// Largest space for encoding that an idle session keeps.
+const MAX_SCRATCH: usize = 8 << 10;
 
 pub(super) struct SessionAudit {
     recording: Recording,
@@ -105,13 +107,21 @@ impl SessionAudit {
     fn add(&mut self, kind: Kind, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), Denial> {
         self.scratch.clear();
         encode(&mut self.scratch);
-        self.recording.add(kind, &[&self.scratch])
+        let added = self.recording.add(kind, &[&self.scratch]);
+        if self.scratch.capacity() > MAX_SCRATCH {
+            self.scratch = Vec::new();
+        }
+        added
     }
 
     fn statement(&mut self, statement: &Statement) -> Result<(), Denial> {
         self.running.begin(statement.id, self.clock.monotonic());
         self.totals.statements += u64::from(statement.phase != Phase::Prepare);
-        let text = self.memory.text(&self.redactor, &statement.text);
+        // A text that is sent to be run once does not come again, and would keep the buffer alive that it was read into.
+        let text = match statement.phase {
+            Phase::Query => self.redactor.text(&statement.text, &mut self.memory.hits),
+            Phase::Prepare | Phase::Execute => self.memory.text(&self.redactor, &statement.text),
+        };
         let (parameters, parameter_count) = self.parameters(statement.parameters.as_ref());
         let event = event::Statement {
             statement: statement.id.0,
