@@ -18,10 +18,10 @@ use crate::record::event::{
     self, Cancel, Columns, Complete, End, Failed, MAX_COLUMNS, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, MAX_PARAMETER_BYTES,
     MAX_PARAMETERS, MAX_STATEMENT_BYTES, Parameter, RowFormat, RowsHead, Shown, Text, Totals,
 };
-use crate::record::{Appended, Kind, RecordError, SessionLog};
+use crate::record::{Appended, Kind, MAX_PAYLOAD, RecordError, SessionLog};
 
 /// Longest piece of rows in one record.
-const PIECE: usize = 256 << 10;
+const PIECE: usize = MAX_PAYLOAD - RowsHead::LENGTH;
 /// Largest space for encoding that an idle session keeps.
 const MAX_SCRATCH: usize = 8 << 10;
 
@@ -165,8 +165,12 @@ impl SessionAudit {
         self.totals.bytes_in += bytes.len() as u64;
         let sent = &mut self.running.sending(id, self.clock.monotonic()).sent;
         let keep = sent.add(rows, bytes, self.limit);
-        let bytes = self.redactor.framed(&bytes.slice(..keep), &mut self.memory.hits);
-        pieces(&mut self.recording, Kind::CopyIn, id.0, rows, &bytes, keep == batch.received().len())
+        if keep == 0 {
+            return Ok(());
+        }
+        // Redacted before it is cut: half a value would not be found.
+        let bytes = self.redactor.framed(bytes, &mut self.memory.hits);
+        pieces(&mut self.recording, Kind::CopyIn, id.0, rows, bytes.get(..keep).unwrap_or_default(), keep == bytes.len())
     }
 
     fn result_columns(&mut self, result: &ResultColumns) -> Result<(), Denial> {

@@ -211,6 +211,21 @@ async fn parameters_and_sent_rows_are_redacted() {
 }
 
 #[tokio::test]
+async fn a_value_that_the_limit_cuts_is_redacted_too() {
+    let fixture = Fixture::new(|config| config);
+    let detectors: Vec<Arc<dyn Detector>> = vec![Arc::new(Emails)];
+    let options = AuditOptions { detectors, rows_bytes_per_statement: 6, ..AuditOptions::default() };
+    let mut chain = fixture.open(RecordingMode::Default, options).await;
+    passes(chain.request(query(1, "copy t from stdin")));
+    let sent = RowBatch::new(StatementId(1), cells(), Arc::new(DataRows), Bytes::from_static(b"1,ann@shop.eu\n"), 1);
+    passes(chain.request(Request::CopyIn(sent)));
+    chain.close(&Outcome::Completed).await;
+    let events = events(&fixture.closed().log.expect("sealed").path);
+    let Event::CopyIn(sent) = &events[2] else { panic!("{events:?}") };
+    assert_eq!(sent.bytes.to_string(), "1,****");
+}
+
+#[tokio::test]
 async fn what_is_not_kept_is_summed_up() {
     let fixture = Fixture::new(|config| config);
     let options = AuditOptions { rows_bytes_per_statement: 20, ..AuditOptions::default() };
