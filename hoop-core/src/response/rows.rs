@@ -291,6 +291,16 @@ impl<'a> Cells<'a> {
         Some(span.start as usize..span.start as usize + span.len as usize)
     }
 
+    /// The cells that were escaped in the received bytes: row, column and value. A scan of all the bytes at once cannot
+    /// see them.
+    pub fn escaped(&self) -> impl Iterator<Item = (usize, usize, &'a [u8])> + 'a {
+        let index = self.index;
+        index.decoded.iter().map(move |(cell, value)| {
+            let row = index.rows.partition_point(|row| row.first_cell <= *cell).saturating_sub(1);
+            (row, *cell as usize - index.cell_range(row).start, &value[..])
+        })
+    }
+
     /// The range of a row in the received bytes.
     pub fn row_range(&self, row: usize) -> Option<Range<usize>> {
         self.index.rows.get(row).map(|row| row.start as usize..row.end as usize)

@@ -1,3 +1,4 @@
 //! The plugins that come with the gateway.
 
 pub mod audit;
+pub mod masking;

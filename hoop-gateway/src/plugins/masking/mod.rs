@@ -1,0 +1,25 @@
+//! Masking: what must not be seen is replaced on its way to the client.
+//!
+//! [`detect`] finds values by what they look like, [`MaskingRules`] names columns and says what is done, [`Masking`] does
+//! it in the chain, and a [`Redactor`] does it to what is recorded. Detection is a leak reducer and no wall against who may
+//! write any SQL; column rules hold for the column that values come from, whatever a statement calls it.
+
+mod action;
+mod batch;
+mod counts;
+pub mod detect;
+mod fields;
+mod mask;
+mod plan;
+mod plugin;
+mod redact;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use action::{Action, MaskingKey};
+pub use counts::{MaskCounts, SessionCounts};
+pub use plugin::Masking;
+pub use redact::Redactor;
+pub use rules::{ColumnRule, MaskingRules, UnknownOrigin};

@@ -1,0 +1,130 @@
+//! The masking settings of a role, as administrators write them.
+
+use std::collections::BTreeMap;
+
+use hoop_core::role::matches_wildcard;
+use hoop_core::{Principal, TableColumn};
+use serde::{Deserialize, Serialize};
+
+use super::action::Action;
+use super::detect::Builtin;
+
+/// What is masked on a role, and how: the role's settings for the plugin `masking`. Without any, every built-in detector
+/// is on.
+///
+/// ```
+/// use hoop_gateway::plugins::masking::MaskingRules;
+/// let rules: MaskingRules = serde_json::from_str(r#"{
+///     "detectors": { "email": "token", "card": "partial" },
+///     "columns": [{ "column": "*.ssn", "action": "null", "except_groups": ["payroll"] }]
+/// }"#)?;
+/// assert_eq!(rules.detectors.len(), 2);
+/// # Ok::<_, serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MaskingRules {
+    /// The built-in detectors that are on, each with its action. `null` as an action is written `"null"`.
+    pub detectors: BTreeMap<Builtin, Action>,
+    /// Columns that are masked whole, whatever is in them.
+    pub columns: Vec<ColumnRule>,
+    /// Groups whose members see everything on this role.
+    pub except_groups: Vec<String>,
+    /// How large a value may be and still be searched, in bytes. A larger one is masked whole.
+    pub max_value_bytes: usize,
+}
+
+impl Default for MaskingRules {
+    fn default() -> Self {
+        let detectors = Builtin::ALL.map(|builtin| (builtin, Action::default_for(builtin.as_str())));
+        Self { detectors: detectors.into(), columns: Vec::new(), except_groups: Vec::new(), max_value_bytes: 1 << 20 }
+    }
+}
+
+/// A rule for columns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnRule {
+    /// `column`, `table.column` or `schema.table.column`; `*` stands for any run of characters, and parts that are left
+    /// out for anything. It is compared with the column that the values come from, whatever the statement calls it, and
+    /// without regard to case.
+    pub column: String,
+    /// What is done; unless given `label`, or `partial` for columns called `email` or `card`.
+    #[serde(default)]
+    pub action: Option<Action>,
+    /// The name that `label` shows; unless given the column's part of the pattern.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Groups whose members see the column.
+    #[serde(default)]
+    pub except_groups: Vec<String>,
+    /// Groups for whose members it is masked; everyone when empty.
+    #[serde(default)]
+    pub for_groups: Vec<String>,
+    /// What happens to an output column of which nobody knows where its values come from, such as an expression.
+    #[serde(default)]
+    pub unknown: UnknownOrigin,
+}
+
+/// What happens to an output column of unknown origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownOrigin {
+    /// It is masked if it has a name that the rule's column matches.
+    #[default]
+    MaskSameName,
+    /// It is masked.
+    MaskAll,
+    /// The result is refused.
+    Deny,
+}
+
+impl ColumnRule {
+    /// Whether the rule holds for this principal.
+    pub(crate) fn applies_to(&self, principal: &Principal) -> bool {
+        let any = |groups: &[String]| groups.iter().any(|group| principal.is_in(group));
+        !any(&self.except_groups) && (self.for_groups.is_empty() || any(&self.for_groups))
+    }
+
+    /// The pattern's parts: schema, table, column.
+    fn parts(&self) -> [&str; 3] {
+        let mut parts = self.column.rsplitn(3, '.');
+        let column = parts.next().unwrap_or("*");
+        let table = parts.next().unwrap_or("*");
+        [parts.next().unwrap_or("*"), table, column]
+    }
+
+    /// Whether the rule is for this table column; `None` when its names are not known.
+    pub(crate) fn matches(&self, origin: &TableColumn) -> Option<bool> {
+        let names = origin.names.as_ref()?;
+        let [schema, table, column] = self.parts();
+        Some(same(schema, &names.schema) && same(table, &names.table) && same(column, &names.column))
+    }
+
+    /// Whether the rule is for columns of this name.
+    pub(crate) fn matches_name(&self, name: &[u8]) -> bool {
+        same(self.parts()[2], &String::from_utf8_lossy(name))
+    }
+
+    /// Whether the rule may be for columns of this table; empty names match.
+    pub(crate) fn matches_table(&self, schema: &[u8], table: &[u8]) -> bool {
+        let may = |pattern, name: &[u8]| name.is_empty() || same(pattern, &String::from_utf8_lossy(name));
+        may(self.parts()[0], schema) && may(self.parts()[1], table)
+    }
+
+    /// What `label` shows.
+    pub(crate) fn label(&self) -> String {
+        let text = self.label.as_deref().unwrap_or(self.parts()[2]);
+        let text: String = text.chars().filter(|char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-')).collect();
+        if text.is_empty() { "masked".to_owned() } else { text }
+    }
+
+    /// What is done.
+    pub(crate) fn action(&self) -> Action {
+        self.action.unwrap_or_else(|| Action::default_for(&self.label()))
+    }
+}
+
+fn same(pattern: &str, name: &str) -> bool {
+    matches_wildcard(&pattern.to_lowercase(), &name.to_lowercase())
+}
