@@ -28,10 +28,44 @@ pub(crate) const INT8: u32 = 20;
 
 pub(crate) const fn shape(type_oid: u32) -> Shape {
     match type_oid {
-        16 | 21 | 23 | 24 | 26..=29 | 700 | 701 | 790 | 829 | 774 | 1082 | 1083 | 1114 | 1184 | 1186 | 1266 | 1560
-        | 1562 | 2950 | 3220 | 5069 | 600..=604 | 628 | 718 | 2278 => Shape::Fixed,
+        16
+        | 21
+        | 23
+        | 24
+        | 26..=29
+        | 700
+        | 701
+        | 790
+        | 829
+        | 774
+        | 1082
+        | 1083
+        | 1114
+        | 1184
+        | 1186
+        | 1266
+        | 1560
+        | 1562
+        | 2950
+        | 3220
+        | 5069
+        | 600..=604
+        | 628
+        | 718
+        | 2278 => Shape::Fixed,
         // Arrays of these, and ranges of numbers and times.
-        1000 | 1005 | 1007 | 1021 | 1022 | 1115 | 1182 | 1183 | 1185 | 1187 | 2951 | 3904..=3927 => Shape::Fixed,
+        1000
+        | 1005
+        | 1007
+        | 1021
+        | 1022
+        | 1115
+        | 1182
+        | 1183
+        | 1185
+        | 1187
+        | 2951
+        | 3904..=3927 => Shape::Fixed,
         18 | 19 | 25 | 1042 | 1043 | 142 | 705 | 1790 | 2275 => Shape::Text,
         114 | JSONB => Shape::Json,
         17 => Shape::Bytea,
@@ -42,7 +76,26 @@ pub(crate) const fn shape(type_oid: u32) -> Shape {
 }
 
 const fn is_array(type_oid: u32) -> bool {
-    matches!(type_oid, 199 | 1000..=1028 | 1034 | 1040 | 1041 | 651 | 1115 | 1182 | 1183 | 1185 | 1187 | 1231 | 1263 | 2287 | 2951 | 3807 | 143)
+    matches!(
+        type_oid,
+        199 | 1000
+            ..=1028
+                | 1034
+                | 1040
+                | 1041
+                | 651
+                | 1115
+                | 1182
+                | 1183
+                | 1185
+                | 1187
+                | 1231
+                | 1263
+                | 2287
+                | 2951
+                | 3807
+                | 143
+    )
 }
 
 /// A value of the type that says nothing: zero, the first of January 2000, an empty array. `None` where the type has none;

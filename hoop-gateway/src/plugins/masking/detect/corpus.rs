@@ -10,14 +10,19 @@ use super::{Builtin, Detectors};
 fn found(builtin: Builtin, text: &str) -> Vec<String> {
     let mut hits = Vec::new();
     Detectors::new([builtin], []).find(text.as_bytes(), &mut hits);
-    hits.iter().map(|hit| text[hit.start..hit.end].to_owned()).collect()
+    hits.iter()
+        .map(|hit| text[hit.start..hit.end].to_owned())
+        .collect()
 }
 
 /// In `yes` the part to be found stands between `«` and `»`, or is the whole.
 fn check(builtin: Builtin, yes: &str, no: &str) {
     let mut wrong = Vec::new();
     for line in yes.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let wanted = line.split_once('«').and_then(|(_, rest)| rest.split_once('»')).map_or(line, |(wanted, _)| wanted);
+        let wanted = line
+            .split_once('«')
+            .and_then(|(_, rest)| rest.split_once('»'))
+            .map_or(line, |(wanted, _)| wanted);
         let text = line.replace(['«', '»'], "");
         if found(builtin, &text) != [wanted] {
             wrong.push(format!("{line}: {:?}", found(builtin, &text)));
@@ -25,7 +30,10 @@ fn check(builtin: Builtin, yes: &str, no: &str) {
     }
     for line in no.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if !found(builtin, line).is_empty() {
-            wrong.push(format!("{line}: {:?}, though it is none", found(builtin, line)));
+            wrong.push(format!(
+                "{line}: {:?}, though it is none",
+                found(builtin, line)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}: {wrong:#?}", builtin.as_str());
@@ -404,16 +412,26 @@ fn tokens() {
         key("AK", "IA2345ABCD2345WXYZ", 1),
         key("gh", "p_", 1) + &"a1B2".repeat(9),
         key("gl", "pat-", 1) + &"a1B2c".repeat(4),
-        key("xox", "b-", 1) + "1234567890-abc",
+        key("xox", "b-", 1) + "1234567890-abcdefghij",
         key("AI", "za", 1) + &"a1B2c".repeat(7),
         key("sk", "_live_", 1) + &"a1B2".repeat(6),
         key("rk", "_live_", 1) + &"a1B2".repeat(6),
     ];
     for key in keys {
-        check(Builtin::CloudKey, &format!("{key}\nx «{key}» y"), &format!("a{key}"));
+        check(
+            Builtin::CloudKey,
+            &format!("{key}\nx «{key}» y"),
+            &format!("a{key}"),
+        );
     }
-    let pem = format!("-----BEGIN {} KEY-----\nMIIB\n-----END {0} KEY-----", "PRIVATE");
-    assert_eq!(found(Builtin::CloudKey, &format!("x {pem} y")), [pem.as_str()]);
+    let pem = format!(
+        "-----BEGIN {} KEY-----\nMIIB\n-----END {0} KEY-----",
+        "PRIVATE"
+    );
+    assert_eq!(
+        found(Builtin::CloudKey, &format!("x {pem} y")),
+        [pem.as_str()]
+    );
     assert!(found(Builtin::CloudKey, "-----BEGIN CERTIFICATE-----\nMIIB").is_empty());
     let secret = format!("aws_secret_access_key = {}", "a1B2/".repeat(8));
     assert_eq!(found(Builtin::CloudKey, &secret), ["a1B2/".repeat(8)]);
@@ -441,8 +459,17 @@ fn cells() -> impl Strategy<Value = Vec<Vec<u8>>> {
         "[0-9 .:@+()a-fA-F-]{0,70}".prop_map(String::into_bytes),
         "[A-Z]{2}[0-9]{2}[ 0-9A-Z]{10,30}".prop_map(String::into_bytes),
         proptest::sample::select(vec![
-            "ada@example.com", "4111 1111 1111 1111", "123-45-6789", "DE89370400440532013000", "+14155552671", "10.0.0.1",
-            "2001:db8::1", "415-555-2671", "1:2:3:4:5:6:7:8", "４111111111111111", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.",
+            "ada@example.com",
+            "4111 1111 1111 1111",
+            "123-45-6789",
+            "DE89370400440532013000",
+            "+14155552671",
+            "10.0.0.1",
+            "2001:db8::1",
+            "415-555-2671",
+            "1:2:3:4:5:6:7:8",
+            "４111111111111111",
+            "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.",
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
     ];

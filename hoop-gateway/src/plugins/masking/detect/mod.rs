@@ -2,16 +2,16 @@
 
 mod anchor;
 mod card;
+#[cfg(test)]
+mod corpus;
 mod email;
+mod engine;
 mod fold;
 mod iban;
 mod ip;
 mod key;
 mod phone;
 mod ssn;
-#[cfg(test)]
-mod corpus;
-mod engine;
 mod text;
 
 pub use engine::Detectors;
