@@ -1,6 +1,11 @@
 //! The gateway: doors, policy, plugins, proxies, recordings, and the API, behind one builder.
 
+pub mod api;
+pub mod auth;
 pub mod config;
+pub mod listen;
 pub mod plugins;
 pub mod record;
+pub mod store;
+pub mod telemetry;
 pub mod tunnel;

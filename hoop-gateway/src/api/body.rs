@@ -1,0 +1,95 @@
+//! Bodies and query parameters. What is wrong with one is told by the field's name.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use hoop_core::Code;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
+
+use super::problem::Problem;
+
+/// A JSON body. An empty one stands for `{}`.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        // A form of a foreign page cannot have this type, and is not taken for a request of ours.
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status().as_u16() {
+            413 => Problem::new(Code::LimitExceeded, "the body is longer than 1 MiB"),
+            _ => Problem::new(Code::InvalidRequest, "the body could not be read"),
+        })?;
+        if bytes.is_empty() {
+            return parse(b"{}").map(Self);
+        }
+        if !kind.starts_with("application/json") {
+            return Err(Problem::new(Code::InvalidRequest, "the body is not JSON").hint("set content-type: application/json"));
+        }
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Reads JSON.
+pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
+    let mut from = serde_json::Deserializer::from_slice(json);
+    let parsed = serde_path_to_error::deserialize(&mut from).map_err(|error| {
+        let pointer = pointer(error.path());
+        wrong(pointer, &error.into_inner().to_string())
+    })?;
+    from.end().map_err(|error| Problem::field("", error.to_string()))?;
+    Ok(parsed)
+}
+
+/// Takes a value that was read before.
+pub(super) fn convert<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let pointer = pointer(error.path());
+        wrong(pointer, &error.into_inner().to_string())
+    })
+}
+
+/// Serde names a missing or unknown field in its text alone.
+fn wrong(mut pointer: String, text: &str) -> Problem {
+    let named = ["unknown field `", "missing field `"].iter().find_map(|start| text.strip_prefix(start)?.split('`').next());
+    if let Some(name) = named
+        && !pointer.ends_with(&format!("/{name}"))
+    {
+        pointer.push('/');
+        pointer.push_str(name);
+    }
+    let detail = text.rsplit_once(" at line ").map_or(text, |(detail, _)| detail);
+    Problem::field(pointer, detail)
+}
+
+fn pointer(path: &Path) -> String {
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            Segment::Enum { variant } => format!("/{variant}"),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+/// Query parameters.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let text = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, detail)| detail);
+                Err(Problem::new(Code::InvalidRequest, format!("query parameters: {text}")))
+            }
+        }
+    }
+}

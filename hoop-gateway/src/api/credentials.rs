@@ -1,0 +1,178 @@
+//! `/api/v1/roles/{name}/credentials` and `/api/v1/credentials`: time-limited credentials for native clients.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use hoop_core::id::{CredentialId, RoleId, UserId};
+use hoop_core::{Code, ResourceRole, Target};
+use serde::{Deserialize, Serialize};
+
+use super::body::{Body, Parameters};
+use super::page::{Page, Paging, page};
+use super::parts::Api;
+use super::problem::Problem;
+use super::roles::{reach, reachable};
+use super::route::{Caller, Permission, Routes, Source};
+use crate::auth::credential::Issued;
+use crate::store::Credential;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .post("/api/v1/roles/{name}/credentials", Permission::Member, create)
+        .get("/api/v1/credentials", Permission::Member, list)
+        .delete("/api/v1/credentials/{id}", Permission::Member, revoke)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    ttl_seconds: Option<u64>,
+    /// For the URL alone: the credential is good for every database that the role allows.
+    database: Option<String>,
+}
+
+/// A credential with what a client needs; the password is shown this once.
+#[derive(Serialize)]
+struct Created {
+    #[serde(flatten)]
+    credential: CredentialView,
+    role: String,
+    host: String,
+    port: u16,
+    user: String,
+    password: String,
+    database: String,
+    sslmode: &'static str,
+    url: String,
+    command: String,
+}
+
+#[derive(Serialize)]
+struct CredentialView {
+    id: CredentialId,
+    login: String,
+    user_id: UserId,
+    role_id: RoleId,
+    expires_at: DateTime<Utc>,
+    revoked_at: Option<DateTime<Utc>>,
+    last_used_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Credential> for CredentialView {
+    fn from(credential: Credential) -> Self {
+        Self {
+            id: credential.id,
+            login: credential.login,
+            user_id: credential.user,
+            role_id: credential.role,
+            expires_at: credential.expires_at,
+            revoked_at: credential.revoked_at,
+            last_used_at: credential.last_used_at,
+            created_at: credential.created_at,
+        }
+    }
+}
+
+async fn create(
+    State(api): State<Api>,
+    source: Source,
+    caller: Caller,
+    Path(name): Path<String>,
+    Body(create): Body<Create>,
+) -> Result<(StatusCode, Json<Created>), Problem> {
+    let role = reachable(&api, &caller, source, &name).await?.role;
+    // Auditors see every role; that does not let them use it.
+    reach(&api, &caller, source, &role).await??;
+    let ttl = ttl(&api, create.ttl_seconds)?;
+    let database = database(&role, create.database)?;
+    let issued = api.credentials.issue(&caller.user, &role, ttl).await?;
+    Ok((StatusCode::CREATED, Json(created(&api, &role, database, issued))))
+}
+
+fn ttl(api: &Api, seconds: Option<u64>) -> Result<Duration, Problem> {
+    let most = api.settings.credential_ttl_max;
+    match seconds.map(Duration::from_secs) {
+        None => Ok(api.settings.credential_ttl.min(most)),
+        Some(ttl) if !ttl.is_zero() && ttl <= most => Ok(ttl),
+        Some(_) => Err(Problem::field("/ttl_seconds", format!("must be from 1 to {}", most.as_secs()))),
+    }
+}
+
+fn database(role: &ResourceRole, wanted: Option<String>) -> Result<String, Problem> {
+    let Target::Postgres(target) = &role.target else { return Ok(wanted.unwrap_or_default()) };
+    match wanted {
+        None => Ok(target.database.clone()),
+        Some(database) if target.allows_database(&database) => Ok(database),
+        Some(database) => {
+            Err(Problem::new(Code::DatabaseDenied, format!("role {} does not reach database {database}", role.name)))
+        }
+    }
+}
+
+fn created(api: &Api, role: &ResourceRole, database: String, issued: Issued) -> Created {
+    let endpoint = &api.endpoints.postgres;
+    let password = issued.password.expose().clone();
+    let user = issued.credential.login.clone();
+    let sslmode = if endpoint.tls { "require" } else { "disable" };
+    let url = url(&endpoint.host, endpoint.port, &user, &password, &database, sslmode);
+    Created {
+        role: role.name.to_string(),
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+        command: format!("psql '{url}'"),
+        url,
+        user,
+        password,
+        database,
+        sslmode,
+        credential: issued.credential.into(),
+    }
+}
+
+fn url(host: &str, port: u16, user: &str, password: &str, database: &str, sslmode: &str) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let (user, database) = (percent_encode(user), percent_encode(database));
+    format!("postgresql://{user}:{password}@{host}:{port}/{database}?sslmode={sslmode}")
+}
+
+/// RFC 3986, all but the unreserved characters; so the URL is also safe between a shell's single quotes.
+fn percent_encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Parameters(paging): Parameters<Paging>,
+) -> Result<Json<Page<CredentialView>>, Problem> {
+    let found = api.store.credentials().list(caller.user.org, caller.scope(), paging.after()?, paging.limit()?).await?;
+    Ok(page(found, |credential| credential.id.to_string(), CredentialView::from))
+}
+
+/// No session can be opened with it any more; those that run go on.
+async fn revoke(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    let missing = || Problem::not_found(format_args!("credential {id}"));
+    let id: CredentialId = id.parse().map_err(|_| missing())?;
+    let revoked = api.store.credentials().revoke(caller.user.org, id, caller.change_scope(), api.clock.now()).await?;
+    if revoked { Ok(StatusCode::NO_CONTENT) } else { Err(missing()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::url;
+
+    #[test]
+    fn whatever_the_database_is_called_the_url_has_one_reading() {
+        let text = url("::1", 15432, "shop-abc", "secret", "it's a/db?x=1", "require");
+        assert_eq!(text, "postgresql://shop-abc:secret@[::1]:15432/it%27s%20a%2Fdb%3Fx%3D1?sslmode=require");
+    }
+}

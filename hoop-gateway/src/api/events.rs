@@ -1,0 +1,54 @@
+//! `/api/v1/events`: what was done, or tried, through the API.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use hoop_core::id::{EventId, RequestId, UserId};
+use serde::Serialize;
+
+use super::body::Parameters;
+use super::page::{Page, Paging, page};
+use super::parts::Api;
+use super::problem::Problem;
+use super::route::{Caller, Permission, Routes};
+use crate::store::Event;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.get("/api/v1/events", Permission::Auditor, list)
+}
+
+#[derive(Serialize)]
+struct EventView {
+    id: EventId,
+    at: DateTime<Utc>,
+    request_id: RequestId,
+    user_id: Option<UserId>,
+    user: Option<String>,
+    action: String,
+    subject: String,
+    source: Option<String>,
+    status: u16,
+    code: Option<String>,
+}
+
+impl From<Event> for EventView {
+    fn from(event: Event) -> Self {
+        Self {
+            id: event.id,
+            at: event.at,
+            request_id: event.request_id,
+            user_id: event.user,
+            user: event.user_name,
+            action: event.action,
+            subject: event.subject,
+            source: event.source,
+            status: event.status,
+            code: event.code,
+        }
+    }
+}
+
+async fn list(State(api): State<Api>, caller: Caller, Parameters(paging): Parameters<Paging>) -> Result<Json<Page<EventView>>, Problem> {
+    let found = api.store.events().list(caller.user.org, paging.after()?, paging.limit()?).await?;
+    Ok(page(found, |event| event.id.to_string(), EventView::from))
+}

@@ -1,0 +1,55 @@
+//! `/api/v1/me`: the caller.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use hoop_core::{Code, Secret};
+use serde::Deserialize;
+
+use super::body::Body;
+use super::parts::Api;
+use super::problem::Problem;
+use super::route::{Caller, Permission, Routes, Source};
+use super::users::{UserView, hash};
+use crate::store::User;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .get("/api/v1/me", Permission::OwnAccount, me)
+        .put("/api/v1/me/password", Permission::OwnAccount, change_password)
+}
+
+async fn me(caller: Caller) -> Json<UserView> {
+    Json(caller.user.into())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangePassword {
+    current: String,
+    new: String,
+}
+
+/// Signs every other place out that the user was signed in at.
+async fn change_password(
+    State(api): State<Api>,
+    source: Source,
+    caller: Caller,
+    Body(change): Body<ChangePassword>,
+) -> Result<StatusCode, Problem> {
+    let (user, address) = (caller.user, source.0.map(|source| source.ip()));
+    let (current, new) = (Secret::new(change.current), Secret::new(change.new));
+    api.throttle.check(address, &user.name)?;
+    if !api.passwords.verify(current.clone(), user.password_hash.clone()).await {
+        api.throttle.failed(address, &user.name);
+        return Err(Problem::new(Code::LoginFailed, "the current password is wrong"));
+    }
+    if current.expose() == new.expose() {
+        return Err(Problem::field("/new", "must differ from the current password"));
+    }
+    let password_hash = Some(hash(&api, "/new", new).await?);
+    let user = User { password_hash, must_change_password: false, ..user };
+    api.store.users().update(&user).await?;
+    api.store.tokens().revoke_all(user.org, user.id, Some(caller.token), api.clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

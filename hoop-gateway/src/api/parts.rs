@@ -1,0 +1,210 @@
+//! What the API stands on.
+
+use std::io;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use hoop_core::id::{AgentId, OrgId, SessionId};
+use hoop_core::{Clock, Denial, Policy, ResourceRole};
+use tokio_util::io::ReaderStream;
+
+use crate::auth::credential::NativeCredentials;
+use crate::auth::token::AgentTokens;
+use crate::auth::{Passwords, Throttle};
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+use crate::tunnel::{AgentStatus, Agents};
+
+/// What the API stands on; the gateway puts it together.
+pub struct ApiParts {
+    /// Remembers everything.
+    pub store: Arc<dyn Store>,
+    /// Verifies local passwords.
+    pub passwords: Passwords,
+    /// Makes credentials for native clients.
+    pub credentials: Arc<NativeCredentials>,
+    /// Makes agents' tokens.
+    pub agent_tokens: Arc<AgentTokens>,
+    /// Decides who may reach a role.
+    pub policy: Arc<dyn Policy>,
+    /// Slows down who guesses; the same one as every other door's.
+    pub throttle: Arc<Throttle>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The agents that are attached.
+    pub agents: Arc<dyn LiveAgents>,
+    /// The sessions that run.
+    pub sessions: Arc<dyn LiveSessions>,
+    /// The recordings.
+    pub recordings: Arc<dyn Recordings>,
+    /// Whether the gateway takes sessions.
+    pub readiness: Arc<dyn Readiness>,
+    /// What the plugins say of a role's settings before it is stored.
+    pub check_role: Arc<dyn CheckRole>,
+    /// Metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// Where clients and agents find the gateway.
+    pub endpoints: Endpoints,
+    /// How long things are good for.
+    pub settings: ApiSettings,
+}
+
+/// How long things are good for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiSettings {
+    /// A credential, unless its maker asks for something else.
+    pub credential_ttl: Duration,
+    /// A credential at most.
+    pub credential_ttl_max: Duration,
+    /// A sign-in.
+    pub token_ttl: Duration,
+    /// A request may take this long; downloads may take longer.
+    pub request_timeout: Duration,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            credential_ttl: Duration::from_secs(8 * 3600),
+            credential_ttl_max: Duration::from_secs(7 * 24 * 3600),
+            token_ttl: Duration::from_secs(12 * 3600),
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One door, as others reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+}
+
+/// Where clients and agents find the gateway: what is written into URLs and agents' keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// PostgreSQL clients.
+    pub postgres: Endpoint,
+    /// Agents.
+    pub grpc: Endpoint,
+    /// SHA-256 of the certificate, where agents must pin it since no trusted authority signed it.
+    pub certificate: Option<[u8; 32]>,
+}
+
+/// The agents that are attached.
+pub trait LiveAgents: Send + Sync {
+    /// Every attached process.
+    fn status(&self, org: OrgId) -> Vec<AgentStatus>;
+    /// How many processes are attached, of all organisations.
+    fn count(&self) -> usize;
+    /// Cuts the links of an agent.
+    fn cut(&self, org: OrgId, agent: AgentId);
+}
+
+const _: Option<&dyn LiveAgents> = None;
+
+impl LiveAgents for Agents {
+    fn status(&self, org: OrgId) -> Vec<AgentStatus> {
+        Self::status(self, org)
+    }
+
+    fn count(&self) -> usize {
+        Self::status(self, OrgId::DEFAULT).len()
+    }
+
+    fn cut(&self, org: OrgId, agent: AgentId) {
+        Self::cut(self, org, agent);
+    }
+}
+
+/// The sessions that run in this gateway.
+pub trait LiveSessions: Send + Sync {
+    /// How many run.
+    fn count(&self) -> usize;
+    /// Ends a session for this reason. Says whether it runs here.
+    fn end(&self, org: OrgId, id: SessionId, why: Denial) -> bool;
+}
+
+const _: Option<&dyn LiveSessions> = None;
+
+/// A recording as it is stored.
+pub struct Recording {
+    /// How long it is, where that is known.
+    pub len: Option<u64>,
+    /// Its bytes.
+    pub bytes: BoxStream<'static, io::Result<Bytes>>,
+}
+
+/// Where recordings are kept.
+#[async_trait]
+pub trait Recordings: Send + Sync {
+    /// The recording of a session; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn open(&self, session: SessionId) -> io::Result<Option<Recording>>;
+}
+
+const _: Option<&dyn Recordings> = None;
+
+/// Recordings in a local folder, as [`Recorder`](crate::record::Recorder) writes them.
+#[derive(Debug, Clone)]
+pub struct RecordingFolder(pub PathBuf);
+
+#[async_trait]
+impl Recordings for RecordingFolder {
+    async fn open(&self, session: SessionId) -> io::Result<Option<Recording>> {
+        let Some(path) = crate::record::find(&self.0, session) else { return Ok(None) };
+        let file = tokio::fs::File::open(path).await?;
+        // A log that is still written to grows meanwhile: what is there now is what is sent.
+        let len = file.metadata().await?.len();
+        let bytes = ReaderStream::with_capacity(tokio::io::AsyncReadExt::take(file, len), 64 * 1024).boxed();
+        Ok(Some(Recording { len: Some(len), bytes }))
+    }
+}
+
+/// Whether the gateway takes sessions.
+pub trait Readiness: Send + Sync {
+    /// # Errors
+    /// The refusal that a new session would get.
+    fn ready(&self) -> Result<(), Denial>;
+}
+
+const _: Option<&dyn Readiness> = None;
+
+/// What the plugins say of a role's settings.
+pub trait CheckRole: Send + Sync {
+    /// # Errors
+    /// The refusal that every session of the role would get.
+    fn check(&self, role: &ResourceRole) -> Result<(), Denial>;
+}
+
+const _: Option<&dyn CheckRole> = None;
+
+/// The parts, shared by all handlers.
+#[derive(Clone)]
+pub(super) struct Api(Arc<ApiParts>);
+
+impl Api {
+    pub(super) fn new(parts: ApiParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Api {
+    type Target = ApiParts;
+
+    fn deref(&self) -> &ApiParts {
+        &self.0
+    }
+}

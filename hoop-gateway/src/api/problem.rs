@@ -1,0 +1,166 @@
+//! Refusals, as the API tells them: RFC 9457 problems. This is the one place that renders them.
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use hoop_core::id::RequestId;
+use hoop_core::{Code, Denial, Fault};
+use serde::Serialize;
+
+use crate::auth::Throttled;
+use crate::auth::token::unavailable;
+use crate::store::StoreError;
+
+/// A refusal on its way out.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    pub(super) denial: Denial,
+    /// What is wrong with which field of the request.
+    fields: Vec<Field>,
+    retry_after: Option<u64>,
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, Serialize)]
+struct Field {
+    /// JSON pointer, or the name of a query parameter.
+    pointer: String,
+    detail: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    request_id: RequestId,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Field],
+}
+
+impl Problem {
+    pub(super) fn new(code: Code, reason: impl Into<String>) -> Self {
+        Denial::new("gateway", code, reason).into()
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.denial = self.denial.hint(hint);
+        self
+    }
+
+    /// The request has this wrong.
+    pub(super) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        let (pointer, detail) = (pointer.into(), detail.into());
+        let name = pointer.trim_start_matches('/').replace('/', ".");
+        let reason = if name.is_empty() { detail.clone() } else { format!("{name}: {detail}") };
+        Self { fields: vec![Field { pointer, detail }], ..Self::new(Code::InvalidRequest, reason) }
+    }
+
+    /// There is none, or none that the caller may see: the two look the same.
+    pub(super) fn not_found(what: impl std::fmt::Display) -> Self {
+        Self::new(Code::NotFound, format!("there is no {what}"))
+    }
+
+    fn status(&self) -> StatusCode {
+        status(self.denial.code)
+    }
+}
+
+/// The HTTP status of a code.
+fn status(code: Code) -> StatusCode {
+    match code {
+        Code::LoginFailed | Code::Unauthenticated | Code::CredentialExpired | Code::CredentialRevoked => {
+            StatusCode::UNAUTHORIZED
+        }
+        Code::RoleNotFound | Code::NotFound => StatusCode::NOT_FOUND,
+        Code::Conflict => StatusCode::CONFLICT,
+        Code::LimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        Code::StoreUnavailable | Code::GatewayDraining | Code::RecordingFailed => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        Code::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
+        other => match other.fault() {
+            Fault::Client => StatusCode::BAD_REQUEST,
+            Fault::Policy => StatusCode::FORBIDDEN,
+            Fault::Target => StatusCode::BAD_GATEWAY,
+            Fault::Gateway => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+    }
+}
+
+impl From<Denial> for Problem {
+    fn from(denial: Denial) -> Self {
+        Self { denial, fields: Vec::new(), retry_after: None }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Exists { .. } => Self::new(Code::Conflict, error.to_string()),
+            _ => unavailable(error).into(),
+        }
+    }
+}
+
+impl From<Throttled> for Problem {
+    fn from(throttled: Throttled) -> Self {
+        let retry_after = Some(throttled.retry_after.as_secs() + 1);
+        Self { retry_after, ..Denial::from(throttled).into() }
+    }
+}
+
+impl IntoResponse for Problem {
+    /// The status alone; [`render`] adds the body, since it knows the request.
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives a response that is a refusal its body. Others go through as they are.
+pub(super) fn render(mut response: Response, request_id: RequestId, path: &str) -> Response {
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let (denial, status) = (&problem.denial, problem.status());
+    if status.is_server_error() {
+        let source = denial.source.as_deref().map(|source| source as &dyn std::error::Error);
+        tracing::error!(code = %denial.code, reason = denial.reason, error = source, "request failed");
+    }
+    let body = Body {
+        r#type: format!("urn:hoop:problem:{}", denial.code),
+        title: denial.code.as_str().replace('_', " "),
+        status: status.as_u16(),
+        detail: &denial.reason,
+        instance: path,
+        code: denial.code.as_str(),
+        hint: denial.hint.as_deref(),
+        request_id,
+        errors: &problem.fields,
+    };
+    let text = serde_json::to_string(&body).unwrap_or_default();
+    let mut rendered = (status, [(CONTENT_TYPE, "application/problem+json")], text).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        rendered.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hoop\""));
+    }
+    if let Some(seconds) = problem.retry_after {
+        rendered.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    *response.body_mut() = axum::body::Body::empty();
+    rendered.extensions_mut().extend(std::mem::take(response.extensions_mut()));
+    rendered.extensions_mut().insert(problem);
+    rendered
+}
+
+pub(super) async fn no_such_route(uri: Uri) -> Problem {
+    Problem::not_found(format_args!("route {}", uri.path()))
+}
+
+pub(super) async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    Problem::new(Code::Unsupported, format!("{} does not take {method}", uri.path()))
+}

@@ -1,0 +1,127 @@
+//! `/api/v1/sessions`. Members see their own, auditors and administrators everyone's.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use chrono::{DateTime, Utc};
+use hoop_core::id::{RequestId, RoleId, SessionId, UserId};
+use hoop_core::{Code, Denial};
+use serde::Serialize;
+
+use super::body::Parameters;
+use super::page::{Page, Paging, page};
+use super::parts::Api;
+use super::problem::Problem;
+use super::route::{Caller, Permission, Routes};
+use crate::store::Session;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .get("/api/v1/sessions", Permission::Member, list)
+        .get("/api/v1/sessions/{id}", Permission::Member, show)
+        .post("/api/v1/sessions/{id}/kill", Permission::Member, kill)
+        .get("/api/v1/sessions/{id}/recording", Permission::Member, recording)
+}
+
+#[derive(Serialize)]
+struct SessionView {
+    id: SessionId,
+    request_id: RequestId,
+    user_id: UserId,
+    user: String,
+    role_id: RoleId,
+    role: String,
+    agent: String,
+    mode: String,
+    source: Option<String>,
+    application: Option<String>,
+    database: Option<String>,
+    state: String,
+    started_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    outcome: Option<String>,
+    code: Option<String>,
+    reason: Option<String>,
+    totals: Option<serde_json::Value>,
+    log_head: Option<String>,
+    log_records: Option<u64>,
+}
+
+impl From<Session> for SessionView {
+    fn from(session: Session) -> Self {
+        let ended = session.ended.as_ref();
+        Self {
+            ended_at: ended.map(|ended| ended.at),
+            outcome: ended.map(|ended| ended.outcome.clone()),
+            code: ended.and_then(|ended| ended.code.clone()),
+            reason: ended.and_then(|ended| ended.reason.clone()),
+            totals: ended.and_then(|ended| ended.totals.clone()),
+            log_head: ended.and_then(|ended| ended.log_head.clone()),
+            log_records: ended.and_then(|ended| ended.log_records),
+            id: session.id,
+            request_id: session.request_id,
+            user_id: session.user,
+            user: session.user_name,
+            role_id: session.role,
+            role: session.role_name,
+            agent: session.agent,
+            mode: session.mode,
+            source: session.source,
+            application: session.application,
+            database: session.database,
+            state: session.state,
+            started_at: session.started_at,
+        }
+    }
+}
+
+async fn list(State(api): State<Api>, caller: Caller, Parameters(paging): Parameters<Paging>) -> Result<Json<Page<SessionView>>, Problem> {
+    let found = api.store.sessions().list(caller.user.org, caller.scope(), paging.after()?, paging.limit()?).await?;
+    Ok(page(found, |session| session.id.to_string(), SessionView::from))
+}
+
+async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Json<SessionView>, Problem> {
+    find(&api, &caller, caller.scope(), &id).await.map(|session| Json(session.into()))
+}
+
+/// Asks a session to end: its own user may, and administrators. It ends a moment later; its row tells when it has.
+async fn kill(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<(StatusCode, Json<SessionView>), Problem> {
+    let session = find(&api, &caller, caller.change_scope(), &id).await?;
+    let why = Denial::new("gateway", Code::SessionKilled, format!("{} ended this session", caller.user.name));
+    if session.ended.is_some() {
+        return Err(Problem::new(Code::Conflict, format!("session {id} has ended already")));
+    }
+    if !api.sessions.end(session.org, session.id, why) {
+        return Err(Problem::new(Code::Conflict, format!("session {id} does not run in this gateway")));
+    }
+    Ok((StatusCode::ACCEPTED, Json(session.into())))
+}
+
+/// The recording as it is stored, for `hoop audit`.
+async fn recording(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    let session = find(&api, &caller, caller.scope(), &id).await?;
+    let recording = api.recordings.open(session.id).await.map_err(|error| {
+        Denial::new("gateway", Code::Internal, format!("the recording of session {id} cannot be read")).caused_by(error)
+    })?;
+    let recording = recording.ok_or_else(|| Problem::not_found(format_args!("recording of session {id}")))?;
+    let mut response = Body::from_stream(recording.bytes).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{}.hooplog\"", session.id)) {
+        headers.insert(CONTENT_DISPOSITION, name);
+    }
+    if let Some(len) = recording.len {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
+    }
+    Ok(response)
+}
+
+async fn find(api: &Api, caller: &Caller, scope: Option<UserId>, id: &str) -> Result<Session, Problem> {
+    let missing = || Problem::not_found(format_args!("session {id}"));
+    let id: SessionId = id.parse().map_err(|_| missing())?;
+    let session = api.store.sessions().get(caller.user.org, id).await?;
+    session.filter(|session| scope.is_none_or(|user| user == session.user)).ok_or_else(missing)
+}

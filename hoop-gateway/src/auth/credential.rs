@@ -1,0 +1,209 @@
+//! Time-limited credentials for native clients: a login and a password, bound to one user and one role.
+//!
+//! The password is never stored: what is, is the verifier of SCRAM-SHA-256 ([RFC 5802 §3]), with which nobody can log
+//! in. The password has 130 random bits, so the iteration count need not be high.
+//!
+//! [RFC 5802 §3]: https://www.rfc-editor.org/rfc/rfc5802#section-3
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use chrono::TimeDelta;
+use hoop_core::id::CredentialId;
+use hoop_core::{Clock, Code, Denial, Principal, PrincipalKind, ResourceRole, Secret};
+use pgwire::api::auth::sasl::scram::{ScramSecret, gen_salted_password};
+
+use super::token::unavailable;
+use crate::store::{Credential, Role, Store, User, UserKind};
+
+/// Iterations of the verifiers that are made here: what every client expects, and enough for a random password.
+const ITERATIONS: u32 = 4096;
+/// Without the letters and digits that are taken for one another.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// Makes and verifies credentials.
+pub struct NativeCredentials {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    /// Makes the verifier of a login that does not exist look like that of one that does, each time the same.
+    nobody: hmac::Key,
+}
+
+/// A credential that was just made: the only time that its password is known.
+#[derive(Debug)]
+pub struct Issued {
+    /// What was stored.
+    pub credential: Credential,
+    /// The password.
+    pub password: Secret<String>,
+}
+
+/// What is known of a login before its password is proven.
+pub struct Candidate {
+    secret: Verifier,
+    found: Option<Credential>,
+}
+
+struct Verifier {
+    salt: Vec<u8>,
+    iterations: u32,
+    stored_key: Vec<u8>,
+    server_key: Vec<u8>,
+}
+
+impl Candidate {
+    /// The verifier to prove the password against.
+    pub fn scram_secret(&self) -> ScramSecret {
+        ScramSecret::Verifier {
+            salt: self.secret.salt.clone(),
+            iterations: usize::try_from(self.secret.iterations).unwrap_or(usize::MAX),
+            stored_key: self.secret.stored_key.clone(),
+            server_key: self.secret.server_key.clone(),
+        }
+    }
+}
+
+/// A caller whose password is proven.
+#[derive(Debug, Clone)]
+pub struct Proven {
+    /// Who.
+    pub principal: Principal,
+    /// Whether it is an administrator, who may reach every role.
+    pub is_admin: bool,
+    /// What for.
+    pub role: Role,
+    /// By which credential.
+    pub credential: CredentialId,
+}
+
+impl NativeCredentials {
+    /// Credentials in this store; `secret` is the gateway's own and lasting.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, secret: &[u8]) -> Self {
+        Self { store, clock, nobody: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+    }
+
+    /// Makes a credential for this user and this role, good for `ttl`.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the store does not answer.
+    pub async fn issue(&self, user: &User, role: &ResourceRole, ttl: Duration) -> Result<Issued, Denial> {
+        let password = Secret::new(random_text(26));
+        let salt: [u8; 16] = rand::random();
+        let (stored_key, server_key) = keys(password.expose(), &salt);
+        let now = self.clock.now();
+        let credential = Credential {
+            org: user.org,
+            id: CredentialId::new(&*self.clock),
+            login: format!("{}-{}", role.name, random_text(8)),
+            user: user.id,
+            role: role.id,
+            salt: salt.to_vec(),
+            iterations: ITERATIONS,
+            stored_key,
+            server_key,
+            expires_at: now + TimeDelta::from_std(ttl).unwrap_or(TimeDelta::MAX),
+            revoked_at: None,
+            last_used_at: None,
+            created_at: now,
+        };
+        self.store.credentials().create(&credential).await.map_err(unavailable)?;
+        Ok(Issued { credential, password })
+    }
+
+    /// What to prove the password of this login against. A login that does not exist has one, too.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the store does not answer.
+    pub async fn candidate(&self, login: &str) -> Result<Candidate, Denial> {
+        let found = self.store.credentials().by_login(login).await.map_err(unavailable)?;
+        let secret = match &found {
+            Some(credential) => Verifier {
+                salt: credential.salt.clone(),
+                iterations: credential.iterations,
+                stored_key: credential.stored_key.clone(),
+                server_key: credential.server_key.clone(),
+            },
+            None => self.secret_of_nobody(login),
+        };
+        Ok(Candidate { secret, found })
+    }
+
+    /// The password is proven: who is it, and what for?
+    ///
+    /// # Errors
+    /// A [`Denial`] that tells expired, revoked and disabled apart; only who knows the password learns which.
+    pub async fn proven(&self, candidate: Candidate) -> Result<Proven, Denial> {
+        let credential = candidate.found.ok_or_else(login_failed)?;
+        let now = self.clock.now();
+        if credential.revoked_at.is_some() {
+            return Err(Denial::new("gateway", Code::CredentialRevoked, "this credential was revoked").hint(NEXT));
+        }
+        if credential.expires_at <= now {
+            let at = credential.expires_at.format("%Y-%m-%d %H:%M:%S UTC");
+            return Err(Denial::new("gateway", Code::CredentialExpired, format!("this credential expired at {at}")).hint(NEXT));
+        }
+        let user = self.store.users().get(credential.org, credential.user).await.map_err(unavailable)?;
+        let user = user.filter(|user| !user.disabled).ok_or_else(|| {
+            Denial::new("gateway", Code::AccessDenied, "the user of this credential is disabled").hint("ask an administrator")
+        })?;
+        let role = self.store.roles().get(credential.org, credential.role).await.map_err(unavailable)?;
+        let role = role.ok_or_else(|| {
+            Denial::new("gateway", Code::RoleNotFound, "the role that this credential is for does not exist any more").hint(NEXT)
+        })?;
+        if let Err(error) = self.store.credentials().used(credential.org, credential.id, now).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "use of a credential could not be noted");
+        }
+        let is_admin = user.kind == UserKind::Admin;
+        Ok(Proven { principal: principal(user), is_admin, role, credential: credential.id })
+    }
+
+    fn secret_of_nobody(&self, login: &str) -> Verifier {
+        let derive = |what: &str| hmac::sign(&self.nobody, format!("{what}\0{login}").as_bytes()).as_ref().to_vec();
+        let mut salt = derive("salt");
+        salt.truncate(16);
+        Verifier {
+            salt,
+            iterations: ITERATIONS,
+            stored_key: derive("stored key"),
+            server_key: derive("server key"),
+        }
+    }
+}
+
+const NEXT: &str = "get a new one: hoop connect, or POST /api/v1/roles/{name}/credentials";
+
+/// The one answer to every wrong login.
+pub fn login_failed() -> Denial {
+    Denial::new("gateway", Code::LoginFailed, "login or password is wrong").hint(NEXT)
+}
+
+/// The caller that a user is.
+pub fn principal(user: User) -> Principal {
+    Principal {
+        org: user.org,
+        user: user.id,
+        name: user.name.into(),
+        groups: user.groups.into_iter().map(Into::into).collect(),
+        kind: PrincipalKind::User,
+    }
+}
+
+fn keys(password: &str, salt: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let iterations = usize::try_from(ITERATIONS).unwrap_or(usize::MAX);
+    let salted = gen_salted_password(password, salt, iterations);
+    match ScramSecret::verifier_from_salted_password(salt.to_vec(), salted, iterations) {
+        ScramSecret::Verifier { stored_key, server_key, .. } => (stored_key, server_key),
+        ScramSecret::SaltedPassword { .. } => (Vec::new(), Vec::new()),
+    }
+}
+
+/// Five bits a character.
+pub(super) fn random_text(characters: usize) -> String {
+    (0..characters)
+        .map(|_| {
+            let random: u8 = rand::random();
+            char::from(ALPHABET[usize::from(random) % ALPHABET.len()])
+        })
+        .collect()
+}

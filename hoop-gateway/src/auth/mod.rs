@@ -1,0 +1,13 @@
+//! Who is it? Local passwords, API tokens, agents' tokens, and time-limited credentials for native clients.
+
+pub mod credential;
+mod first;
+mod password;
+mod secret;
+mod throttle;
+pub mod token;
+
+pub use first::{FirstAdmin, FirstAdminError, first_admin};
+pub use password::{PasswordError, Passwords};
+pub use secret::GatewaySecret;
+pub use throttle::{Throttle, Throttled};

@@ -1,0 +1,11 @@
+//! Doors: they learn who is calling and which role they want, and hand over. The accept loop only accepts, so that one
+//! silent client delays nobody.
+
+mod accept;
+mod http;
+mod tls;
+
+pub use accept::PreAuthLimits;
+pub(crate) use accept::Listener;
+pub(crate) use http::serve as serve_http;
+pub use tls::{TlsError, TlsIdentity};

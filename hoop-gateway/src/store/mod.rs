@@ -1,0 +1,196 @@
+//! What a gateway remembers. Each kind of thing has a small trait of its own, so that a vendor can replace one or all;
+//! each method is one transaction. [`SqlStore`] is the store that comes with the gateway.
+
+mod entity;
+mod sql;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use hoop_core::ResourceRole;
+use hoop_core::id::{AgentId, CredentialId, EventId, OrgId, RoleId, SessionId, TokenId, UserId};
+
+pub use entity::{Agent, Credential, Ended, Event, Group, Page, Role, Session, Token, User, UserKind};
+pub use sql::SqlStore;
+
+/// The store cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is one of this name already.
+    #[error("{what} already exists")]
+    Exists {
+        /// What: `user alice`, `role shop`.
+        what: String,
+    },
+    /// The database was written by a newer gateway.
+    #[error("the database {database} is from a newer version of the gateway; upgrade this one")]
+    Newer {
+        /// Where.
+        database: String,
+    },
+    /// The database does not answer as it should.
+    #[error("the store does not answer")]
+    Database(#[from] sqlx::Error),
+    /// A stored value is not of the form that this version writes.
+    #[error("a stored {what} cannot be read")]
+    Corrupt {
+        /// What kind of value.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The result of asking a store.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Everything that a gateway remembers.
+pub trait Store: Send + Sync {
+    /// Users.
+    fn users(&self) -> &dyn Users;
+    /// Resource roles.
+    fn roles(&self) -> &dyn Roles;
+    /// Agents.
+    fn agents(&self) -> &dyn Agents;
+    /// Credentials of native clients.
+    fn credentials(&self) -> &dyn Credentials;
+    /// API tokens.
+    fn tokens(&self) -> &dyn Tokens;
+    /// Sessions.
+    fn sessions(&self) -> &dyn Sessions;
+    /// The trail of what was done through the API.
+    fn events(&self) -> &dyn Events;
+}
+
+const _: Option<&dyn Store> = None;
+
+/// Users.
+#[async_trait]
+pub trait Users: Send + Sync {
+    /// Adds a user.
+    async fn create(&self, user: &User) -> Result<()>;
+    /// Adds the very first user of an organisation. Says whether it was: of several at once, exactly one is.
+    async fn create_first(&self, user: &User) -> Result<bool>;
+    /// Finds one by name.
+    async fn by_name(&self, org: OrgId, name: &str) -> Result<Option<User>>;
+    /// Finds one.
+    async fn get(&self, org: OrgId, id: UserId) -> Result<Option<User>>;
+    /// By name: at most `limit` after the name `after`.
+    async fn list(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<User>>;
+    /// Replaces everything but the id and the name. Says whether there was one.
+    async fn update(&self, user: &User) -> Result<bool>;
+    /// The groups that have members, by name: at most `limit` after the name `after`.
+    async fn groups(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<Group>>;
+}
+
+/// Resource roles.
+#[async_trait]
+pub trait Roles: Send + Sync {
+    /// Adds a role.
+    async fn create(&self, role: &Role) -> Result<()>;
+    /// Finds one by name.
+    async fn by_name(&self, org: OrgId, name: &str) -> Result<Option<Role>>;
+    /// Finds one.
+    async fn get(&self, org: OrgId, id: RoleId) -> Result<Option<Role>>;
+    /// By name: at most `limit` after the name `after`.
+    async fn list(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<Role>>;
+    /// Replaces everything but the id and the name. Says whether there was one.
+    async fn update(&self, role: &Role) -> Result<bool>;
+    /// Removes one. Says whether there was one.
+    async fn delete(&self, org: OrgId, id: RoleId) -> Result<bool>;
+}
+
+/// Agents.
+#[async_trait]
+pub trait Agents: Send + Sync {
+    /// Adds an agent.
+    async fn create(&self, agent: &Agent) -> Result<()>;
+    /// Finds the one whose token has this SHA-256.
+    async fn by_token(&self, hash: &[u8; 32]) -> Result<Option<Agent>>;
+    /// Finds one by name.
+    async fn by_name(&self, org: OrgId, name: &str) -> Result<Option<Agent>>;
+    /// By name: at most `limit` after the name `after`.
+    async fn list(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<Agent>>;
+    /// Gives an agent another token, which also lets a revoked one in again. Says whether there was one.
+    async fn rotate(&self, org: OrgId, id: AgentId, hash: &[u8; 32]) -> Result<bool>;
+    /// Takes an agent's token away. Says whether there was one.
+    async fn revoke(&self, org: OrgId, id: AgentId, at: DateTime<Utc>) -> Result<bool>;
+    /// Notes that an agent was there.
+    async fn seen(&self, org: OrgId, id: AgentId, at: DateTime<Utc>) -> Result<()>;
+}
+
+/// Credentials of native clients.
+#[async_trait]
+pub trait Credentials: Send + Sync {
+    /// Adds a credential.
+    async fn create(&self, credential: &Credential) -> Result<()>;
+    /// Finds the one with this login.
+    async fn by_login(&self, login: &str) -> Result<Option<Credential>>;
+    /// The latest first: at most `limit` that are older than `before`, of everyone or of one user.
+    async fn list(&self, org: OrgId, of: Option<UserId>, before: Option<CredentialId>, limit: u32) -> Result<Page<Credential>>;
+    /// Notes that it was used.
+    async fn used(&self, org: OrgId, id: CredentialId, at: DateTime<Utc>) -> Result<()>;
+    /// Takes it away. Says whether there was one of this user, or of anyone when no user is given.
+    async fn revoke(&self, org: OrgId, id: CredentialId, of: Option<UserId>, at: DateTime<Utc>) -> Result<bool>;
+}
+
+/// API tokens.
+#[async_trait]
+pub trait Tokens: Send + Sync {
+    /// Adds a token.
+    async fn create(&self, token: &Token) -> Result<()>;
+    /// Finds the one with this SHA-256, and its user.
+    async fn by_hash(&self, hash: &[u8; 32]) -> Result<Option<(Token, User)>>;
+    /// Takes it away.
+    async fn revoke(&self, org: OrgId, id: TokenId, at: DateTime<Utc>) -> Result<()>;
+    /// Takes all of a user's away, but for the one to be kept.
+    async fn revoke_all(&self, org: OrgId, user: UserId, keep: Option<TokenId>, at: DateTime<Utc>) -> Result<()>;
+}
+
+/// Sessions.
+#[async_trait]
+pub trait Sessions: Send + Sync {
+    /// Adds a session that opens.
+    async fn open(&self, session: &Session) -> Result<()>;
+    /// The session runs.
+    async fn running(&self, org: OrgId, id: SessionId) -> Result<()>;
+    /// The session has ended, in this one way. A session that has ended already stays as it is.
+    async fn close(&self, org: OrgId, id: SessionId, ended: &Ended) -> Result<bool>;
+    /// Finds one.
+    async fn get(&self, org: OrgId, id: SessionId) -> Result<Option<Session>>;
+    /// The latest first: at most `limit` that are older than `before`, of everyone or of one user.
+    async fn list(&self, org: OrgId, of: Option<UserId>, before: Option<SessionId>, limit: u32) -> Result<Page<Session>>;
+    /// The sessions of a user that have not ended.
+    async fn open_of(&self, org: OrgId, user: UserId) -> Result<Vec<SessionId>>;
+    /// Ends every session that has not ended: at start, they are those of a gateway that died.
+    async fn close_orphans(&self, at: DateTime<Utc>) -> Result<u64>;
+}
+
+/// The trail of what was done through the API. It only grows.
+#[async_trait]
+pub trait Events: Send + Sync {
+    /// Adds an event.
+    async fn add(&self, event: &Event) -> Result<()>;
+    /// The latest first: at most `limit` that are older than `before`.
+    async fn list(&self, org: OrgId, before: Option<EventId>, limit: u32) -> Result<Page<Event>>;
+}
+
+impl<T> Page<T> {
+    /// The page of what was found when one more than `limit` was asked for.
+    pub fn cut(mut items: Vec<T>, limit: u32) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        Self { items, more }
+    }
+}
+
+impl Role {
+    /// What the chain and the proxies know of the role.
+    pub fn resource_role(&self) -> &ResourceRole {
+        &self.role
+    }
+}

@@ -1,0 +1,170 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
+use sqlx::FromRow;
+use sqlx::types::Uuid;
+
+use super::{Result, Sessions, SqlStore, corrupt, micros, time, unless_exists};
+use crate::store::{Ended, Page, Session};
+
+#[derive(FromRow)]
+struct SessionRow {
+    org_id: Uuid,
+    id: Uuid,
+    request_id: Uuid,
+    user_id: Uuid,
+    user_name: String,
+    role_id: Uuid,
+    role_name: String,
+    agent: String,
+    mode: String,
+    source: Option<String>,
+    application: Option<String>,
+    target_db: Option<String>,
+    state: String,
+    started_at: i64,
+    ended_at: Option<i64>,
+    outcome: Option<String>,
+    code: Option<String>,
+    reason: Option<String>,
+    totals: Option<String>,
+    log_head: Option<String>,
+    log_records: Option<i64>,
+}
+
+impl SessionRow {
+    fn session(self) -> Result<Session> {
+        let ended = match (self.ended_at, self.outcome) {
+            (Some(at), Some(outcome)) => Some(Ended {
+                at: time(at),
+                outcome,
+                code: self.code,
+                reason: self.reason,
+                totals: self.totals.map(|text| serde_json::from_str(&text)).transpose().map_err(corrupt("set of totals"))?,
+                log_head: self.log_head,
+                log_records: self.log_records.and_then(|count| u64::try_from(count).ok()),
+            }),
+            _ => None,
+        };
+        Ok(Session {
+            org: OrgId::from_uuid(self.org_id),
+            id: SessionId::from_uuid(self.id),
+            request_id: RequestId::from_uuid(self.request_id),
+            user: UserId::from_uuid(self.user_id),
+            user_name: self.user_name,
+            role: RoleId::from_uuid(self.role_id),
+            role_name: self.role_name,
+            agent: self.agent,
+            mode: self.mode,
+            source: self.source,
+            application: self.application,
+            database: self.target_db,
+            state: self.state,
+            started_at: time(self.started_at),
+            ended,
+        })
+    }
+}
+
+#[async_trait]
+impl Sessions for SqlStore {
+    async fn open(&self, session: &Session) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO sessions (org_id, id, request_id, user_id, user_name, role_id, role_name, agent, mode, source, \
+             application, target_db, state, started_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'opening', $13)",
+        )
+        .bind(session.org.as_uuid())
+        .bind(session.id.as_uuid())
+        .bind(session.request_id.as_uuid())
+        .bind(session.user.as_uuid())
+        .bind(&session.user_name)
+        .bind(session.role.as_uuid())
+        .bind(&session.role_name)
+        .bind(&session.agent)
+        .bind(&session.mode)
+        .bind(&session.source)
+        .bind(&session.application)
+        .bind(&session.database)
+        .bind(micros(session.started_at))
+        .execute(&self.write)
+        .await
+        .map_err(unless_exists(|| format!("session {}", session.id)))?;
+        Ok(())
+    }
+
+    async fn running(&self, org: OrgId, id: SessionId) -> Result<()> {
+        sqlx::query("UPDATE sessions SET state = 'running' WHERE org_id = $1 AND id = $2 AND state = 'opening'")
+            .bind(org.as_uuid())
+            .bind(id.as_uuid())
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    async fn close(&self, org: OrgId, id: SessionId, ended: &Ended) -> Result<bool> {
+        let totals = ended.totals.as_ref().map(serde_json::to_string).transpose().map_err(corrupt("set of totals"))?;
+        let done = sqlx::query(
+            "UPDATE sessions SET state = 'closed', ended_at = $3, outcome = $4, code = $5, reason = $6, totals = $7, \
+             log_head = $8, log_records = $9 WHERE org_id = $1 AND id = $2 AND state <> 'closed'",
+        )
+        .bind(org.as_uuid())
+        .bind(id.as_uuid())
+        .bind(micros(ended.at))
+        .bind(&ended.outcome)
+        .bind(&ended.code)
+        .bind(&ended.reason)
+        .bind(totals)
+        .bind(&ended.log_head)
+        .bind(ended.log_records.and_then(|count| i64::try_from(count).ok()))
+        .execute(&self.write)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn get(&self, org: OrgId, id: SessionId) -> Result<Option<Session>> {
+        let row: Option<SessionRow> = sqlx::query_as("SELECT * FROM sessions WHERE org_id = $1 AND id = $2")
+            .bind(org.as_uuid())
+            .bind(id.as_uuid())
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(SessionRow::session).transpose()
+    }
+
+    async fn list(&self, org: OrgId, of: Option<UserId>, before: Option<SessionId>, limit: u32) -> Result<Page<Session>> {
+        // One more than asked for tells whether there are more.
+        let rows: Vec<SessionRow> = sqlx::query_as(
+            "SELECT * FROM sessions WHERE org_id = $1 AND ($2 IS NULL OR user_id = $2) AND ($3 IS NULL OR id < $3) \
+             ORDER BY id DESC LIMIT $4",
+        )
+        .bind(org.as_uuid())
+        .bind(of.map(|user| user.as_uuid()))
+        .bind(before.map(|id| id.as_uuid()))
+        .bind(i64::from(limit) + 1)
+        .fetch_all(&self.read)
+        .await?;
+        let items = rows.into_iter().map(SessionRow::session).collect::<Result<_>>()?;
+        Ok(Page::cut(items, limit))
+    }
+
+    async fn open_of(&self, org: OrgId, user: UserId) -> Result<Vec<SessionId>> {
+        let ids: Vec<Uuid> =
+            sqlx::query_scalar("SELECT id FROM sessions WHERE org_id = $1 AND user_id = $2 AND state <> 'closed'")
+                .bind(org.as_uuid())
+                .bind(user.as_uuid())
+                .fetch_all(&self.read)
+                .await?;
+        Ok(ids.into_iter().map(SessionId::from_uuid).collect())
+    }
+
+    async fn close_orphans(&self, at: DateTime<Utc>) -> Result<u64> {
+        let done = sqlx::query(
+            "UPDATE sessions SET state = 'closed', ended_at = $1, outcome = 'gateway_lost', \
+             reason = 'the gateway that ran it died' WHERE state <> 'closed'",
+        )
+        .bind(micros(at))
+        .execute(&self.write)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,322 @@
+//! What every store must do. A store of another kind runs [`conformance`] on itself.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use hoop_core::id::{AgentId, CredentialId, EventId, OrgId, RequestId, RoleId, SessionId, TokenId, UserId};
+use hoop_core::role::{ChannelBinding, SslMode};
+use hoop_core::{Clock as _, PostgresTarget, RecordingMode, ResourceRole, SystemClock, Target};
+use serde_json::json;
+
+use super::*;
+
+const ORG: OrgId = OrgId::DEFAULT;
+
+/// Times are stored in microseconds.
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(SystemClock.now().timestamp_micros()).expect("a time")
+}
+
+fn user(name: &str, groups: &[&str]) -> User {
+    User {
+        org: ORG,
+        id: UserId::new(&SystemClock),
+        name: name.to_owned(),
+        kind: UserKind::Member,
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        password_hash: Some("$argon2id$".to_owned()),
+        must_change_password: true,
+        disabled: false,
+        created_at: now(),
+    }
+}
+
+fn role(name: &str) -> Role {
+    let target = PostgresTarget {
+        host: "db".to_owned(),
+        port: 5432,
+        user: "app".to_owned(),
+        password: Some("env:HOOP_SECRET_DB".to_owned()),
+        database: "shop".to_owned(),
+        databases: vec!["shop_*".to_owned()],
+        replication: false,
+        sslmode: SslMode::VerifyFull,
+        sslrootcert: None,
+        sslcert: None,
+        sslkey: None,
+        channel_binding: ChannelBinding::Prefer,
+    };
+    Role {
+        role: ResourceRole {
+            id: RoleId::new(&SystemClock),
+            org: ORG,
+            name: name.into(),
+            agent: "here".into(),
+            target: Target::Postgres(target),
+            labels: BTreeMap::from([("env".to_owned(), "prod".to_owned())]),
+            recording: RecordingMode::Strict,
+            plugins: BTreeMap::from([("masking".to_owned(), json!({ "rules": [] }))]),
+        },
+        allowed_groups: vec!["dba".to_owned()],
+        created_at: now(),
+        updated_at: now(),
+    }
+}
+
+pub(crate) fn session(user: &User) -> Session {
+    Session {
+        org: ORG,
+        id: SessionId::new(&SystemClock),
+        request_id: RequestId::new(&SystemClock),
+        user: user.id,
+        user_name: user.name.clone(),
+        role: RoleId::new(&SystemClock),
+        role_name: "shop".to_owned(),
+        agent: "here".to_owned(),
+        mode: "native".to_owned(),
+        source: Some("127.0.0.1:40000".to_owned()),
+        application: Some("psql".to_owned()),
+        database: Some("shop".to_owned()),
+        state: "opening".to_owned(),
+        started_at: now(),
+        ended: None,
+    }
+}
+
+fn ended(outcome: &str) -> Ended {
+    Ended {
+        at: now(),
+        outcome: outcome.to_owned(),
+        code: Some("agent_lost".to_owned()),
+        reason: Some("agent here went away".to_owned()),
+        totals: Some(json!({ "rows": 3 })),
+        log_head: Some("00ff".to_owned()),
+        log_records: Some(12),
+    }
+}
+
+/// On an empty store.
+pub(crate) async fn conformance(store: &dyn Store) {
+    users(store.users()).await.expect("users");
+    roles(store.roles()).await.expect("roles");
+    agents(store.agents()).await.expect("agents");
+    let alice = store.users().by_name(ORG, "alice").await.expect("users").expect("made above");
+    credentials(store.credentials(), &alice).await.expect("credentials");
+    tokens(store.tokens(), &alice).await.expect("tokens");
+    sessions(store.sessions(), &alice).await.expect("sessions");
+    events(store.events()).await.expect("events");
+}
+
+async fn users(users: &dyn Users) -> Result<()> {
+    let (first, second) = (user("root", &[]), user("usurper", &[]));
+    let (one, other) = tokio::join!(users.create_first(&first), users.create_first(&second));
+    assert!(one? ^ other?, "exactly one is the first");
+    let mut alice = user("alice", &["dba", "dev"]);
+    users.create(&alice).await?;
+    assert!(matches!(users.create(&user("alice", &[])).await, Err(StoreError::Exists { .. })));
+    assert_eq!(users.by_name(ORG, "alice").await?.as_ref(), Some(&alice));
+    assert_eq!(users.get(ORG, alice.id).await?.as_ref(), Some(&alice));
+    alice = User { kind: UserKind::Auditor, groups: vec!["dev".to_owned(), "ops".to_owned()], disabled: true, ..alice };
+    assert!(users.update(&alice).await?);
+    assert_eq!(users.get(ORG, alice.id).await?.as_ref(), Some(&alice));
+    assert!(!users.update(&user("nobody", &["dev"])).await?);
+    let elsewhere = OrgId::new(&SystemClock);
+    assert_eq!(users.get(elsewhere, alice.id).await?, None, "another organisation's");
+    users.create(&user("bob", &["dev"])).await?;
+    let page = users.list(ORG, None, 2).await?;
+    assert_eq!((page.items[0].clone(), page.items[1].groups.as_slice(), page.more), (alice, &["dev".to_owned()][..], true));
+    let rest = users.list(ORG, Some("bob"), 2).await?;
+    assert_eq!((rest.items.len(), rest.more), (1, false));
+    let groups = users.groups(ORG, None, 10).await?.items;
+    assert_eq!(groups, [Group { name: "dev".to_owned(), members: 2 }, Group { name: "ops".to_owned(), members: 1 }]);
+    assert!(users.list(elsewhere, None, 10).await?.items.is_empty());
+    Ok(())
+}
+
+async fn roles(roles: &dyn Roles) -> Result<()> {
+    let mut shop = role("shop");
+    roles.create(&shop).await?;
+    assert!(matches!(roles.create(&role("shop")).await, Err(StoreError::Exists { .. })));
+    assert_eq!(roles.by_name(ORG, "shop").await?.as_ref(), Some(&shop));
+    shop.allowed_groups = vec!["*".to_owned()];
+    shop.role.recording = RecordingMode::Default;
+    assert!(roles.update(&shop).await?);
+    assert_eq!(roles.get(ORG, shop.role.id).await?.as_ref(), Some(&shop));
+    roles.create(&role("archive")).await?;
+    let names = |page: Page<Role>| page.items.iter().map(|role| role.role.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(roles.list(ORG, None, 10).await?), ["archive", "shop"]);
+    assert_eq!(names(roles.list(ORG, Some("archive"), 10).await?), ["shop"]);
+    assert!(roles.delete(ORG, shop.role.id).await? && !roles.delete(ORG, shop.role.id).await?);
+    assert_eq!(roles.by_name(ORG, "shop").await?, None);
+    Ok(())
+}
+
+async fn agents(agents: &dyn Agents) -> Result<()> {
+    let agent = Agent {
+        org: ORG,
+        id: AgentId::new(&SystemClock),
+        name: "here".to_owned(),
+        token_hash: [1; 32],
+        revoked_at: None,
+        last_seen_at: None,
+        created_at: now(),
+    };
+    agents.create(&agent).await?;
+    assert_eq!(agents.by_token(&[1; 32]).await?.as_ref(), Some(&agent));
+    assert!(agents.revoke(ORG, agent.id, now()).await?);
+    assert!(agents.by_name(ORG, "here").await?.is_some_and(|agent| agent.revoked_at.is_some()));
+    assert!(agents.rotate(ORG, agent.id, &[2; 32]).await?);
+    agents.seen(ORG, agent.id, now()).await?;
+    assert_eq!(agents.by_token(&[1; 32]).await?, None);
+    let rotated = agents.by_token(&[2; 32]).await?.expect("rotated");
+    assert!(rotated.revoked_at.is_none() && rotated.last_seen_at.is_some());
+    assert_eq!(agents.list(ORG, None, 10).await?.items, [rotated]);
+    Ok(())
+}
+
+async fn credentials(credentials: &dyn Credentials, user: &User) -> Result<()> {
+    let credential = |login: &str| Credential {
+        org: ORG,
+        id: CredentialId::new(&SystemClock),
+        login: login.to_owned(),
+        user: user.id,
+        role: RoleId::new(&SystemClock),
+        salt: vec![1; 16],
+        iterations: 4096,
+        stored_key: vec![2; 32],
+        server_key: vec![3; 32],
+        expires_at: now() + TimeDelta::hours(8),
+        revoked_at: None,
+        last_used_at: None,
+        created_at: now(),
+    };
+    let first = credential("shop-aaaa");
+    credentials.create(&first).await?;
+    assert!(matches!(credentials.create(&credential("shop-aaaa")).await, Err(StoreError::Exists { .. })));
+    assert_eq!(credentials.by_login("shop-aaaa").await?.as_ref(), Some(&first));
+    let other = UserId::new(&SystemClock);
+    assert!(!credentials.revoke(ORG, first.id, Some(other), now()).await?, "another's");
+    let at = now();
+    assert!(credentials.revoke(ORG, first.id, Some(user.id), at).await?);
+    assert!(credentials.revoke(ORG, first.id, None, at + TimeDelta::hours(1)).await?);
+    credentials.used(ORG, first.id, at).await?;
+    let revoked = credentials.by_login("shop-aaaa").await?.expect("there");
+    assert_eq!((revoked.revoked_at, revoked.last_used_at), (Some(at), Some(at)), "it stays revoked since the first time");
+    assert_eq!(credentials.list(ORG, Some(user.id), None, 10).await?.items, [revoked]);
+    assert!(credentials.list(ORG, Some(other), None, 10).await?.items.is_empty());
+    assert!(credentials.list(ORG, None, Some(first.id), 10).await?.items.is_empty());
+    Ok(())
+}
+
+async fn tokens(tokens: &dyn Tokens, user: &User) -> Result<()> {
+    let token = |byte| Token {
+        org: ORG,
+        id: TokenId::new(&SystemClock),
+        user: user.id,
+        hash: [byte; 32],
+        expires_at: now() + TimeDelta::hours(12),
+        revoked_at: None,
+        created_at: now(),
+    };
+    let (first, second, third) = (token(1), token(2), token(3));
+    for token in [&first, &second, &third] {
+        tokens.create(token).await?;
+    }
+    assert_eq!(tokens.by_hash(&[1; 32]).await?, Some((first.clone(), user.clone())));
+    assert_eq!(tokens.by_hash(&[9; 32]).await?, None);
+    tokens.revoke(ORG, first.id, now()).await?;
+    tokens.revoke_all(ORG, user.id, Some(second.id), now()).await?;
+    let mut good = Vec::new();
+    for byte in 1..=3 {
+        good.push(tokens.by_hash(&[byte; 32]).await?.is_some_and(|(token, _)| token.revoked_at.is_none()));
+    }
+    assert_eq!(good, [false, true, false]);
+    Ok(())
+}
+
+async fn sessions(sessions: &dyn Sessions, user: &User) -> Result<()> {
+    let all: Vec<Session> = (0..5).map(|_| session(user)).collect();
+    for session in &all {
+        sessions.open(session).await?;
+    }
+    let mut ids: Vec<SessionId> = all.iter().map(|session| session.id).collect();
+    ids.sort();
+    let [first, second, third, ..] = ids[..] else { unreachable!("five were made") };
+    sessions.running(ORG, first).await?;
+    assert!(sessions.close(ORG, first, &ended("agent_lost")).await?);
+    assert!(!sessions.close(ORG, first, &ended("completed")).await?, "a session ends once");
+    sessions.running(ORG, first).await?;
+    let closed = sessions.get(ORG, first).await?.expect("there");
+    assert_eq!(closed.state, "closed", "there is no way back");
+    assert_eq!(closed.ended.as_ref().map(|ended| ended.outcome.as_str()), Some("agent_lost"));
+    assert_eq!(closed.ended.and_then(|ended| ended.totals), Some(json!({ "rows": 3 })));
+    let page = sessions.list(ORG, Some(user.id), None, 2).await?;
+    assert_eq!(page.items.iter().map(|session| session.id).collect::<Vec<_>>(), [ids[4], ids[3]]);
+    assert!(page.more);
+    let rest = sessions.list(ORG, None, Some(third), 10).await?;
+    assert_eq!(rest.items.iter().map(|session| session.id).collect::<Vec<_>>(), [second, first]);
+    assert!(!rest.more && sessions.list(ORG, Some(UserId::new(&SystemClock)), None, 10).await?.items.is_empty());
+    assert_eq!(sessions.open_of(ORG, user.id).await?.len(), 4);
+    assert_eq!(sessions.close_orphans(now()).await?, 4);
+    assert_eq!(sessions.close_orphans(now()).await?, 0);
+    let orphan = sessions.get(ORG, second).await?.and_then(|session| session.ended).expect("closed");
+    assert_eq!(orphan.outcome, "gateway_lost");
+    let kept = sessions.get(ORG, first).await?.and_then(|session| session.ended).expect("closed");
+    assert_eq!(kept.outcome, "agent_lost");
+    Ok(())
+}
+
+async fn events(events: &dyn Events) -> Result<()> {
+    let event = Event {
+        org: ORG,
+        id: EventId::new(&SystemClock),
+        request_id: RequestId::new(&SystemClock),
+        user: None,
+        user_name: Some("mallory".to_owned()),
+        action: "POST /api/v1/login".to_owned(),
+        subject: "/api/v1/login".to_owned(),
+        source: None,
+        status: 401,
+        code: Some("login_failed".to_owned()),
+        at: now(),
+    };
+    events.add(&event).await?;
+    assert!(events.list(ORG, Some(event.id), 10).await?.items.is_empty());
+    assert_eq!(events.list(ORG, None, 10).await?.items, [event]);
+    Ok(())
+}
+
+async fn open(folder: &std::path::Path) -> SqlStore {
+    SqlStore::open(&format!("sqlite:{}", folder.join("hoop.db").display())).await.expect("a store")
+}
+
+#[tokio::test]
+async fn sqlite_conforms() {
+    let folder = tempfile::tempdir().expect("a folder");
+    conformance(&open(folder.path()).await).await;
+}
+
+#[tokio::test]
+async fn the_file_is_private_and_keeps_what_it_was_given() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).await;
+    store.users().create(&user("alice", &[])).await.expect("stored");
+    for name in ["hoop.db", "hoop.db-wal", "hoop.db-shm"] {
+        let mode = std::fs::metadata(folder.path().join(name)).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    store.close().await;
+    let store = open(folder.path()).await;
+    assert!(store.users().by_name(ORG, "alice").await.expect("readable").is_some());
+}
+
+#[tokio::test]
+async fn a_newer_database_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).await;
+    store.pretend_newer().await;
+    store.close().await;
+    let again = SqlStore::open(&format!("sqlite:{}", folder.path().join("hoop.db").display())).await;
+    assert!(matches!(again, Err(StoreError::Newer { .. })));
+}
