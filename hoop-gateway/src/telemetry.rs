@@ -36,7 +36,8 @@ impl Telemetry {
     /// # Errors
     /// Never with the buckets that are built in; the registry's maker cannot know that.
     pub fn new() -> Result<Self, BuildError> {
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)?;
+        let builder =
+            PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)?;
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         let counter = |name, help| described(&recorder, name, help);

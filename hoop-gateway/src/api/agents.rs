@@ -89,14 +89,22 @@ impl From<AgentStatus> for Attached {
     }
 }
 
-async fn list(State(api): State<Api>, caller: Caller, Parameters(paging): Parameters<Paging>) -> Result<Json<Page<AgentView>>, Problem> {
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Parameters(paging): Parameters<Paging>,
+) -> Result<Json<Page<AgentView>>, Problem> {
     let after: Option<String> = paging.after()?;
     let agents = api.store.agents().list(caller.user.org, after.as_deref(), paging.limit()?).await?;
     let attached = api.agents.status(caller.user.org);
     Ok(page(agents, |agent| agent.name.clone(), |agent| view(agent, &attached)))
 }
 
-async fn create(State(api): State<Api>, caller: Caller, Body(create): Body<Create>) -> Result<(StatusCode, Json<WithKey>), Problem> {
+async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(create): Body<Create>,
+) -> Result<(StatusCode, Json<WithKey>), Problem> {
     check_slug("/name", &create.name)?;
     let (org, id) = (caller.user.org, AgentId::new(&*api.clock));
     let (token, token_hash) = api.agent_tokens.issue(org, id);

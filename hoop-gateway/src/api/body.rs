@@ -18,16 +18,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         // A form of a foreign page cannot have this type, and is not taken for a request of ours.
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status().as_u16() {
-            413 => Problem::new(Code::LimitExceeded, "the body is longer than 1 MiB"),
-            _ => Problem::new(Code::InvalidRequest, "the body could not be read"),
-        })?;
+        let kind =
+            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let bytes =
+            Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status().as_u16() {
+                413 => Problem::new(Code::LimitExceeded, "the body is longer than 1 MiB"),
+                _ => Problem::new(Code::InvalidRequest, "the body could not be read"),
+            })?;
         if bytes.is_empty() {
             return parse(b"{}").map(Self);
         }
         if !kind.starts_with("application/json") {
-            return Err(Problem::new(Code::InvalidRequest, "the body is not JSON").hint("set content-type: application/json"));
+            return Err(
+                Problem::new(Code::InvalidRequest, "the body is not JSON").hint("set content-type: application/json")
+            );
         }
         parse(&bytes).map(Self)
     }
@@ -54,7 +58,8 @@ pub(super) fn convert<T: DeserializeOwned>(value: serde_json::Value) -> Result<T
 
 /// Serde names a missing or unknown field in its text alone.
 fn wrong(mut pointer: String, text: &str) -> Problem {
-    let named = ["unknown field `", "missing field `"].iter().find_map(|start| text.strip_prefix(start)?.split('`').next());
+    let named =
+        ["unknown field `", "missing field `"].iter().find_map(|start| text.strip_prefix(start)?.split('`').next());
     if let Some(name) = named
         && !pointer.ends_with(&format!("/{name}"))
     {

@@ -48,7 +48,11 @@ impl From<Event> for EventView {
     }
 }
 
-async fn list(State(api): State<Api>, caller: Caller, Parameters(paging): Parameters<Paging>) -> Result<Json<Page<EventView>>, Problem> {
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Parameters(paging): Parameters<Paging>,
+) -> Result<Json<Page<EventView>>, Problem> {
     let found = api.store.events().list(caller.user.org, paging.after()?, paging.limit()?).await?;
     Ok(page(found, |event| event.id.to_string(), EventView::from))
 }

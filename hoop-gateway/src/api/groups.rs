@@ -14,7 +14,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.get("/api/v1/groups", Permission::Auditor, list)
 }
 
-async fn list(State(api): State<Api>, caller: Caller, Parameters(paging): Parameters<Paging>) -> Result<Json<Page<Group>>, Problem> {
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Parameters(paging): Parameters<Paging>,
+) -> Result<Json<Page<Group>>, Problem> {
     let after: Option<String> = paging.after()?;
     let groups = api.store.users().groups(caller.user.org, after.as_deref(), paging.limit()?).await?;
     Ok(page(groups, |group| group.name.clone(), |group| group))

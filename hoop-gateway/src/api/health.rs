@@ -15,10 +15,11 @@ use super::problem::Problem;
 use super::route::{Permission, Routes};
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes
-        .get("/healthz", Permission::Public, health)
-        .get("/readyz", Permission::Public, ready)
-        .get("/metrics", Permission::Public, metrics)
+    routes.get("/healthz", Permission::Public, health).get("/readyz", Permission::Public, ready).get(
+        "/metrics",
+        Permission::Public,
+        metrics,
+    )
 }
 
 /// The store has this long to answer.

@@ -18,9 +18,7 @@ use crate::auth::token;
 use crate::store::{Token, User};
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes
-        .post("/api/v1/login", Permission::Public, login)
-        .post("/api/v1/logout", Permission::OwnAccount, logout)
+    routes.post("/api/v1/login", Permission::Public, login).post("/api/v1/logout", Permission::OwnAccount, logout)
 }
 
 #[derive(Deserialize)]

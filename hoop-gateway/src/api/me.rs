@@ -14,9 +14,11 @@ use super::users::{UserView, hash};
 use crate::store::User;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes
-        .get("/api/v1/me", Permission::OwnAccount, me)
-        .put("/api/v1/me/password", Permission::OwnAccount, change_password)
+    routes.get("/api/v1/me", Permission::OwnAccount, me).put(
+        "/api/v1/me/password",
+        Permission::OwnAccount,
+        change_password,
+    )
 }
 
 async fn me(caller: Caller) -> Json<UserView> {

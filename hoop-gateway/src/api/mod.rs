@@ -27,11 +27,11 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 
-pub use parts::{
-    ApiParts, ApiSettings, CheckRole, Endpoint, Endpoints, LiveAgents, LiveSessions, Readiness, Recording, RecordingFolder,
-    Recordings,
-};
 use parts::Api;
+pub use parts::{
+    ApiParts, ApiSettings, CheckRole, Endpoint, Endpoints, LiveAgents, LiveSessions, Readiness, Recording,
+    RecordingFolder, Recordings,
+};
 use route::Routes;
 
 /// The longest body of a request.
@@ -42,8 +42,16 @@ pub fn router(parts: ApiParts) -> Router {
     let api = Api::new(parts);
     let routes = Routes::new(api.clone());
     let routes = [
-        health::routes, login::routes, me::routes, users::routes, groups::routes, roles::routes, agents::routes,
-        credentials::routes, sessions::routes, events::routes,
+        health::routes,
+        login::routes,
+        me::routes,
+        users::routes,
+        groups::routes,
+        roles::routes,
+        agents::routes,
+        credentials::routes,
+        sessions::routes,
+        events::routes,
     ]
     .into_iter()
     .fold(routes, |routes, add| add(routes));

@@ -48,9 +48,14 @@ impl Paging {
     }
 }
 
+/// What to ask for the page after this key with.
+pub(super) fn cursor(key: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(key)
+}
+
 /// A page of the API from one of the store; `key` is what the list is ordered by.
 pub(super) fn page<T, V>(page: store::Page<T>, key: impl Fn(&T) -> String, view: impl FnMut(T) -> V) -> Json<Page<V>> {
-    let next_cursor = page.items.last().filter(|_| page.more).map(|item| BASE64_URL_SAFE_NO_PAD.encode(key(item)));
+    let next_cursor = page.items.last().filter(|_| page.more).map(|item| cursor(&key(item)));
     Json(Page { items: page.items.into_iter().map(view).collect(), next_cursor })
 }
 
@@ -60,7 +65,8 @@ mod tests {
 
     #[test]
     fn a_cursor_leads_on_from_the_last_item() {
-        let Json(first) = page(store::Page { items: vec!["a", "b"], more: true }, |item| (*item).to_owned(), |item| item);
+        let Json(first) =
+            page(store::Page { items: vec!["a", "b"], more: true }, |item| (*item).to_owned(), |item| item);
         let next = Paging { limit: Some(2), cursor: first.next_cursor };
         assert_eq!(next.after::<String>().expect("ours"), Some("b".to_owned()));
         let Json(last) = page(store::Page { items: vec!["c"], more: false }, |item| (*item).to_owned(), |item| item);

@@ -13,8 +13,11 @@ use crate::store::StoreError;
 
 /// A refusal on its way out.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
-    pub(super) denial: Denial,
+pub(super) struct Problem(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    denial: Denial,
     /// What is wrong with which field of the request.
     fields: Vec<Field>,
     retry_after: Option<u64>,
@@ -49,8 +52,12 @@ impl Problem {
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.denial = self.denial.hint(hint);
+        self.0.denial.hint = Some(hint.into());
         self
+    }
+
+    pub(super) fn code(&self) -> Code {
+        self.0.denial.code
     }
 
     /// The request has this wrong.
@@ -58,7 +65,9 @@ impl Problem {
         let (pointer, detail) = (pointer.into(), detail.into());
         let name = pointer.trim_start_matches('/').replace('/', ".");
         let reason = if name.is_empty() { detail.clone() } else { format!("{name}: {detail}") };
-        Self { fields: vec![Field { pointer, detail }], ..Self::new(Code::InvalidRequest, reason) }
+        let mut problem = Self::new(Code::InvalidRequest, reason);
+        problem.0.fields.push(Field { pointer, detail });
+        problem
     }
 
     /// There is none, or none that the caller may see: the two look the same.
@@ -67,7 +76,7 @@ impl Problem {
     }
 
     fn status(&self) -> StatusCode {
-        status(self.denial.code)
+        status(self.code())
     }
 }
 
@@ -95,7 +104,7 @@ fn status(code: Code) -> StatusCode {
 
 impl From<Denial> for Problem {
     fn from(denial: Denial) -> Self {
-        Self { denial, fields: Vec::new(), retry_after: None }
+        Self(Box::new(Inner { denial, fields: Vec::new(), retry_after: None }))
     }
 }
 
@@ -110,8 +119,9 @@ impl From<StoreError> for Problem {
 
 impl From<Throttled> for Problem {
     fn from(throttled: Throttled) -> Self {
-        let retry_after = Some(throttled.retry_after.as_secs() + 1);
-        Self { retry_after, ..Denial::from(throttled).into() }
+        let mut problem = Self::from(Denial::from(throttled));
+        problem.0.retry_after = Some(throttled.retry_after.as_secs() + 1);
+        problem
     }
 }
 
@@ -127,7 +137,7 @@ impl IntoResponse for Problem {
 /// Gives a response that is a refusal its body. Others go through as they are.
 pub(super) fn render(mut response: Response, request_id: RequestId, path: &str) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
-    let (denial, status) = (&problem.denial, problem.status());
+    let (denial, status) = (&problem.0.denial, problem.status());
     if status.is_server_error() {
         let source = denial.source.as_deref().map(|source| source as &dyn std::error::Error);
         tracing::error!(code = %denial.code, reason = denial.reason, error = source, "request failed");
@@ -141,14 +151,14 @@ pub(super) fn render(mut response: Response, request_id: RequestId, path: &str) 
         code: denial.code.as_str(),
         hint: denial.hint.as_deref(),
         request_id,
-        errors: &problem.fields,
+        errors: &problem.0.fields,
     };
     let text = serde_json::to_string(&body).unwrap_or_default();
     let mut rendered = (status, [(CONTENT_TYPE, "application/problem+json")], text).into_response();
     if status == StatusCode::UNAUTHORIZED {
         rendered.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hoop\""));
     }
-    if let Some(seconds) = problem.retry_after {
+    if let Some(seconds) = problem.0.retry_after {
         rendered.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     *response.body_mut() = axum::body::Body::empty();

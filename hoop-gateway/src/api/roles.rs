@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::body::{Body, Parameters, convert};
-use super::page::{Page, Paging, page};
+use super::page::{Page, Paging, cursor};
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes, Source};
@@ -91,7 +91,8 @@ async fn list(
     Parameters(paging): Parameters<Paging>,
 ) -> Result<Json<Page<RoleView>>, Problem> {
     let after: Option<String> = paging.after()?;
-    let store::Page { items, more } = api.store.roles().list(caller.user.org, after.as_deref(), paging.limit()?).await?;
+    let store::Page { items, more } =
+        api.store.roles().list(caller.user.org, after.as_deref(), paging.limit()?).await?;
     let last = items.last().map(|role| role.role.name.to_string()).unwrap_or_default();
     let mut visible = Vec::with_capacity(items.len());
     for role in items {
@@ -99,16 +100,15 @@ async fn list(
             visible.push(role);
         }
     }
-    let more_visible = more && !visible.is_empty();
-    let Json(mut answer) = page(store::Page { items: visible, more: more_visible }, |_| last.clone(), |role| view(role, &caller));
-    if more && answer.next_cursor.is_none() {
-        let Json(rest) = page(store::Page { items: vec![()], more }, |()| last.clone(), |()| ());
-        answer.next_cursor = rest.next_cursor;
-    }
-    Ok(Json(answer))
+    let next_cursor = more.then(|| cursor(&last));
+    Ok(Json(Page { items: visible.into_iter().map(|role| view(role, &caller)).collect(), next_cursor }))
 }
 
-async fn create(State(api): State<Api>, caller: Caller, Body(definition): Body<Definition>) -> Result<(StatusCode, Json<RoleView>), Problem> {
+async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(definition): Body<Definition>,
+) -> Result<(StatusCode, Json<RoleView>), Problem> {
     let now = api.clock.now();
     let role = Role {
         allowed_groups: definition.allowed_groups.clone(),
@@ -120,7 +120,12 @@ async fn create(State(api): State<Api>, caller: Caller, Body(definition): Body<D
     Ok((StatusCode::CREATED, Json(view(role, &caller))))
 }
 
-async fn show(State(api): State<Api>, source: Source, caller: Caller, Path(name): Path<String>) -> Result<Json<RoleView>, Problem> {
+async fn show(
+    State(api): State<Api>,
+    source: Source,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<RoleView>, Problem> {
     let role = reachable(&api, &caller, source, &name).await?;
     Ok(Json(view(role, &caller)))
 }
@@ -163,11 +168,20 @@ async fn find(api: &Api, caller: &Caller, name: &str) -> Result<Role, Problem> {
 /// The role, when the caller may see everything or may reach it. One that they may not reach is not there for them.
 pub(super) async fn reachable(api: &Api, caller: &Caller, source: Source, name: &str) -> Result<Role, Problem> {
     let role = find(api, caller, name).await?;
-    if caller.scope().is_none() || reach(api, caller, source, &role.role).await?.is_ok() { Ok(role) } else { Err(no_role(name)) }
+    if caller.scope().is_none() || reach(api, caller, source, &role.role).await?.is_ok() {
+        Ok(role)
+    } else {
+        Err(no_role(name))
+    }
 }
 
 /// What the policy says of the caller and the role.
-pub(super) async fn reach(api: &Api, caller: &Caller, source: Source, role: &ResourceRole) -> Result<Result<(), Denial>, Problem> {
+pub(super) async fn reach(
+    api: &Api,
+    caller: &Caller,
+    source: Source,
+    role: &ResourceRole,
+) -> Result<Result<(), Denial>, Problem> {
     let principal = caller.principal();
     let source = source.0.map(|source| source.ip());
     let ask = AccessRequest { principal: &principal, role, mode: AccessMode::Native, source, at: api.clock.now() };
@@ -220,7 +234,9 @@ fn resource_role(api: &Api, org: OrgId, id: RoleId, definition: Definition) -> R
 /// Names that stand in logins, URLs and file names.
 pub(super) fn check_slug(pointer: &str, name: &str) -> Result<(), Problem> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
-    let fits = (1..=63).contains(&name.len()) && name.chars().all(allowed) && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let fits = (1..=63).contains(&name.len())
+        && name.chars().all(allowed)
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
     let rule = "1 to 63 lower-case letters, digits, `-`, `_` or `.`, the first a letter or digit";
     if fits { Ok(()) } else { Err(Problem::field(pointer, rule)) }
 }
@@ -239,7 +255,10 @@ fn check_target(target: &Target) -> Result<(), Problem> {
         // A secret itself would be stored, shown and logged.
         let reference = |text: &str| text.starts_with("env:") || text.starts_with("file:/");
         if secret.as_deref().is_some_and(|secret| !reference(secret)) {
-            return Err(Problem::field(format!("/target/{field}"), "a reference that the agent resolves: env:NAME or file:/path"));
+            return Err(Problem::field(
+                format!("/target/{field}"),
+                "a reference that the agent resolves: env:NAME or file:/path",
+            ));
         }
     }
     Ok(())
@@ -276,9 +295,9 @@ mod tests {
             (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
             (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
             (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
-            (json!(["a","b"]), json!(["c","d"]), json!(["c","d"])),
+            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
             (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
-            (json!([1,2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
             (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
         ] {
             merge(&mut target, patch);

@@ -75,7 +75,13 @@ impl Routes {
         self.add(MethodFilter::DELETE, path, needs, handler)
     }
 
-    fn add<T: 'static>(mut self, method: MethodFilter, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
+    fn add<T: 'static>(
+        mut self,
+        method: MethodFilter,
+        path: &str,
+        needs: Permission,
+        handler: impl Handler<T, Api>,
+    ) -> Self {
         let guarded = on(method, handler).route_layer(from_fn_with_state((self.api.clone(), needs), guard));
         self.router = self.router.route(path, guarded);
         self
@@ -164,7 +170,9 @@ async fn guard(State((api, needs)): State<(Api, Permission)>, mut request: Reque
 
 fn permit(needs: Permission, caller: &Caller) -> Result<(), Problem> {
     if caller.user.must_change_password && needs != Permission::OwnAccount {
-        return Err(Problem::new(Code::AccessDenied, "the password must be changed first").hint("PUT /api/v1/me/password"));
+        return Err(
+            Problem::new(Code::AccessDenied, "the password must be changed first").hint("PUT /api/v1/me/password")
+        );
     }
     if !needs.allows(caller.user.kind) {
         let reason = format!("{} is {}, and this is for others", caller.user.name, caller.user.kind.as_str());
@@ -207,7 +215,7 @@ fn event(api: &Api, request: &Request) -> Event {
 /// in the trail, since somebody was named; those that the throttle turned away are not.
 fn answered(mut event: Event, response: &Response) -> Option<Event> {
     event.status = response.status().as_u16();
-    event.code = response.extensions().get::<Problem>().map(|problem| problem.denial.code.to_string());
+    event.code = response.extensions().get::<Problem>().map(|problem| problem.code().to_string());
     if event.user_name.is_none() {
         event.user_name = response.extensions().get::<GivenName>().map(|name| name.0.clone());
     }

@@ -78,7 +78,11 @@ impl From<Session> for SessionView {
     }
 }
 
-async fn list(State(api): State<Api>, caller: Caller, Parameters(paging): Parameters<Paging>) -> Result<Json<Page<SessionView>>, Problem> {
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Parameters(paging): Parameters<Paging>,
+) -> Result<Json<Page<SessionView>>, Problem> {
     let found = api.store.sessions().list(caller.user.org, caller.scope(), paging.after()?, paging.limit()?).await?;
     Ok(page(found, |session| session.id.to_string(), SessionView::from))
 }
@@ -88,7 +92,11 @@ async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) ->
 }
 
 /// Asks a session to end: its own user may, and administrators. It ends a moment later; its row tells when it has.
-async fn kill(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<(StatusCode, Json<SessionView>), Problem> {
+async fn kill(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<SessionView>), Problem> {
     let session = find(&api, &caller, caller.change_scope(), &id).await?;
     let why = Denial::new("gateway", Code::SessionKilled, format!("{} ended this session", caller.user.name));
     if session.ended.is_some() {

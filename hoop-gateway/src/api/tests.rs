@@ -8,7 +8,9 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{Method, Request, StatusCode, header};
 use hoop_core::id::{AgentId, OrgId, RequestId, SessionId};
-use hoop_core::{AccessRequest, Clock, Code, Decision, Denial, Obligations, Policy, PolicyError, ResourceRole, SystemClock};
+use hoop_core::{
+    AccessRequest, Clock, Code, Decision, Denial, Obligations, Policy, PolicyError, ResourceRole, SystemClock,
+};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -95,11 +97,18 @@ impl Gateway {
         let secret = GatewaySecret::load_or_create(&folder.path().join("secret")).expect("a secret");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let passwords = Passwords::new(2).expect("argon2");
-        let admin = first_admin(&*store, &passwords, &*clock, "root", false).await.expect("the store works").expect("the first");
+        let admin = first_admin(&*store, &passwords, &*clock, "root", false)
+            .await
+            .expect("the store works")
+            .expect("the first");
         let live = Arc::new(Live::default());
         let agent_tokens = Arc::new(AgentTokens::new(Arc::clone(&store), Arc::clone(&clock), secret.agent_key()));
         let router = router(ApiParts {
-            credentials: Arc::new(NativeCredentials::new(Arc::clone(&store), Arc::clone(&clock), secret.login_key().expose())),
+            credentials: Arc::new(NativeCredentials::new(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                secret.login_key().expose(),
+            )),
             agent_tokens: Arc::clone(&agent_tokens),
             policy: Arc::new(Open),
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
@@ -125,7 +134,8 @@ impl Gateway {
     }
 
     async fn send(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let request = Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let request =
+            Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
         let request = match body {
             Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string())),
             None => request.body(Body::empty()),
@@ -134,9 +144,11 @@ impl Gateway {
         request.extensions_mut().insert(ConnectInfo(std::net::SocketAddr::from(([127, 0, 0, 1], 40000))));
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let status = response.status();
-        let id = response.headers().get("x-request-id").expect("every answer has one").to_str().expect("ascii").to_owned();
+        let id =
+            response.headers().get("x-request-id").expect("every answer has one").to_str().expect("ascii").to_owned();
         assert!(id.parse::<RequestId>().is_ok(), "{id}");
-        let problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+        let problem =
+            response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
         let bytes = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
         let value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         if status.is_client_error() || status.is_server_error() {
@@ -223,7 +235,8 @@ async fn from_nothing_to_a_psql_command() {
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_user_have_one_answer() {
     let gateway = Gateway::start().await;
-    let login = |user: &'static str| gateway.post("", "/api/v1/login", json!({ "user": user, "password": "a wrong password" }));
+    let login =
+        |user: &'static str| gateway.post("", "/api/v1/login", json!({ "user": user, "password": "a wrong password" }));
     let (known, mut first) = login("root").await;
     let (unknown, mut second) = login("nobody").await;
     assert_eq!((known, unknown), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED));
@@ -264,14 +277,29 @@ async fn what_is_wrong_with_a_request_is_named() {
         let (status, problem) = gateway.post(&gateway.admin, path, body).await;
         assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("invalid_request")), "{problem}");
         assert!(problem["detail"].as_str().expect("a text").contains(named), "{named}: {problem}");
-        assert!(problem["errors"][0]["pointer"].as_str().expect("a pointer").contains(named.split('.').next_back().expect("one")), "{problem}");
+        assert!(
+            problem["errors"][0]["pointer"]
+                .as_str()
+                .expect("a pointer")
+                .contains(named.split('.').next_back().expect("one")),
+            "{problem}"
+        );
         assert!(!problem.to_string().contains("hunter2"));
     }
-    for path in ["/api/v1/users?limit=0", "/api/v1/users?limit=201", "/api/v1/users?limt=1", "/api/v1/users?cursor=!", "/api/v1/users?limit=x"] {
+    for path in [
+        "/api/v1/users?limit=0",
+        "/api/v1/users?limit=201",
+        "/api/v1/users?limt=1",
+        "/api/v1/users?cursor=!",
+        "/api/v1/users?limit=x",
+    ] {
         assert_eq!(gateway.get(&gateway.admin, path).await.0, StatusCode::BAD_REQUEST, "{path}");
     }
     assert_eq!(gateway.get(&gateway.admin, "/api/v1/nothing").await.0, StatusCode::NOT_FOUND);
-    assert_eq!(gateway.send(&gateway.admin, Method::DELETE, "/api/v1/me", None).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        gateway.send(&gateway.admin, Method::DELETE, "/api/v1/me", None).await.0,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
     let long = json!({ "name": "x".repeat(2 << 20) });
     assert_eq!(gateway.post(&gateway.admin, "/api/v1/agents", long).await.0, StatusCode::PAYLOAD_TOO_LARGE);
 }
@@ -321,8 +349,12 @@ async fn each_route_asks_for_its_permission() {
     }
     assert!(gateway.live.ended.lock().is_empty());
     let (_, events) = gateway.get(&auditor, "/api/v1/events?limit=200").await;
-    let refused: Vec<_> = events["items"].as_array().expect("a list").iter().filter(|event| event["code"] == "access_denied").collect();
-    assert!(refused.iter().any(|event| event["user"] == "mia" && event["action"] == "POST /api/v1/agents/{name}/rotate"), "{events}");
+    let refused: Vec<_> =
+        events["items"].as_array().expect("a list").iter().filter(|event| event["code"] == "access_denied").collect();
+    assert!(
+        refused.iter().any(|event| event["user"] == "mia" && event["action"] == "POST /api/v1/agents/{name}/rotate"),
+        "{events}"
+    );
     let strangers = events["items"].as_array().expect("a list").iter().filter(|event| event["user"].is_null()).count();
     assert_eq!(strangers, 0, "strangers fill no disk");
 }
@@ -346,19 +378,47 @@ async fn pages_lead_to_every_item_once() {
 }
 
 #[tokio::test]
+async fn a_member_pages_through_roles_that_are_not_for_them() {
+    let gateway = Gateway::start().await;
+    for number in 0..4 {
+        gateway.role(&format!("role-{number}")).await;
+    }
+    let mia = gateway.user("mia", "member", &[]).await;
+    let (_, first) = gateway.get(&mia, "/api/v1/roles?limit=3").await;
+    assert_eq!(first["items"], json!([]));
+    let cursor = first["next_cursor"].as_str().expect("there is more to look at");
+    let (_, last) = gateway.get(&mia, &format!("/api/v1/roles?limit=3&cursor={cursor}")).await;
+    assert_eq!(last, json!({ "items": [], "next_cursor": null }));
+    let alice = gateway.user("alice", "member", &["dba"]).await;
+    let (_, seen) = gateway.get(&alice, "/api/v1/roles").await;
+    assert_eq!(seen["items"].as_array().map(Vec::len), Some(4));
+    assert!(!seen.to_string().contains("HOOP_SECRET_DB"), "where a role leads to is not theirs to see");
+}
+
+#[tokio::test]
 async fn a_role_changes_by_merge_and_keeps_its_name() {
     let gateway = Gateway::start().await;
     let made = gateway.role("shop").await;
-    let patch = json!({ "recording": "strict", "labels": { "env": "prod" }, "target": { "password": null, "port": 6432 } });
+    let patch =
+        json!({ "recording": "strict", "labels": { "env": "prod" }, "target": { "password": null, "port": 6432 } });
     let (status, changed) = gateway.send(&gateway.admin, Method::PATCH, "/api/v1/roles/shop", Some(patch)).await;
     assert_eq!(status, StatusCode::OK, "{changed}");
-    assert_eq!((&changed["id"], &changed["recording"], &changed["target"]["port"]), (&made["id"], &json!("strict"), &json!(6432)));
+    assert_eq!(
+        (&changed["id"], &changed["recording"], &changed["target"]["port"]),
+        (&made["id"], &json!("strict"), &json!(6432))
+    );
     assert!(changed["target"].get("password").is_none() && changed["target"]["host"] == "db");
     for patch in [json!({ "name": "other" }), json!({ "agent": null }), json!({ "target": { "nope": 1 } })] {
-        assert_eq!(gateway.send(&gateway.admin, Method::PATCH, "/api/v1/roles/shop", Some(patch)).await.0, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            gateway.send(&gateway.admin, Method::PATCH, "/api/v1/roles/shop", Some(patch)).await.0,
+            StatusCode::BAD_REQUEST
+        );
     }
     assert_eq!(gateway.post(&gateway.admin, "/api/v1/roles", role("shop")).await.0, StatusCode::CONFLICT);
-    assert_eq!(gateway.send(&gateway.admin, Method::DELETE, "/api/v1/roles/shop", None).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(
+        gateway.send(&gateway.admin, Method::DELETE, "/api/v1/roles/shop", None).await.0,
+        StatusCode::NO_CONTENT
+    );
     assert_eq!(gateway.get(&gateway.admin, "/api/v1/roles/shop").await.0, StatusCode::NOT_FOUND);
 }
 
@@ -396,7 +456,8 @@ async fn who_is_shut_out_is_out_at_once() {
 #[tokio::test]
 async fn an_agent_is_rotated_and_revoked() {
     let gateway = Gateway::start().await;
-    let token = |answer: &Value| answer["key"].as_str().expect("a key").parse::<hoop_proto::dsn::Dsn>().expect("a DSN").token;
+    let token =
+        |answer: &Value| answer["key"].as_str().expect("a key").parse::<hoop_proto::dsn::Dsn>().expect("a DSN").token;
     let (_, made) = gateway.post(&gateway.admin, "/api/v1/agents", json!({ "name": "here" })).await;
     let (_, rotated) = gateway.post(&gateway.admin, "/api/v1/agents/here/rotate", json!({})).await;
     assert!(gateway.agent_tokens.authenticate(&token(&made)).await.is_err());
@@ -435,8 +496,10 @@ async fn sessions_are_listed_killed_and_their_recordings_sent() {
     let path = crate::record::sealed_path(&gateway.folder.path().join("recordings"), own);
     std::fs::create_dir_all(path.parent().map(PathBuf::from).expect("a folder")).expect("made");
     std::fs::write(path, b"HOOPLOG1...").expect("written");
-    let request = Request::get(format!("/api/v1/sessions/{own}/recording")).header(header::AUTHORIZATION, format!("Bearer {alice}"));
-    let response = gateway.router.clone().oneshot(request.body(Body::empty()).expect("a request")).await.expect("infallible");
+    let request = Request::get(format!("/api/v1/sessions/{own}/recording"))
+        .header(header::AUTHORIZATION, format!("Bearer {alice}"));
+    let response =
+        gateway.router.clone().oneshot(request.body(Body::empty()).expect("a request")).await.expect("infallible");
     assert_eq!(response.headers()[header::CONTENT_LENGTH], "11");
     assert_eq!(&to_bytes(response.into_body(), 100).await.expect("a body")[..], b"HOOPLOG1...");
 }
@@ -457,4 +520,3 @@ async fn the_request_id_is_kept_when_it_is_one_and_metrics_are_shown() {
     let text = String::from_utf8_lossy(&text);
     assert!(text.contains("hoop_agents_attached 3") && text.contains("hoop_http_request_seconds_count"), "{text}");
 }
-

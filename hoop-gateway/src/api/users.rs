@@ -82,13 +82,21 @@ struct Update {
     must_change_password: Option<bool>,
 }
 
-async fn list(State(api): State<Api>, caller: Caller, Parameters(paging): Parameters<Paging>) -> Result<Json<Page<UserView>>, Problem> {
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Parameters(paging): Parameters<Paging>,
+) -> Result<Json<Page<UserView>>, Problem> {
     let after: Option<String> = paging.after()?;
     let users = api.store.users().list(caller.user.org, after.as_deref(), paging.limit()?).await?;
     Ok(page(users, |user| user.name.clone(), UserView::from))
 }
 
-async fn create(State(api): State<Api>, caller: Caller, Body(create): Body<Create>) -> Result<(StatusCode, Json<UserView>), Problem> {
+async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(create): Body<Create>,
+) -> Result<(StatusCode, Json<UserView>), Problem> {
     check_name("/name", &create.name)?;
     let password_hash = match create.password {
         Some(password) => Some(hash(&api, "/password", Secret::new(password)).await?),
@@ -169,7 +177,11 @@ pub(super) async fn hash(api: &Api, pointer: &str, password: Secret<String>) -> 
 /// terminal would stumble over.
 pub(super) fn check_name(pointer: &str, name: &str) -> Result<(), Problem> {
     let fits = (1..=128).contains(&name.chars().count()) && !name.chars().any(char::is_control) && name.trim() == name;
-    if fits { Ok(()) } else { Err(Problem::field(pointer, "a name has 1 to 128 characters, none of them a control character")) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Problem::field(pointer, "a name has 1 to 128 characters, none of them a control character"))
+    }
 }
 
 fn groups(mut names: Vec<String>) -> Result<Vec<String>, Problem> {

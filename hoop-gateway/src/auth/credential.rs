@@ -5,6 +5,9 @@
 //!
 //! [RFC 5802 §3]: https://www.rfc-editor.org/rfc/rfc5802#section-3
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,15 +144,19 @@ impl NativeCredentials {
         }
         if credential.expires_at <= now {
             let at = credential.expires_at.format("%Y-%m-%d %H:%M:%S UTC");
-            return Err(Denial::new("gateway", Code::CredentialExpired, format!("this credential expired at {at}")).hint(NEXT));
+            return Err(
+                Denial::new("gateway", Code::CredentialExpired, format!("this credential expired at {at}")).hint(NEXT)
+            );
         }
         let user = self.store.users().get(credential.org, credential.user).await.map_err(unavailable)?;
         let user = user.filter(|user| !user.disabled).ok_or_else(|| {
-            Denial::new("gateway", Code::AccessDenied, "the user of this credential is disabled").hint("ask an administrator")
+            Denial::new("gateway", Code::AccessDenied, "the user of this credential is disabled")
+                .hint("ask an administrator")
         })?;
         let role = self.store.roles().get(credential.org, credential.role).await.map_err(unavailable)?;
         let role = role.ok_or_else(|| {
-            Denial::new("gateway", Code::RoleNotFound, "the role that this credential is for does not exist any more").hint(NEXT)
+            Denial::new("gateway", Code::RoleNotFound, "the role that this credential is for does not exist any more")
+                .hint(NEXT)
         })?;
         if let Err(error) = self.store.credentials().used(credential.org, credential.id, now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "use of a credential could not be noted");
@@ -162,12 +169,7 @@ impl NativeCredentials {
         let derive = |what: &str| hmac::sign(&self.nobody, format!("{what}\0{login}").as_bytes()).as_ref().to_vec();
         let mut salt = derive("salt");
         salt.truncate(16);
-        Verifier {
-            salt,
-            iterations: ITERATIONS,
-            stored_key: derive("stored key"),
-            server_key: derive("server key"),
-        }
+        Verifier { salt, iterations: ITERATIONS, stored_key: derive("stored key"), server_key: derive("server key") }
     }
 }
 

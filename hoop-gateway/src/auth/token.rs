@@ -86,7 +86,11 @@ impl AgentAuthenticator for AgentTokens {
             .filter(|agent| agent.revoked_at.is_none() && (agent.org, agent.id) == (org, id))
             .ok_or_else(refused)?;
         if let Err(error) = self.store.agents().seen(agent.org, agent.id, self.clock.now()).await {
-            tracing::warn!(agent = agent.name, error = &error as &dyn std::error::Error, "last seen could not be noted");
+            tracing::warn!(
+                agent = agent.name,
+                error = &error as &dyn std::error::Error,
+                "last seen could not be noted"
+            );
         }
         Ok(AgentIdentity { org: agent.org, id: agent.id, name: agent.name.into() })
     }
@@ -112,8 +116,8 @@ pub(crate) fn unavailable(error: StoreError) -> Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hoop_core::SystemClock;
     use crate::store::{Agent, SqlStore};
+    use hoop_core::SystemClock;
 
     #[tokio::test]
     async fn a_token_is_good_until_it_is_changed_rotated_or_revoked() {
@@ -147,6 +151,13 @@ mod tests {
         assert!(tokens.authenticate(&token).await.is_err() && tokens.authenticate(&next).await.is_ok());
         store.agents().revoke(OrgId::DEFAULT, id, SystemClock.now()).await.expect("revoked");
         assert!(tokens.authenticate(&next).await.is_err());
-        assert!(store.agents().by_name(OrgId::DEFAULT, "here").await.expect("there").is_some_and(|agent| agent.last_seen_at.is_some()));
+        assert!(
+            store
+                .agents()
+                .by_name(OrgId::DEFAULT, "here")
+                .await
+                .expect("there")
+                .is_some_and(|agent| agent.last_seen_at.is_some())
+        );
     }
 }

@@ -86,8 +86,11 @@ impl TlsIdentity {
         if !certificate.exists() || !key.exists() {
             let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
             let mut all = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-            all.extend(names.iter().filter(|name| !name.is_empty()).cloned());
-            all.dedup();
+            for name in names.iter().filter(|name| !name.is_empty()) {
+                if !all.contains(name) {
+                    all.push(name.clone());
+                }
+            }
             let mut params = CertificateParams::new(all)?;
             params.distinguished_name.push(DnType::CommonName, "hoop gateway (self-signed)");
             let made = params.self_signed(&pair)?;

@@ -124,7 +124,10 @@ async fn users(users: &dyn Users) -> Result<()> {
     assert_eq!(users.get(elsewhere, alice.id).await?, None, "another organisation's");
     users.create(&user("bob", &["dev"])).await?;
     let page = users.list(ORG, None, 2).await?;
-    assert_eq!((page.items[0].clone(), page.items[1].groups.as_slice(), page.more), (alice, &["dev".to_owned()][..], true));
+    assert_eq!(
+        (page.items[0].clone(), page.items[1].groups.as_slice(), page.more),
+        (alice, &["dev".to_owned()][..], true)
+    );
     let rest = users.list(ORG, Some("bob"), 2).await?;
     assert_eq!((rest.items.len(), rest.more), (1, false));
     let groups = users.groups(ORG, None, 10).await?.items;
@@ -201,7 +204,11 @@ async fn credentials(credentials: &dyn Credentials, user: &User) -> Result<()> {
     assert!(credentials.revoke(ORG, first.id, None, at + TimeDelta::hours(1)).await?);
     credentials.used(ORG, first.id, at).await?;
     let revoked = credentials.by_login("shop-aaaa").await?.expect("there");
-    assert_eq!((revoked.revoked_at, revoked.last_used_at), (Some(at), Some(at)), "it stays revoked since the first time");
+    assert_eq!(
+        (revoked.revoked_at, revoked.last_used_at),
+        (Some(at), Some(at)),
+        "it stays revoked since the first time"
+    );
     assert_eq!(credentials.list(ORG, Some(user.id), None, 10).await?.items, [revoked]);
     assert!(credentials.list(ORG, Some(other), None, 10).await?.items.is_empty());
     assert!(credentials.list(ORG, None, Some(first.id), 10).await?.items.is_empty());
@@ -319,4 +326,19 @@ async fn a_newer_database_is_left_alone() {
     store.close().await;
     let again = SqlStore::open(&format!("sqlite:{}", folder.path().join("hoop.db").display())).await;
     assert!(matches!(again, Err(StoreError::Newer { .. })));
+}
+
+#[tokio::test]
+async fn two_writers_do_not_get_in_each_others_way() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path()).await;
+    let alice = user("alice", &[]);
+    store.users().create(&alice).await.expect("stored");
+    let sessions: Vec<Session> = (0..100).map(|_| session(&alice)).collect();
+    let users: Vec<User> = (0..100).map(|number| user(&format!("user-{number}"), &["dev"])).collect();
+    let opened = futures::future::try_join_all(sessions.iter().map(|session| store.sessions().open(session)));
+    let made = futures::future::try_join_all(users.iter().map(|user| store.users().create(user)));
+    let (opened, made) = tokio::join!(opened, made);
+    assert_eq!((opened.expect("stored").len(), made.expect("stored").len()), (100, 100));
+    assert_eq!(store.sessions().open_of(ORG, alice.id).await.expect("readable").len(), 100);
 }

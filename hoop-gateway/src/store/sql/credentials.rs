@@ -101,7 +101,7 @@ impl Credentials for SqlStore {
             .bind(org.as_uuid())
             .bind(id.as_uuid())
             .bind(micros(at))
-            .execute(&self.write)
+            .execute(&self.notes)
             .await?;
         Ok(())
     }

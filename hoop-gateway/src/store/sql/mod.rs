@@ -20,11 +20,18 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 use super::{Agents, Credentials, Events, Result, Roles, Sessions, Store, StoreError, Tokens, Users};
 
-/// A store on an SQLite file.
+/// A store on an SQLite file, in WAL mode. What was answered survives the death of the process. Users, roles, keys and the
+/// trail of the API also survive that of the machine (`synchronous = FULL`).
+///
+/// The rows of sessions, and when something was last used, do so only once SQLite has synced the next of the others or a
+/// checkpoint (`synchronous = NORMAL`): every session writes three, one sync each would cost milliseconds at its opening,
+/// and the recording, which has its own durability, tells the same.
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     /// SQLite has one writer at a time: those who wait, wait here and not in the database.
     write: SqlitePool,
+    /// The writer of what need not be synced.
+    notes: SqlitePool,
     read: SqlitePool,
 }
 
@@ -53,8 +60,10 @@ impl SqlStore {
             }
             Err(error) => return Err(sqlx::Error::from(error).into()),
         }
+        let relaxed = options.clone().synchronous(SqliteSynchronous::Normal);
+        let notes = SqlitePoolOptions::new().max_connections(1).connect_with(relaxed).await?;
         let read = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        let store = Self { write, read };
+        let store = Self { write, notes, read };
         store.default_org().await?;
         Ok(store)
     }
@@ -62,6 +71,7 @@ impl SqlStore {
     /// Closes the store; what is under way is finished.
     pub async fn close(&self) {
         self.read.close().await;
+        self.notes.close().await;
         self.write.close().await;
     }
 

@@ -87,7 +87,7 @@ impl Sessions for SqlStore {
         .bind(&session.application)
         .bind(&session.database)
         .bind(micros(session.started_at))
-        .execute(&self.write)
+        .execute(&self.notes)
         .await
         .map_err(unless_exists(|| format!("session {}", session.id)))?;
         Ok(())
@@ -97,7 +97,7 @@ impl Sessions for SqlStore {
         sqlx::query("UPDATE sessions SET state = 'running' WHERE org_id = $1 AND id = $2 AND state = 'opening'")
             .bind(org.as_uuid())
             .bind(id.as_uuid())
-            .execute(&self.write)
+            .execute(&self.notes)
             .await?;
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Sessions for SqlStore {
         .bind(totals)
         .bind(&ended.log_head)
         .bind(ended.log_records.and_then(|count| i64::try_from(count).ok()))
-        .execute(&self.write)
+        .execute(&self.notes)
         .await?;
         Ok(done.rows_affected() > 0)
     }
@@ -163,7 +163,7 @@ impl Sessions for SqlStore {
              reason = 'the gateway that ran it died' WHERE state <> 'closed'",
         )
         .bind(micros(at))
-        .execute(&self.write)
+        .execute(&self.notes)
         .await?;
         Ok(done.rows_affected())
     }

@@ -45,12 +45,13 @@ impl UserRow {
 impl SqlStore {
     async fn with_groups(&self, row: Option<UserRow>) -> Result<Option<User>> {
         let Some(row) = row else { return Ok(None) };
-        let groups =
-            sqlx::query_scalar("SELECT group_name FROM memberships WHERE org_id = $1 AND user_id = $2 ORDER BY group_name")
-                .bind(row.org_id)
-                .bind(row.id)
-                .fetch_all(&self.read)
-                .await?;
+        let groups = sqlx::query_scalar(
+            "SELECT group_name FROM memberships WHERE org_id = $1 AND user_id = $2 ORDER BY group_name",
+        )
+        .bind(row.org_id)
+        .bind(row.id)
+        .fetch_all(&self.read)
+        .await?;
         row.user(groups).map(Some)
     }
 }
