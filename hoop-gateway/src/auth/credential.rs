@@ -191,7 +191,7 @@ pub fn principal(user: User) -> Principal {
     }
 }
 
-fn keys(password: &str, salt: &[u8]) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn keys(password: &str, salt: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let iterations = usize::try_from(ITERATIONS).unwrap_or(usize::MAX);
     let salted = gen_salted_password(password, salt, iterations);
     match ScramSecret::verifier_from_salted_password(salt.to_vec(), salted, iterations) {

@@ -3,6 +3,8 @@
 pub mod credential;
 mod first;
 mod password;
+#[cfg(test)]
+pub(crate) mod scram_client;
 mod secret;
 mod throttle;
 pub mod token;

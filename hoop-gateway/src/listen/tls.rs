@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pgwire::api::auth::sasl::scram::ScramServerAuth;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject as _;
@@ -18,11 +19,12 @@ pub struct TlsIdentity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     pem: Vec<u8>,
+    scram: Option<ScramServerAuth>,
 }
 
 impl Clone for TlsIdentity {
     fn clone(&self) -> Self {
-        Self { chain: self.chain.clone(), key: self.key.clone_key(), pem: self.pem.clone() }
+        Self { chain: self.chain.clone(), key: self.key.clone_key(), pem: self.pem.clone(), scram: self.scram.clone() }
     }
 }
 
@@ -73,7 +75,9 @@ impl TlsIdentity {
             return Err(pem_error(certificate)(rustls_pki_types::pem::Error::NoItemsFound));
         }
         let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(pem_error(key))?;
-        Ok(Self { chain, key, pem })
+        let mut scram = ScramServerAuth::new();
+        let scram = scram.configure_certificate(&pem).is_ok().then_some(scram);
+        Ok(Self { chain, key, pem, scram })
     }
 
     /// The self-signed certificate in this folder, made where there is none. It is for `localhost`, the loopback
@@ -105,6 +109,14 @@ impl TlsIdentity {
         self.chain.first().map(|certificate| Sha256::digest(certificate).into()).unwrap_or_default()
     }
 
+    /// SCRAM that can be bound to this certificate (`tls-server-end-point`, [RFC 5929 §4.1]); made once, cheap to clone.
+    /// `None` when no hash is defined for its signature, as for Ed25519: SCRAM-SHA-256-PLUS is not to be offered then.
+    ///
+    /// [RFC 5929 §4.1]: https://www.rfc-editor.org/rfc/rfc5929#section-4.1
+    pub const fn scram(&self) -> Option<&ScramServerAuth> {
+        self.scram.as_ref()
+    }
+
     /// The certificate chain in PEM.
     pub fn pem(&self) -> &[u8] {
         &self.pem
@@ -129,4 +141,73 @@ fn write_private(path: &Path, contents: &[u8]) -> Result<(), TlsError> {
     let file = |source| TlsError::File { path: path.to_owned(), source };
     let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(file)?;
     to.write_all(contents).and_then(|()| to.sync_all()).map_err(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD as BASE64;
+    use hoop_core::Secret;
+    use pgwire::api::auth::sasl::scram::ScramSecret;
+    use rcgen::PKCS_ED25519;
+
+    use super::*;
+    use crate::auth::scram_client::proof;
+
+    fn identity() -> (tempfile::TempDir, TlsIdentity) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let identity = TlsIdentity::self_signed(folder.path(), &[]).expect("made");
+        (folder, identity)
+    }
+
+    /// Whether the server takes the right password with this flag and this binding.
+    fn bound(identity: &TlsIdentity, flag: &str, binding: &[u8]) -> bool {
+        let (salt, password) = ([1; 16], Secret::new("pencil".to_owned()));
+        let (stored_key, server_key) = crate::auth::credential::keys(password.expose(), &salt);
+        let secret = ScramSecret::Verifier { salt: salt.to_vec(), iterations: 4096, stored_key, server_key };
+        let server = identity.scram().expect("ECDSA with SHA-256 has a binding").clone();
+        let Ok((challenge, server)) = server.on_client_first_message_with_secret(format!("{flag},,n=,r=abc").as_bytes(), secret)
+        else {
+            return false;
+        };
+        let nonce = challenge.split(',').next().expect("a nonce");
+        let channel = BASE64.encode([format!("{flag},,").as_bytes(), binding].concat());
+        let last = format!("c={channel},{nonce}");
+        let (proof, _) = proof(password.expose(), &salt, 4096, &format!("n=,r=abc,{challenge},{last}"));
+        server.on_client_final_message(format!("{last},p={proof}").as_bytes()).is_ok()
+    }
+
+    #[test]
+    fn scram_is_bound_to_this_very_certificate() {
+        let ((_folder, ours), (_other, theirs)) = (identity(), identity());
+        assert!(bound(&ours, "p=tls-server-end-point", &ours.fingerprint()));
+        assert!(!bound(&ours, "p=tls-server-end-point", &theirs.fingerprint()), "somebody is in between");
+        assert!(!bound(&ours, "p=tls-unique", &ours.fingerprint()));
+        assert!(!bound(&ours, "y", b""), "somebody took the offer of a binding away");
+        assert!(bound(&ours, "n", b""), "a client that cannot");
+    }
+
+    #[test]
+    fn a_certificate_without_a_binding_can_be_used_without_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pair = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
+        let made = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name").self_signed(&pair).expect("signed");
+        let (certificate, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
+        write_private(&certificate, made.pem().as_bytes()).expect("written");
+        write_private(&key, pair.serialize_pem().as_bytes()).expect("written");
+        let identity = TlsIdentity::load(&certificate, &key).expect("usable");
+        assert!(identity.scram().is_none() && identity.server_config(&[]).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_named() {
+        let (folder, _) = identity();
+        let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        for (certificate, key, named) in [(&key, &key, "tls.key"), (&certificate, &certificate, "tls.crt")] {
+            let error = TlsIdentity::load(certificate, key).expect_err("not usable").to_string();
+            assert!(error.contains(named), "{error}");
+        }
+        let missing = TlsIdentity::load(&folder.path().join("none.crt"), &key).expect_err("missing").to_string();
+        assert!(missing.contains("none.crt"), "{missing}");
+    }
 }

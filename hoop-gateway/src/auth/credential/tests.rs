@@ -10,28 +10,15 @@ use pgwire::api::auth::sasl::scram::ScramServerAuth;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::auth::scram_client::{proof, sign};
 use crate::store::SqlStore;
-
-fn sign(key: &[u8], text: &[u8]) -> Vec<u8> {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text).as_ref().to_vec()
-}
-
-/// A client's proof and the server's signature that it expects (RFC 5802 §3).
-fn client(password: &str, salt: &[u8], iterations: usize, auth_message: &str) -> (String, String) {
-    let salted = gen_salted_password(password, salt, iterations);
-    let client_key = sign(&salted, b"Client Key");
-    let signature = sign(&Sha256::digest(&client_key), auth_message.as_bytes());
-    let proof: Vec<u8> = client_key.iter().zip(signature).map(|(key, signature)| key ^ signature).collect();
-    let server = sign(&sign(&salted, b"Server Key"), auth_message.as_bytes());
-    (BASE64.encode(proof), BASE64.encode(server))
-}
 
 #[test]
 fn the_example_of_rfc_7677() {
     let salt = BASE64.decode("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
     let nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
     let text = format!("n=user,r=rOprNGfwEbeRWgbNEkqO,r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r={nonce}");
-    let (proof, server) = client("pencil", &salt, 4096, &text);
+    let (proof, server) = proof("pencil", &salt, 4096, &text);
     assert_eq!(proof, "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
     assert_eq!(server, "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
     let (stored_key, server_key) = keys("pencil", &salt);
@@ -51,7 +38,7 @@ fn exchange(candidate: &Candidate, password: &str) -> Result<(), String> {
     let (nonce, salt) = (part("r="), BASE64.decode(part("s=")).expect("base64"));
     assert_eq!((part("i=").as_str(), salt.len()), ("4096", 16), "known and unknown logins look the same");
     let last = format!("c=biws,r={nonce}");
-    let (proof, server) = client(password, &salt, 4096, &format!("{first},{challenge},{last}"));
+    let (proof, server) = proof(password, &salt, 4096, &format!("{first},{challenge},{last}"));
     let answer =
         door.on_client_final_message(format!("{last},p={proof}").as_bytes()).map_err(|error| error.to_string())?;
     assert_eq!(answer, format!("v={server}"), "the server proves itself, too");
