@@ -1,8 +1,8 @@
 //! The REST API on port 8009: `/api/v1/…`, `/healthz`, `/readyz`, `/metrics`.
 //!
-//! **Invariants.** Every route names the [`Permission`](route::Permission) it needs where it is registered; there is no
-//! other way to register one. Every refusal is rendered in [`problem`], and nowhere else. Every request that changes
-//! something is an event of the audit trail.
+//! **Invariants.** Every route names the permission it needs where it is registered; there is no
+//! other way to register one. Every refusal is rendered in `problem.rs`, and nowhere else. Every request that changes
+//! something, or reads a recording, is an event of the audit trail.
 
 mod agents;
 mod body;

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::handler::Handler;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
@@ -44,6 +44,13 @@ impl Permission {
     }
 }
 
+/// Whether a request leaves an event in the audit trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trail {
+    Silent,
+    Event,
+}
+
 /// Routes with their permissions.
 pub(super) struct Routes {
     api: Api,
@@ -56,23 +63,28 @@ impl Routes {
     }
 
     pub(super) fn get<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
-        self.add(MethodFilter::GET, path, needs, handler)
+        self.add(MethodFilter::GET, path, needs, Trail::Silent, handler)
+    }
+
+    /// What is read here is itself in the audit trail.
+    pub(super) fn audited_get<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
+        self.add(MethodFilter::GET, path, needs, Trail::Event, handler)
     }
 
     pub(super) fn post<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
-        self.add(MethodFilter::POST, path, needs, handler)
+        self.add(MethodFilter::POST, path, needs, Trail::Event, handler)
     }
 
     pub(super) fn put<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
-        self.add(MethodFilter::PUT, path, needs, handler)
+        self.add(MethodFilter::PUT, path, needs, Trail::Event, handler)
     }
 
     pub(super) fn patch<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
-        self.add(MethodFilter::PATCH, path, needs, handler)
+        self.add(MethodFilter::PATCH, path, needs, Trail::Event, handler)
     }
 
     pub(super) fn delete<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
-        self.add(MethodFilter::DELETE, path, needs, handler)
+        self.add(MethodFilter::DELETE, path, needs, Trail::Event, handler)
     }
 
     fn add<T: 'static>(
@@ -80,9 +92,10 @@ impl Routes {
         method: MethodFilter,
         path: &str,
         needs: Permission,
+        trail: Trail,
         handler: impl Handler<T, Api>,
     ) -> Self {
-        let guarded = on(method, handler).route_layer(from_fn_with_state((self.api.clone(), needs), guard));
+        let guarded = on(method, handler).route_layer(from_fn_with_state((self.api.clone(), needs, trail), guard));
         self.router = self.router.route(path, guarded);
         self
     }
@@ -140,8 +153,12 @@ impl<S: Sync> FromRequestParts<S> for Source {
 #[derive(Debug, Clone)]
 pub(super) struct GivenName(pub(super) String);
 
-async fn guard(State((api, needs)): State<(Api, Permission)>, mut request: Request, next: Next) -> Response {
-    let mut event = (request.method() != Method::GET).then(|| event(&api, &request));
+async fn guard(
+    State((api, needs, trail)): State<(Api, Permission, Trail)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let mut event = (trail == Trail::Event).then(|| event(&api, &request));
     let response = if needs == Permission::Public {
         next.run(request).await
     } else {

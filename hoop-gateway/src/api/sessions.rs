@@ -23,7 +23,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/sessions", Permission::Member, list)
         .get("/api/v1/sessions/{id}", Permission::Member, show)
         .post("/api/v1/sessions/{id}/kill", Permission::Member, kill)
-        .get("/api/v1/sessions/{id}/recording", Permission::Member, recording)
+        .audited_get("/api/v1/sessions/{id}/recording", Permission::Member, recording)
 }
 
 #[derive(Serialize)]

@@ -502,6 +502,9 @@ async fn sessions_are_listed_killed_and_their_recordings_sent() {
         gateway.router.clone().oneshot(request.body(Body::empty()).expect("a request")).await.expect("infallible");
     assert_eq!(response.headers()[header::CONTENT_LENGTH], "11");
     assert_eq!(&to_bytes(response.into_body(), 100).await.expect("a body")[..], b"HOOPLOG1...");
+    let (_, events) = gateway.get(&gateway.admin, "/api/v1/events?limit=1").await;
+    let event = &events["items"][0];
+    assert_eq!((&event["user"], &event["action"]), (&json!("alice"), &json!("GET /api/v1/sessions/{id}/recording")));
 }
 
 #[tokio::test]
