@@ -1,1 +1,44 @@
-//! Skeleton.
+//! Real servers, clients and gateways for tests that look from outside.
+//!
+//! A server has a private folder and a free port, is ready when its protocol answers, prints its log when the test that
+//! holds it fails, and ends with its handle, or with the test's process when the handle is shared and never dropped.
+//! A program that is missing fails the test with the line that installs it.
+//!
+//! Everything blocks: tests start programs and wait for them, and a gateway is shared between tests that run side by
+//! side on threads of their own.
+//!
+//! ```no_run
+//! use hoop_testkit::{Gateway, Options, Postgres, psql};
+//!
+//! let postgres = Postgres::start();
+//! let gateway = Gateway::start(&Options::default());
+//! let agent = gateway.agent("here");
+//! gateway.role("orders", "here", &postgres, |_| {});
+//! let url = gateway.credential("orders", "postgres").url;
+//! assert_eq!(psql(&url, &["-c", "select 1"]).ok(), "1\n");
+//! ```
+//!
+//! # Panics
+//! Every function panics with what it waited for or ran, and what came instead: a test kit has no errors to handle.
+
+pub mod clients;
+mod folder;
+mod gateway;
+mod guarded;
+pub mod memory;
+mod postgres;
+mod program;
+mod rest;
+mod scram;
+mod terminal;
+mod wait;
+pub mod wire;
+
+pub use folder::Folder;
+pub use gateway::{Credential, Gateway, Options, direct_only, hoop, hoop_agent};
+pub use guarded::{Guarded, Plan};
+pub use postgres::Postgres;
+pub use program::{Output, find, output, psql, psql_script};
+pub use rest::Api;
+pub use terminal::Terminal;
+pub use wait::{retry, until};

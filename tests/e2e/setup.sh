@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Installs what the end-to-end tests need: PostgreSQL and the client programs in tests/e2e/clients.
+# Quick when everything is there. Versions are pinned by the lock files beside each client.
+#   tests/e2e/setup.sh            for the tests
+#   tests/e2e/setup.sh --bench    also the peers that bench/run.sh compares with
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+clients=$here/clients
+target=${CARGO_TARGET_DIR:-$here/../../target}
+mkdir -p "$target/e2e"
+out=$(cd "$target/e2e" && pwd)
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# install FILE-OR-PROGRAM PACKAGE ... : Debian packages whose file is missing.
+missing=()
+need() { # need PACKAGE PROBE...
+  local package=$1 probe
+  shift
+  for probe in "$@"; do
+    # A pattern may match several versions of a file, and none when it is not installed.
+    if compgen -G "$probe" >/dev/null || command -v "$probe" >/dev/null; then return; fi
+  done
+  missing+=("$package")
+}
+
+need postgresql '/usr/lib/postgresql/*/bin/postgres'
+need postgresql-client psql
+need libclang-dev '/usr/lib/llvm-*/lib/libclang.so' '/usr/lib/llvm-*/lib/libclang-*.so*'
+need python3-venv '/usr/lib/python3*/ensurepip' '/usr/local/lib/python3*/ensurepip' "$HOME/.pyenv/versions/*/lib/python3*/ensurepip"
+need nodejs node
+need npm npm
+need golang-go go
+need default-jdk-headless javac
+need maven mvn
+need bsdutils script
+if [ "${1:-}" = --bench ]; then
+  need pgbouncer /usr/sbin/pgbouncer
+  need haproxy /usr/sbin/haproxy
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "installing ${missing[*]}" >&2
+  as_root apt-get update -qq
+  # The packages' own servers are not wanted: the tests start theirs.
+  as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+fi
+
+# stale NAME FILE... : whether NAME was last made from other files than these.
+stale() {
+  local name=$1
+  shift
+  sum=$(cat "$@" | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$out/$name.made" 2>/dev/null || true)" != "$sum" ]
+}
+made() { printf '%s' "$sum" >"$out/$1.made"; }
+
+if stale python "$clients/python/requirements.txt"; then
+  rm -rf "$out/python"
+  python3 -m venv "$out/python"
+  "$out/python/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$clients/python/requirements.txt"
+  made python
+fi
+
+if stale node "$clients/node/package.json" "$clients/node/package-lock.json"; then
+  mkdir -p "$out/node"
+  cp "$clients/node/package.json" "$clients/node/package-lock.json" "$out/node/"
+  (cd "$out/node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+  made node
+fi
+
+jdbc=42.7.8
+jdbc_sha256=2a32a9dcbc42d67a50ad3a0de5efd102c8d2be46720045f2cbd6689f160ab7c7
+if stale java "$0" "$clients"/java/*.java; then
+  jar=$out/java/postgresql-$jdbc.jar
+  mkdir -p "$out/java"
+  if ! echo "$jdbc_sha256  $jar" | sha256sum --check --status 2>/dev/null; then
+    (cd "$out" && mvn -q -B dependency:copy "-Dartifact=org.postgresql:postgresql:$jdbc" "-DoutputDirectory=$out/java" >&2)
+    echo "$jdbc_sha256  $jar" | sha256sum --check --status
+  fi
+  javac -cp "$jar" -d "$out/java" "$clients"/java/*.java
+  made java
+fi
+
+if stale go "$clients"/go/*; then
+  (cd "$clients/go" && go build -o "$out/go-client" .)
+  made go
+fi

@@ -1,0 +1,17 @@
+//! Hoop from outside: real clients, a real database, the built programs.
+//!
+//! Where no rule says otherwise there is no difference between a session through the gateway and a direct one, so most
+//! tests run a client program against both and compare what it printed. `HOOP_E2E_DIRECT=1` leaves the gateway out,
+//! which shows that a program prints the same twice.
+
+mod abuse;
+mod audit;
+mod clients;
+mod crowd;
+mod demo;
+mod errors;
+mod failure;
+mod guardrails;
+mod masking;
+mod psql;
+mod stand;

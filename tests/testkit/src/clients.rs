@@ -1,0 +1,57 @@
+//! Client programs in other languages. `tests/e2e/setup.sh` installs what they need below the target folder.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::gateway::target;
+use crate::{Output, output};
+
+/// A client program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// Python, psycopg 3.
+    Psycopg,
+    /// Python, asyncpg.
+    Asyncpg,
+    /// JavaScript, node-postgres.
+    Node,
+    /// Java, pgjdbc.
+    Jdbc,
+    /// Go, pgx.
+    Pgx,
+}
+
+impl Client {
+    /// Runs a part of the program against a URL.
+    ///
+    /// # Panics
+    /// With the line that installs what is missing.
+    pub fn run(self, part: &str, url: &str) -> Output {
+        let sources = sources();
+        let (program, first) = match self {
+            Self::Psycopg => (made("python/bin/python"), vec![sources.join("python/psycopg_client.py")]),
+            Self::Asyncpg => (made("python/bin/python"), vec![sources.join("python/asyncpg_client.py")]),
+            Self::Node => ("node".into(), vec![sources.join("node/client.cjs")]),
+            Self::Jdbc => ("java".into(), vec!["-XX:TieredStopAtLevel=1".into(), "-XX:+UseSerialGC".into(), "Client".into()]),
+            Self::Pgx => (made("go-client"), vec![]),
+        };
+        let mut command = Command::new(program);
+        command.env("NODE_PATH", made("node/node_modules"));
+        command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
+        if self == Self::Jdbc {
+            let folder = made("java").display().to_string();
+            command.env("CLASSPATH", format!("{folder}:{folder}/*"));
+        }
+        output(command.args(first).args([part, url]), b"")
+    }
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/clients")
+}
+
+fn made(name: &str) -> PathBuf {
+    let path = target().join("e2e").join(name);
+    assert!(path.exists(), "{} is missing; install the clients with: tests/e2e/setup.sh", path.display());
+    path
+}
