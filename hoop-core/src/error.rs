@@ -111,6 +111,8 @@ codes! {
     GatewayDraining "gateway_draining" Gateway
     /// The store cannot be reached or does not answer as it should.
     StoreUnavailable "store_unavailable" Gateway
+    /// The client cancelled the request before it went on.
+    Cancelled "cancelled" Client
     /// Something took longer than its deadline.
     Timeout "timeout" Gateway
     /// An API request that is not of the documented form.

@@ -36,6 +36,9 @@ impl Interest {
     pub const ERRORS: Self = Self(1 << 6);
     /// [`Response::Notice`](crate::Response::Notice) and [`Response::Notification`](crate::Response::Notification).
     pub const NOTICES: Self = Self(1 << 7);
+    /// With [`COLUMNS`](Self::COLUMNS): the names of the table columns that a result is read from. They are looked up in
+    /// the target's catalog, so a result of a table that is new to the gateway waits for a round trip.
+    pub const ORIGINS: Self = Self(1 << 8);
 
     /// Whether everything in `other` is in this set.
     pub const fn contains(self, other: Self) -> bool {
@@ -78,6 +81,7 @@ impl fmt::Debug for Interest {
             (Self::COMPLETIONS, "completions"),
             (Self::ERRORS, "errors"),
             (Self::NOTICES, "notices"),
+            (Self::ORIGINS, "origins"),
         ];
         f.debug_set().entries(names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| name)).finish()
     }

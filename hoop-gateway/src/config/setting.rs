@@ -45,6 +45,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("tls.names", ValueKind::List, "host names and addresses in a self-signed certificate"),
     setting("limits.login_timeout", ValueKind::Text, "everything before a client is authenticated"),
     setting("limits.pending_logins", ValueKind::Integer, "connections not yet authenticated, at once"),
+    setting("limits.message_bytes", ValueKind::Integer, "longest message or row that is read as a whole"),
     setting("limits.drain", ValueKind::Text, "how long running sessions may go on after SIGTERM"),
     setting("record.folder", ValueKind::Text, "one recording per session"),
     setting("record.strict", ValueKind::Boolean, "true: a statement runs only once it is on disk"),

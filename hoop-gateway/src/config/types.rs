@@ -183,6 +183,9 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// Connections of one door that are not authenticated yet, at once; more are closed on arrival.
     pub pending_logins: usize,
+    /// Longest message of a client or a row of a target, in bytes, that is read as a whole. A longer one is refused; rows
+    /// that no rule needs to read go on in pieces whatever their length.
+    pub message_bytes: usize,
     /// How long running sessions may go on after the gateway was asked to stop.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -190,7 +193,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { login_timeout: Duration::from_secs(10), pending_logins: 2048, drain: Duration::from_secs(30) }
+        Self { login_timeout: Duration::from_secs(10), pending_logins: 2048, message_bytes: 64 << 20, drain: Duration::from_secs(30) }
     }
 }
 

@@ -3,9 +3,11 @@
 
 mod accept;
 mod http;
+mod postgres;
 mod tls;
 
 pub use accept::PreAuthLimits;
 pub(crate) use accept::Listener;
 pub(crate) use http::serve as serve_http;
+pub(crate) use postgres::PostgresDoor;
 pub use tls::{TlsError, TlsIdentity};

@@ -15,6 +15,6 @@ mod registry;
 mod service;
 mod ticket;
 
-pub use carry::{Channel, Received};
+pub use carry::{Canceller, Channel, OpenFailure, Received};
 pub use registry::{AgentStatus, Agents, AgentIdentity, OpenTarget, TunnelLimits};
 pub use service::{AgentAuthenticator, TunnelService};

@@ -178,12 +178,12 @@ impl SessionMasking {
         Ok(())
     }
 
+    fn is_planned(&self, columns: &Arc<[hoop_core::Column]>) -> bool {
+        self.plan.as_ref().is_some_and(|plan| Arc::ptr_eq(&plan.columns, columns))
+    }
+
     fn rows(&mut self, batch: &mut RowBatch) -> Result<(), Denial> {
-        if !self
-            .plan
-            .as_ref()
-            .is_some_and(|plan| Arc::ptr_eq(&plan.columns, batch.columns()))
-        {
+        if !self.is_planned(batch.columns()) {
             let columns = batch.columns().clone();
             self.plan(&columns)?;
         }
@@ -208,7 +208,10 @@ fn failed(error: RowError) -> Denial {
 #[async_trait]
 impl SessionPlugin for SessionMasking {
     fn interest(&self) -> Interest {
-        let always = Interest::COLUMNS | Interest::ERRORS | Interest::NOTICES;
+        let mut always = Interest::COLUMNS | Interest::ERRORS | Interest::NOTICES;
+        if !self.columns.is_empty() {
+            always |= Interest::ORIGINS;
+        }
         match &self.plan {
             Some(plan) if !plan.is_active() => always,
             _ => always | Interest::ROWS,
@@ -217,6 +220,8 @@ impl SessionPlugin for SessionMasking {
 
     fn on_response(&mut self, mut response: Response) -> Verdict<Response> {
         let done = match &mut response {
+            // The same columns again: a statement that is run once more.
+            Response::Columns(result) if self.is_planned(&result.columns) => Ok(()),
             Response::Columns(result) => self.plan(&result.columns),
             Response::Rows(batch) => self.rows(batch),
             Response::Error(error) | Response::Notice(error) => {

@@ -1,0 +1,194 @@
+//! Port 15432: PostgreSQL clients. It speaks just enough of the protocol to learn who is calling and which role and
+//! database they want ([Start-up]), and hands over.
+//!
+//! One deadline covers everything before the caller is known. Every message has a limit of its own, and nothing is
+//! allocated from a length that a stranger sent. What comes before TLS is never read as if it came within it: no byte
+//! beyond a whole packet is taken from the socket [CVE-2021-23222].
+//!
+//! [Start-up]: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
+//! [CVE-2021-23222]: https://www.postgresql.org/support/security/CVE-2021-23222/
+
+mod login;
+mod serve;
+mod startup;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hoop_core::id::RequestId;
+use hoop_core::{Clock, Code, Denial};
+use hoop_proto::postgres::startup::{Startup, StartupMessage};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
+use super::tls::TlsIdentity;
+use crate::auth::Throttle;
+use crate::auth::credential::NativeCredentials;
+use crate::config::TlsUse;
+use crate::proxy::postgres::error::{Severity, response};
+use crate::session::{CancelKey, Sessions};
+use crate::telemetry::Telemetry;
+use login::Caller;
+
+/// The door.
+pub(crate) struct PostgresDoor {
+    /// Where sessions are opened.
+    pub(crate) sessions: Sessions,
+    /// Whom logins and passwords belong to.
+    pub(crate) credentials: Arc<NativeCredentials>,
+    /// Slows down who guesses; the same one as every other door's.
+    pub(crate) throttle: Arc<Throttle>,
+    /// The certificate.
+    pub(crate) identity: TlsIdentity,
+    /// Speaks TLS with it.
+    pub(crate) tls: TlsAcceptor,
+    /// Whether clients may, or must, ask for TLS.
+    pub(crate) tls_use: TlsUse,
+    /// What a stranger may cost.
+    pub(crate) limits: PreAuthLimits,
+    /// Longest message that is read as a whole, in bytes.
+    pub(crate) max_message_bytes: usize,
+    /// Counts.
+    pub(crate) telemetry: Arc<Telemetry>,
+    /// Time.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A connection whose caller is not known yet.
+struct Stranger {
+    peer: SocketAddr,
+    request_id: RequestId,
+    place: Place,
+    deadline: Instant,
+    since: Instant,
+}
+
+/// Why a connection ends before there is a session.
+enum Refusal {
+    /// It is told.
+    Told(Denial),
+    /// There is nobody, or nothing, to tell.
+    Silent,
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Told(denial)
+    }
+}
+
+impl From<std::io::Error> for Refusal {
+    fn from(_: std::io::Error) -> Self {
+        Self::Silent
+    }
+}
+
+impl PostgresDoor {
+    /// Serves until shutdown. Sessions that run go on; who ends them is [`Sessions::drain`].
+    pub(crate) async fn serve(self: Arc<Self>, listener: Listener, tasks: TaskTracker, shutdown: CancellationToken) {
+        let strangers = PreAuth::new(self.limits.connections);
+        while let Some((tcp, peer)) = listener.accept(&shutdown).await {
+            let stranger = Stranger {
+                peer,
+                request_id: RequestId::new(&*self.clock),
+                place: strangers.enter(),
+                deadline: Instant::now() + self.limits.deadline,
+                since: Instant::now(),
+            };
+            let door = Arc::clone(&self);
+            tasks.spawn(async move { door.connection(tcp, stranger).await });
+        }
+    }
+
+    async fn connection(self: Arc<Self>, mut tcp: TcpStream, stranger: Stranger) {
+        let has_tls = self.tls_use != TlsUse::Off;
+        let first = stranger.in_time(startup::first(&mut tcp, has_tls)).await;
+        match first {
+            Ok(startup::First::Packet(packet)) => self.packet(tcp, Encryption::None, packet, stranger).await,
+            Ok(startup::First::Tls) => {
+                let accepted = stranger.in_time(async { Ok(self.tls.accept(tcp).await?) }).await;
+                let Ok(mut io) = accepted else { return };
+                match stranger.in_time(startup::packet(&mut io)).await {
+                    Ok(packet) => self.packet(io, Encryption::Tls, packet, stranger).await,
+                    Err(refusal) => self.refuse(&mut io, refusal, &stranger).await,
+                }
+            }
+            Err(refusal) => self.refuse(&mut tcp, refusal, &stranger).await,
+        }
+    }
+
+    async fn packet<S>(&self, mut io: S, encryption: Encryption, packet: Startup, stranger: Stranger)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let message = match packet {
+            Startup::StartupMessage(message) => message,
+            Startup::CancelRequest(cancel) => {
+                // No answer, whether or not there is such a session.
+                self.sessions.cancel(&CancelKey { process: cancel.process, secret: cancel.key });
+                return;
+            }
+            Startup::SslRequest | Startup::GssEncRequest => {
+                let denial = Denial::new("gateway", Code::ProtocolViolation, "encryption was asked for twice");
+                return self.refuse(&mut io, denial.into(), &stranger).await;
+            }
+        };
+        match stranger.in_time(self.log_in(&mut io, encryption, &message, &stranger)).await {
+            Ok(caller) => self.admit(io, caller, message, stranger).await,
+            Err(refusal) => self.refuse(&mut io, refusal, &stranger).await,
+        }
+    }
+
+    async fn admit<S>(&self, io: S, caller: Caller, message: StartupMessage, stranger: Stranger)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let Stranger { peer, request_id, place, since, .. } = stranger;
+        // The caller is known: the place is free for another.
+        drop(place);
+        self.session(io, caller, message, peer, request_id, since).await;
+    }
+
+    /// Tells a client why it does not get in.
+    async fn refuse<S: AsyncWrite + Unpin>(&self, io: &mut S, refusal: Refusal, stranger: &Stranger) {
+        let Refusal::Told(denial) = refusal else { return };
+        if denial.code == Code::ProtocolViolation {
+            self.telemetry.protocol_errors.increment(1);
+        }
+        tracing::info!(peer = %stranger.peer, request = %stranger.request_id, code = %denial.code, reason = denial.reason, "client refused");
+        let told = async {
+            io.write_all(&response(Severity::Fatal, &denial)).await?;
+            io.flush().await?;
+            io.shutdown().await
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, told).await;
+    }
+}
+
+/// How long a refused client may take to read why.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Whether a connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encryption {
+    None,
+    Tls,
+}
+
+impl Stranger {
+    /// Runs a step of the login; it ends with the deadline, and when the place is needed for another.
+    async fn in_time<T>(&self, step: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+        tokio::select! {
+            done = step => done,
+            () = self.place.evicted() => Err(Refusal::Silent),
+            () = tokio::time::sleep_until(self.deadline) => {
+                Err(Denial::new("gateway", Code::Timeout, "the login took too long").into())
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! From a known caller to a running session, and to its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hoop_core::id::RequestId;
+use hoop_core::role::PostgresTarget;
+use hoop_core::{AccessMode, Code, Denial, Outcome, ResourceRole, SessionContext, Target};
+use hoop_proto::postgres::backend::{self, Authentication, BackendKeyData, ParameterStatus};
+use hoop_proto::postgres::startup::{PROTOCOL_3_0, PROTOCOL_3_2, StartupMessage};
+use hoop_proto::postgres::{FrameError, Frames};
+use hoop_proto::tunnel::v1::{self, Parameter, open};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::Instant;
+
+use super::login::Caller;
+use super::{LAST_WORDS, PostgresDoor};
+use crate::proxy;
+use crate::proxy::postgres::error::{Severity, response};
+use crate::proxy::postgres::{Catalog, PostgresRelay};
+use crate::session::{CancelKey, Opening, Session};
+use crate::tunnel::OpenFailure;
+
+impl PostgresDoor {
+    pub(super) async fn session<S>(
+        &self,
+        mut io: S,
+        caller: Caller,
+        message: StartupMessage,
+        peer: SocketAddr,
+        request_id: RequestId,
+        since: Instant,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let Caller { proven, protocol, proof } = caller;
+        let opened = match opening(&message, &proven, peer, request_id) {
+            Ok(opening) => self.sessions.open(opening).await,
+            Err(denial) => Err(denial.into()),
+        };
+        match opened {
+            Ok(session) => self.run(io, session, protocol, proof, since).await,
+            Err(failure) => {
+                tracing::info!(%peer, request = %request_id, code = %failure.denial.code, reason = failure.denial.reason, "session refused");
+                let answer = [proof, refusal(&failure)].concat();
+                let _ = tokio::time::timeout(LAST_WORDS, async {
+                    io.write_all(&answer).await?;
+                    io.flush().await?;
+                    io.shutdown().await
+                })
+                .await;
+            }
+        }
+    }
+
+    async fn run<S>(&self, mut io: S, mut session: Session, protocol: u32, proof: Bytes, since: Instant)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let Some((chain, mut channel)) = session.take() else { return };
+        let catalog = Catalog::new(self.sessions.parts().agents.clone(), session.target.clone());
+        let mut relay = PostgresRelay::new(chain, catalog, Arc::clone(&self.clock), self.max_message_bytes);
+        let key = session.cancel_key(if protocol >= PROTOCOL_3_2 { 32 } else { 4 });
+        let control = Arc::clone(&session.control);
+        let lasts = lasts(&session.context, &*self.clock);
+        let outcome = match greeting(proof, &session.ready.greeting, key, &mut relay) {
+            Ok(greeting) => match write(&mut io, &greeting).await {
+                Ok(()) => {
+                    self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
+                    proxy::run(&mut io, &mut channel, &mut relay, &control, lasts).await
+                }
+                Err(_) => Outcome::ClientLost,
+            },
+            Err(error) => {
+                let reason = format!("the target's greeting cannot be read: {error}");
+                let denial = Denial::new("gateway", Code::TargetLost, reason);
+                let _ = write(&mut io, &response(Severity::Fatal, &denial)).await;
+                denial.into()
+            }
+        };
+        // The client's socket and the target's channel are let go before the recording is sealed.
+        drop((io, channel));
+        session.close(relay.into_chain(), outcome).await;
+    }
+}
+
+async fn write<S: AsyncWrite + Unpin>(io: &mut S, bytes: &[u8]) -> std::io::Result<()> {
+    let written = async {
+        io.write_all(bytes).await?;
+        io.flush().await
+    };
+    tokio::time::timeout(LAST_WORDS, written).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+}
+
+fn lasts(context: &SessionContext, clock: &dyn hoop_core::Clock) -> Option<Duration> {
+    context.expires_at.map(|expires_at| (expires_at - clock.now()).to_std().unwrap_or_default())
+}
+
+/// What is to be opened.
+fn opening(
+    message: &StartupMessage,
+    proven: &crate::auth::credential::Proven,
+    peer: SocketAddr,
+    request_id: RequestId,
+) -> Result<Opening, Denial> {
+    let role = &proven.role.role;
+    let Target::Postgres(target) = &role.target else {
+        let reason = format!("role {} is not a PostgreSQL server", role.name);
+        return Err(Denial::new("gateway", Code::RoleNotFound, reason).hint("connect with the client that the role is for"));
+    };
+    let database = database(message, role, target)?;
+    if let Some(kind) = message.parameter("replication").filter(|value| asks_for_replication(value))
+        && !target.replication
+    {
+        let kind = String::from_utf8_lossy(kind);
+        let reason = format!("role {} does not allow replication connections (replication={kind})", role.name);
+        return Err(Denial::new("gateway", Code::ReplicationDenied, reason)
+            .hint("ask an administrator: nothing is masked on a replication connection"));
+    }
+    let application = message.parameter("application_name").map(|name| String::from_utf8_lossy(name).into());
+    Ok(Opening {
+        request_id,
+        principal: proven.principal.clone(),
+        role: role.clone(),
+        mode: AccessMode::Native,
+        source: Some(peer),
+        application,
+        target: open::Target::Postgres(wire_target(target, &database, message)),
+        database: Some(database.into()),
+    })
+}
+
+/// The database that the client named. libpq names the user's where nobody named one; here that is the role's own.
+fn database(message: &StartupMessage, role: &ResourceRole, target: &PostgresTarget) -> Result<String, Denial> {
+    let named = message.parameter("database").filter(|name| !name.is_empty() && Some(*name) != message.parameter("user"));
+    let Some(named) = named else { return Ok(target.database.clone()) };
+    let denied = |name: &str| {
+        let reason = format!("role {} does not reach database {name}", role.name);
+        Denial::new("gateway", Code::DatabaseDenied, reason).hint("ask an administrator to add it to the role's databases")
+    };
+    let name = std::str::from_utf8(named).map_err(|_| denial_of_bytes(role))?;
+    if target.allows_database(name) { Ok(name.to_owned()) } else { Err(denied(name)) }
+}
+
+fn denial_of_bytes(role: &ResourceRole) -> Denial {
+    let reason = format!("role {} does not reach a database whose name is not UTF-8", role.name);
+    Denial::new("gateway", Code::DatabaseDenied, reason)
+}
+
+/// Whether the server would take it for a request for replication; what it would not understand, it refuses itself.
+fn asks_for_replication(value: &[u8]) -> bool {
+    let value = value.to_ascii_lowercase();
+    !value.is_empty() && !["false", "off", "no", "0"].iter().any(|no| no.as_bytes() == value)
+}
+
+fn wire_target(target: &PostgresTarget, database: &str, message: &StartupMessage) -> v1::PostgresTarget {
+    let ours = |name: &[u8]| matches!(name, b"user" | b"database") || name.starts_with(b"_pq_.");
+    let parameters = message.parameters.iter().filter(|(name, _)| !ours(name));
+    v1::PostgresTarget {
+        host: target.host.clone(),
+        port: target.port.into(),
+        dbname: database.to_owned(),
+        user: target.user.clone(),
+        password: target.password.clone().unwrap_or_default(),
+        sslmode: target.sslmode.as_str().to_owned(),
+        sslrootcert: target.sslrootcert.clone().unwrap_or_default(),
+        sslcert: target.sslcert.clone().unwrap_or_default(),
+        sslkey: target.sslkey.clone().unwrap_or_default(),
+        channel_binding: target.channel_binding.as_str().to_owned(),
+        parameters: parameters.map(|(name, value)| Parameter { name: name.clone(), value: value.clone() }).collect(),
+        // The versions differ in nothing that is seen beyond the login.
+        protocol: PROTOCOL_3_0,
+    }
+}
+
+/// Everything up to the first ReadyForQuery: the target's own greeting, with a cancel key of the gateway's.
+fn greeting(proof: Bytes, target: &Bytes, key: CancelKey, relay: &mut PostgresRelay) -> Result<Bytes, FrameError> {
+    let mut out = BytesMut::from(&proof[..]);
+    Authentication::Ok.write(&mut out);
+    let key = BackendKeyData { process: key.process, key: key.secret };
+    let mut frames = Frames::new(target.clone());
+    while let Some(frame) = frames.next(target.len())? {
+        match frame.tag() {
+            backend::PARAMETER_STATUS => {
+                let status = ParameterStatus::parse(&frame)?;
+                relay.setting(&status.name, &status.value);
+            }
+            backend::READY_FOR_QUERY => key.write(&mut out),
+            _ => {}
+        }
+        out.extend_from_slice(frame.bytes());
+    }
+    Ok(out.freeze())
+}
+
+/// What a client is told whose session could not be opened: the server's own error, unless it is about the secret login
+/// that the client does not even know of.
+fn refusal(failure: &OpenFailure) -> Bytes {
+    let is_about_login = || {
+        let frame = Frames::new(failure.target_error.clone()).next(failure.target_error.len()).ok().flatten();
+        let fields = frame.and_then(|frame| backend::error_fields(&frame).ok()).unwrap_or_default();
+        fields.iter().any(|(letter, value)| *letter == b'C' && value.starts_with(b"28")) || fields.is_empty()
+    };
+    if failure.target_error.is_empty() || is_about_login() {
+        return response(Severity::Fatal, &failure.denial);
+    }
+    failure.target_error.clone()
+}

@@ -1,0 +1,93 @@
+//! How the rows of a COPY are written: the options are in the statement's text alone.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hoop_core::{Format, RowEncoding};
+use hoop_proto::postgres::backend::CopyResponse;
+use hoop_proto::postgres::copy::{CopyBinary, CopyCsv, CopyLines, CopyText};
+use pg_query::NodeEnum;
+use pg_query::protobuf::DefElem;
+
+/// Longest text that is parsed for its COPY options, in bytes.
+const LONGEST: usize = 1 << 20;
+
+/// How the rows are written that the statement with this number in the text gives. Where that cannot be found out, every
+/// line is searched as a whole.
+pub(super) fn encoding(text: &[u8], number: usize, response: &CopyResponse) -> Arc<dyn RowEncoding> {
+    if response.format == Format::Binary {
+        return Arc::new(CopyBinary);
+    }
+    match options(text, number) {
+        Some(options) => from_options(&options),
+        None => Arc::new(CopyLines),
+    }
+}
+
+fn options(text: &[u8], number: usize) -> Option<Vec<(String, String)>> {
+    if text.len() > LONGEST {
+        return None;
+    }
+    // Only what is ASCII matters here, and a server in another encoding has that in the same places.
+    let text: String = match std::str::from_utf8(text) {
+        Ok(text) => text.to_owned(),
+        Err(_) => text.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { 'x' }).collect(),
+    };
+    let parsed = pg_query::parse(&text, 0).ok()?;
+    let statement = parsed.protobuf.stmts.get(number)?.stmt.as_ref()?;
+    let Some(NodeEnum::CopyStmt(copy)) = &statement.node else { return None };
+    let options = copy.options.iter().filter_map(|node| match &node.node {
+        Some(NodeEnum::DefElem(option)) => Some((option.defname.to_lowercase(), value(option))),
+        _ => None,
+    });
+    Some(options.collect())
+}
+
+fn value(option: &DefElem) -> String {
+    match option.arg.as_ref().and_then(|arg| arg.node.as_ref()) {
+        Some(NodeEnum::String(text)) => text.sval.clone(),
+        _ => String::new(),
+    }
+}
+
+fn from_options(options: &[(String, String)]) -> Arc<dyn RowEncoding> {
+    let option = |name: &str| options.iter().rev().find(|(option, _)| option == name).map(|(_, value)| value);
+    let byte = |name: &str, default: u8| option(name).and_then(|text| text.bytes().next()).unwrap_or(default);
+    let null = option("null").map(|text| Bytes::copy_from_slice(text.as_bytes()));
+    if option("format").is_some_and(|format| format.eq_ignore_ascii_case("csv")) {
+        let quote = byte("quote", b'"');
+        return Arc::new(CopyCsv {
+            delimiter: byte("delimiter", b','),
+            null: null.unwrap_or_default(),
+            quote,
+            escape: byte("escape", quote),
+        });
+    }
+    let text = CopyText::default();
+    Arc::new(CopyText { delimiter: byte("delimiter", text.delimiter), null: null.unwrap_or(text.null) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, number: usize) -> String {
+        let response = CopyResponse { format: Format::Text, columns: Vec::new() };
+        format!("{:?}", encoding(text.as_bytes(), number, &response))
+    }
+
+    #[test]
+    fn options_old_and_new() {
+        assert!(shown("copy t to stdout", 0).starts_with("CopyText { delimiter: 9"));
+        assert!(shown("COPY t TO STDOUT (FORMAT csv, DELIMITER ';', NULL 'x')", 0).contains("delimiter: 59, null: b\"x\""));
+        assert!(shown("copy t to stdout with csv quote '!'", 0).contains("quote: 33, escape: 33"));
+        assert!(shown("select 1; copy (select 2) to stdout delimiter '|'", 1).contains("delimiter: 124"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_lines() {
+        assert_eq!(shown("select 1", 0), "CopyLines");
+        assert_eq!(shown("copy t to stdout", 1), "CopyLines");
+        assert_eq!(shown("copy copy copy", 0), "CopyLines");
+    }
+}

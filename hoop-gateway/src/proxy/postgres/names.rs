@@ -1,0 +1,159 @@
+//! Prepared statements and portals of a session, as the client's messages make them, in the client's order.
+//!
+//! A message that the server refuses, or ignores after an error, must not have changed anything here: every change says
+//! how to undo it. Statements and cursors that were made in SQL are not known here; what runs under an unknown name is
+//! described by that name.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use hoop_core::{Code, Denial, Parameters};
+
+/// Prepared statements and portals of one session at most, each.
+const MOST: usize = 16 * 1024;
+
+/// Prepared statements and portals, by name.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    statements: HashMap<Bytes, Bytes>,
+    portals: HashMap<Bytes, Portal>,
+}
+
+/// What a portal runs.
+#[derive(Debug)]
+pub(super) struct Portal {
+    text: Bytes,
+    /// Until they have been told to the chain, once.
+    parameters: Option<Parameters>,
+}
+
+/// How to take a change back.
+#[derive(Debug)]
+pub(super) enum Undo {
+    /// There was none.
+    Nothing,
+    /// The statement of this name was this one, or none.
+    Statement(Bytes, Option<Bytes>),
+    /// The portal of this name was this one, or none.
+    Portal(Bytes, Option<Portal>),
+}
+
+impl Names {
+    /// Parse. The text is copied: it outlives the buffer that it was read into.
+    pub(super) fn prepare(&mut self, name: &Bytes, text: &Bytes) -> Result<Undo, Denial> {
+        within(self.statements.len(), self.statements.contains_key(name), "prepared statements")?;
+        let name = copied(name);
+        let before = self.statements.insert(name.clone(), copied(text));
+        Ok(Undo::Statement(name, before))
+    }
+
+    /// Bind.
+    pub(super) fn bind(&mut self, portal: &Bytes, statement: &Bytes, parameters: Parameters) -> Result<Undo, Denial> {
+        within(self.portals.len(), self.portals.contains_key(portal), "portals")?;
+        let text = self.statements.get(statement).cloned().unwrap_or_else(|| named("execute", statement));
+        let portal = copied(portal);
+        let before = self.portals.insert(portal.clone(), Portal { text, parameters: Some(parameters) });
+        Ok(Undo::Portal(portal, before))
+    }
+
+    /// What Execute of this portal runs: its text, and, the first time, its parameters.
+    pub(super) fn execute(&mut self, portal: &Bytes) -> (Bytes, Option<Parameters>) {
+        match self.portals.get_mut(portal) {
+            Some(portal) => (portal.text.clone(), portal.parameters.take()),
+            None => (named("fetch all from", portal), None),
+        }
+    }
+
+    /// Close of a prepared statement.
+    pub(super) fn close_statement(&mut self, name: &Bytes) -> Undo {
+        let before = self.statements.remove(name);
+        if before.is_some() { Undo::Statement(copied(name), before) } else { Undo::Nothing }
+    }
+
+    /// Close of a portal.
+    pub(super) fn close_portal(&mut self, name: &Bytes) -> Undo {
+        let before = self.portals.remove(name);
+        if before.is_some() { Undo::Portal(copied(name), before) } else { Undo::Nothing }
+    }
+
+    /// The transaction is over, and all portals with it.
+    pub(super) fn forget_portals(&mut self) {
+        self.portals.clear();
+    }
+
+    /// Takes a change back. Changes are to be taken back in reverse order.
+    pub(super) fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Nothing => {}
+            Undo::Statement(name, Some(text)) => drop(self.statements.insert(name, text)),
+            Undo::Statement(name, None) => drop(self.statements.remove(&name)),
+            Undo::Portal(name, Some(portal)) => drop(self.portals.insert(name, portal)),
+            Undo::Portal(name, None) => drop(self.portals.remove(&name)),
+        }
+    }
+}
+
+fn within(count: usize, is_there: bool, what: &str) -> Result<(), Denial> {
+    if count < MOST || is_there {
+        return Ok(());
+    }
+    let reason = format!("the session has {MOST} {what}, as many as it may");
+    Err(Denial::new("gateway", Code::LimitExceeded, reason).hint("close those that are not needed any more"))
+}
+
+fn copied(bytes: &Bytes) -> Bytes {
+    if bytes.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(bytes) }
+}
+
+/// What runs under a name that was given in SQL.
+fn named(verb: &str, name: &Bytes) -> Bytes {
+    let quoted = String::from_utf8_lossy(name).replace('"', "\"\"");
+    format!("{verb} \"{quoted}\"").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: Bytes = Bytes::from_static(b"s");
+
+    fn none() -> Parameters {
+        Parameters { values: Vec::new(), formats: Vec::new() }
+    }
+
+    #[test]
+    fn what_the_server_refuses_is_taken_back() {
+        let mut names = Names::default();
+        let _ = names.prepare(&NAME, &Bytes::from_static(b"select 1"));
+        let undo = names.prepare(&NAME, &Bytes::from_static(b"select 2")).expect("few");
+        let bound = names.bind(&Bytes::new(), &NAME, none()).expect("few");
+        assert_eq!(names.execute(&Bytes::new()).0, "select 2");
+        names.undo(bound);
+        names.undo(undo);
+        let _ = names.bind(&Bytes::new(), &NAME, none());
+        assert_eq!(names.execute(&Bytes::new()).0, "select 1");
+        let closed = names.close_statement(&NAME);
+        names.undo(closed);
+        let _ = names.bind(&Bytes::new(), &NAME, none());
+        assert_eq!(names.execute(&Bytes::new()).0, "select 1");
+    }
+
+    #[test]
+    fn names_of_sql_are_described_by_their_name() {
+        let mut names = Names::default();
+        let _ = names.bind(&Bytes::new(), &Bytes::from_static(b"a\"b"), none());
+        assert_eq!(names.execute(&Bytes::new()).0, "execute \"a\"\"b\"");
+        assert_eq!(names.execute(&NAME).0, "fetch all from \"s\"");
+    }
+
+    #[test]
+    fn there_is_a_limit() {
+        let mut names = Names::default();
+        let name = |number: usize| Bytes::from(number.to_string());
+        for number in 0..MOST {
+            names.prepare(&name(number), &NAME).expect("within the limit");
+        }
+        assert!(names.prepare(&name(MOST), &NAME).is_err());
+        names.prepare(&name(0), &NAME).expect("replaces one");
+    }
+}
