@@ -2,6 +2,7 @@
 # Installs what the end-to-end tests need: PostgreSQL and the client programs in tests/e2e/clients.
 # Quick when everything is there. Versions are pinned by the lock files beside each client.
 #   tests/e2e/setup.sh            for the tests
+#   tests/e2e/setup.sh --build    only what building and the demo need
 #   tests/e2e/setup.sh --bench    also the peers that bench/run.sh compares with
 set -euo pipefail
 
@@ -28,6 +29,7 @@ need() { # need PACKAGE PROBE...
 need postgresql '/usr/lib/postgresql/*/bin/postgres'
 need postgresql-client psql
 need libclang-dev '/usr/lib/llvm-*/lib/libclang.so' '/usr/lib/llvm-*/lib/libclang-*.so*'
+if [ "${1:-}" != --build ]; then
 need python3-venv '/usr/lib/python3*/ensurepip' '/usr/local/lib/python3*/ensurepip' "$HOME/.pyenv/versions/*/lib/python3*/ensurepip"
 need nodejs node
 need npm npm
@@ -35,6 +37,7 @@ need golang-go go
 need default-jdk-headless javac
 need maven mvn
 need bsdutils script
+fi
 if [ "${1:-}" = --bench ]; then
   need pgbouncer /usr/sbin/pgbouncer
   need haproxy /usr/sbin/haproxy
@@ -45,6 +48,8 @@ if [ ${#missing[@]} -gt 0 ]; then
   # The packages' own servers are not wanted: the tests start theirs.
   as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 fi
+
+if [ "${1:-}" = --build ]; then exit; fi
 
 # stale NAME FILE... : whether NAME was last made from other files than these.
 stale() {

@@ -97,8 +97,10 @@ pub struct Agents {
 struct Inner {
     limits: TunnelLimits,
     /// By organisation and name; several processes of one agent share the load.
-    attached: RwLock<HashMap<(OrgId, Arc<str>), Vec<Arc<Attachment>>>>,
+    attached: RwLock<Attached>,
 }
+
+type Attached = HashMap<(OrgId, Arc<str>), Vec<Arc<Attachment>>>;
 
 impl Agents {
     /// No agent yet.

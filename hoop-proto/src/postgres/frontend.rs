@@ -72,6 +72,7 @@ pub struct Parse {
     pub types: Bytes,
 }
 
+#[allow(clippy::self_named_constructors, reason = "the message is called Parse, and all messages are read with `parse`")]
 impl Parse {
     /// Reads the message.
     ///

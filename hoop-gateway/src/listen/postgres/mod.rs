@@ -101,7 +101,7 @@ impl PostgresDoor {
                 since: Instant::now(),
             };
             let door = Arc::clone(&self);
-            tasks.spawn(async move { door.connection(tcp, stranger).await });
+            tasks.spawn(async move { Box::pin(door.connection(tcp, stranger)).await });
         }
     }
 
@@ -109,12 +109,12 @@ impl PostgresDoor {
         let has_tls = self.tls_use != TlsUse::Off;
         let first = stranger.in_time(startup::first(&mut tcp, has_tls)).await;
         match first {
-            Ok(startup::First::Packet(packet)) => self.packet(tcp, Encryption::None, packet, stranger).await,
+            Ok(startup::First::Packet(packet)) => Box::pin(self.packet(tcp, Encryption::None, packet, stranger)).await,
             Ok(startup::First::Tls) => {
                 let accepted = stranger.in_time(async { Ok(self.tls.accept(tcp).await?) }).await;
                 let Ok(mut io) = accepted else { return };
                 match stranger.in_time(startup::packet(&mut io)).await {
-                    Ok(packet) => self.packet(io, Encryption::Tls, packet, stranger).await,
+                    Ok(packet) => Box::pin(self.packet(io, Encryption::Tls, packet, stranger)).await,
                     Err(refusal) => self.refuse(&mut io, refusal, &stranger).await,
                 }
             }
@@ -138,7 +138,8 @@ impl PostgresDoor {
                 return self.refuse(&mut io, denial.into(), &stranger).await;
             }
         };
-        match stranger.in_time(self.log_in(&mut io, encryption, &message, &stranger)).await {
+        // What only the login needs is gone with it: it is on the heap, and not a part of what an idle session keeps.
+        match Box::pin(stranger.in_time(self.log_in(&mut io, encryption, &message, &stranger))).await {
             Ok(caller) => self.admit(io, caller, message, stranger).await,
             Err(refusal) => self.refuse(&mut io, refusal, &stranger).await,
         }

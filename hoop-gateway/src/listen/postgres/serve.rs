@@ -37,7 +37,8 @@ impl PostgresDoor {
     {
         let Caller { proven, protocol, proof } = caller;
         let opened = match opening(&message, &proven, peer, request_id) {
-            Ok(opening) => self.sessions.open(opening).await,
+            // As with the login, it is on the heap: a session that runs does not keep it.
+            Ok(opening) => Box::pin(self.sessions.open(opening)).await,
             Err(denial) => Err(denial.into()),
         };
         match opened {
@@ -69,7 +70,7 @@ impl PostgresDoor {
             Ok(greeting) => match write(&mut io, &greeting).await {
                 Ok(()) => {
                     self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
-                    proxy::run(&mut io, &mut channel, &mut relay, &control, lasts).await
+                    Box::pin(proxy::run(&mut io, &mut channel, &mut relay, &control, lasts)).await
                 }
                 Err(_) => Outcome::ClientLost,
             },
@@ -82,7 +83,7 @@ impl PostgresDoor {
         };
         // The client's socket and the target's channel are let go before the recording is sealed.
         drop((io, channel));
-        session.close(relay.into_chain(), outcome).await;
+        Box::pin(session.close(relay.into_chain(), outcome)).await;
     }
 }
 

@@ -61,15 +61,15 @@ fn grouped(text: Text<'_>, at: usize, shape: &[usize]) -> Option<Range<usize>> {
 
 /// Whether these digits are a card number: of an issuer's range, with its length, and the check digit right.
 pub(crate) fn is_number(digits: &[u8]) -> bool {
-    (13..=19).contains(&digits.len()) && lengths(digits).contains(&digits.len()) && luhn(digits)
+    (13..=19).contains(&digits.len()) && lengths(digits).is_some_and(|lengths| lengths.contains(&digits.len())) && luhn(digits)
 }
 
-fn lengths(digits: &[u8]) -> std::ops::RangeInclusive<usize> {
+fn lengths(digits: &[u8]) -> Option<std::ops::RangeInclusive<usize>> {
     let prefix = digits
         .iter()
         .take(6)
         .fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
-    match prefix {
+    let lengths = match prefix {
         400_000..=499_999 if digits.len() == 13 => 13..=13,
         400_000..=499_999 if digits.len() == 19 => 19..=19,
         400_000..=499_999
@@ -86,8 +86,9 @@ fn lengths(digits: &[u8]) -> std::ops::RangeInclusive<usize> {
         | 810_000..=829_999 => 16..=19,
         220_000..=220_499 | 506_000..=509_999 | 600_000..=609_999 => 16..=19,
         500_000..=505_999 | 560_000..=589_999 | 630_000..=639_999 | 670_000..=679_999 => 13..=19,
-        _ => 1..=0,
-    }
+        _ => return None,
+    };
+    Some(lengths)
 }
 
 fn luhn(digits: &[u8]) -> bool {
