@@ -1,0 +1,204 @@
+//! `hoop dev`: everything on this machine, in one folder.
+//!
+//! It uses the gateway as anyone would: the builder starts it, and roles, agents and credentials are made through the API.
+
+mod agent;
+mod gateway;
+mod parts;
+mod postgres;
+mod setup;
+mod words;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::Failure;
+use crate::output::Format;
+use crate::place::{self, Admin, Place};
+use parts::Part;
+use postgres::Postgres;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// With a sample database to try it on. It needs PostgreSQL's server programs.
+    #[arg(long)]
+    demo: bool,
+    /// Added to every port, so that several run side by side; 0 takes free ones.
+    #[arg(long, value_name = "N")]
+    port_offset: Option<u16>,
+    /// Gateway and agent as processes of their own.
+    #[arg(long)]
+    processes: bool,
+    /// What a process of its own is: for `hoop dev` itself.
+    #[arg(long, hide = true, value_name = "PART")]
+    part: Option<PartName>,
+}
+
+/// A part that can be a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PartName {
+    Gateway,
+    Agent,
+}
+
+/// How long the agent may take to let its channels end.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(options: Options, dir: Option<PathBuf>, format: Format) -> Result<(), Failure> {
+    let dir = dir.unwrap_or_else(|| PathBuf::from(place::FOLDER));
+    let dir = postgres::make_folder(&dir)?;
+    if let Some(part) = options.part {
+        return match part {
+            PartName::Gateway => gateway::process(&dir, options.port_offset).await,
+            PartName::Agent => agent::process(&dir).await,
+        };
+    }
+    words::log_to(&dir)?;
+    // From here on an interrupt is a request to stop, also while things are still starting.
+    let stop = stop_signal()?;
+    tokio::pin!(stop);
+    let mut running = Running::default();
+    let started = tokio::select! {
+        started = running.start(&options, &dir, format) => started,
+        () = &mut stop => Err(Failure::new(130, "interrupted")),
+    };
+    let ended = match started {
+        Ok(ready) => {
+            words::ready(&ready, format);
+            tokio::select! {
+                () = &mut stop => Ok(()),
+                failure = running.ended() => Err(failure),
+            }
+        }
+        Err(failure) => Err(failure),
+    };
+    if format == Format::Table {
+        eprintln!("stopping");
+    }
+    running.stop().await;
+    ended
+}
+
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+/// What was started, in the order in which it was.
+#[derive(Default)]
+struct Running {
+    postgres: Option<Postgres>,
+    gateway: Option<Part>,
+    agent: Option<Part>,
+}
+
+/// What there is to know once everything runs.
+pub(crate) struct Ready {
+    pub(crate) dir: PathBuf,
+    pub(crate) addresses: gateway::Addresses,
+    pub(crate) admin: Admin,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) pids: Value,
+}
+
+/// A role that was set up.
+pub(crate) struct Role {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) tls_url: String,
+    pub(crate) target_url: String,
+}
+
+impl Running {
+    async fn start(&mut self, options: &Options, dir: &Path, format: Format) -> Result<Ready, Failure> {
+        let tell = |what: &str| {
+            if format == Format::Table {
+                eprintln!("starting {what} …");
+            }
+        };
+        if options.demo {
+            tell("the sample database");
+            self.postgres = Some(Postgres::start(dir, options.port_offset).await?);
+        }
+        tell("the gateway");
+        let mode = if options.processes { parts::Mode::Processes } else { parts::Mode::Tasks };
+        let (gateway, started) = gateway::start(dir, options.port_offset, mode).await?;
+        self.gateway = Some(gateway);
+        let admin = gateway::admin(dir, started.admin)?;
+        let place = Place { api: format!("http://{}", started.addresses.http), admin: admin.clone() };
+        place.write(dir)?;
+        let api = crate::api::Api::of(&place).await.map_err(|failure| stale_admin(failure, dir))?;
+
+        tell("the agent");
+        let key = setup::agent_key(&api).await?;
+        self.agent = Some(agent::start(dir, &key, mode).await?);
+        let mut roles = Vec::new();
+        if let Some(postgres) = &self.postgres {
+            roles.push(setup::demo_role(&api, dir, postgres).await?);
+        }
+        let own = std::process::id();
+        let mut pids = json!({
+            "hoop": own,
+            "gateway": self.gateway.as_ref().and_then(Part::pid).unwrap_or(own),
+            "agent": self.agent.as_ref().and_then(Part::pid).unwrap_or(own),
+        });
+        if let Some(postgres) = &self.postgres {
+            pids["postgres"] = postgres.pid().into();
+        }
+        Ok(Ready { dir: dir.to_owned(), addresses: started.addresses, admin, roles, pids })
+    }
+
+    /// Resolves when a part ends that should not.
+    async fn ended(&mut self) -> Failure {
+        let part = async |part: &mut Option<Part>| match part {
+            Some(part) => part.ended().await,
+            None => std::future::pending().await,
+        };
+        let database = async |postgres: &mut Option<Postgres>| match postgres {
+            Some(postgres) => postgres.ended().await,
+            None => std::future::pending().await,
+        };
+        // A killed agent or database is something to try out: the gateway goes on, and says so to its clients.
+        tokio::select! {
+            () = part(&mut self.gateway) => Failure::new(1, "the gateway ended; its log is in logs/"),
+            () = async {
+                tokio::join!(part(&mut self.agent), database(&mut self.postgres));
+                std::future::pending::<()>().await;
+            } => unreachable!("it waits for ever"),
+        }
+    }
+
+    /// Stops everything, the last first.
+    async fn stop(self) {
+        let Self { postgres, gateway, agent } = self;
+        for part in [agent, gateway].into_iter().flatten() {
+            part.stop().await;
+        }
+        if let Some(postgres) = postgres {
+            postgres.stop().await;
+        }
+    }
+}
+
+fn stale_admin(failure: Failure, dir: &Path) -> Failure {
+    if failure.is_unavailable() {
+        return failure;
+    }
+    let text = format!(
+        "the administrator's password is not the one in {}: it was changed; put the new one there, or start with a new --dir",
+        dir.join("dev.json").display()
+    );
+    Failure::new(Failure::NOT_SIGNED_IN, text)
+}

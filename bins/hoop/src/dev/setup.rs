@@ -1,0 +1,83 @@
+//! What a `hoop dev` sets up, through the API as anyone would.
+
+use std::path::Path;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Role;
+use super::agent::secrets;
+use super::postgres::Postgres;
+use crate::api::Api;
+use crate::failure::Failure;
+use crate::place::write_private;
+
+/// The agent's name.
+const AGENT: &str = "local";
+/// The role on the sample database.
+const ROLE: &str = "demo-pg";
+/// The file with the database's password, among the agent's secrets.
+const PASSWORD: &str = "demo-pg";
+
+/// A key for the agent: a new one at each start, since the port may be another.
+pub(crate) async fn agent_key(api: &Api) -> Result<String, Failure> {
+    let agent = match api.post("/api/v1/agents", &json!({ "name": AGENT })).await {
+        Ok(agent) => agent,
+        Err(_) => api.call(Method::POST, &format!("/api/v1/agents/{AGENT}/rotate"), None).await?,
+    };
+    let key = agent["key"].as_str().ok_or_else(|| Failure::new(1, "the gateway gave no key for the agent"))?;
+    Ok(key.to_owned())
+}
+
+/// The role on the sample database, and a credential for it.
+pub(crate) async fn demo_role(api: &Api, dir: &Path, postgres: &Postgres) -> Result<Role, Failure> {
+    let folder = secrets(dir);
+    std::fs::create_dir_all(&folder)?;
+    let secret = folder.join(PASSWORD);
+    write_private(&secret, postgres.password().as_bytes())?;
+    let target = json!({
+        "kind": "postgres", "host": "127.0.0.1", "port": postgres.port(), "user": postgres.user(),
+        "password": format!("file:{}", secret.display()), "database": postgres.database(), "databases": ["*"],
+        "sslmode": "disable",
+    });
+    let path = format!("/api/v1/roles/{ROLE}");
+    match api.get(&path).await {
+        // Only where it is can have changed; what a user made of its rules stays.
+        Ok(_) => api.call(Method::PATCH, &path, Some(&json!({ "target": target }))).await?,
+        Err(_) => {
+            let role = json!({ "name": ROLE, "agent": AGENT, "target": target, "labels": { "env": "demo" }, "plugins": rules() });
+            api.post("/api/v1/roles", &role).await?
+        }
+    };
+    let credential = api.post(&format!("{path}/credentials"), &json!({})).await?;
+    let url = credential["url"].as_str().unwrap_or_default();
+    let certificate = dir.join("tls/tls.crt");
+    Ok(Role {
+        name: ROLE.to_owned(),
+        // On one machine every driver takes this one; the other shows that the certificate can be verified.
+        url: url.replace("sslmode=require", "sslmode=disable"),
+        tls_url: url
+            .replace("sslmode=require", &format!("sslmode=verify-full&sslrootcert={}", certificate.display()))
+            .replace("@127.0.0.1:", "@localhost:"),
+        target_url: postgres.url(),
+    })
+}
+
+fn rules() -> Value {
+    json!({
+        "masking": {
+            "columns": [
+                { "column": "customers.ssn", "action": "label", "label": "ssn" },
+                { "column": "customers.email", "action": "partial" },
+                { "column": "customers.card_number", "action": "partial" },
+            ],
+        },
+        "guardrail": {
+            "rules": [{
+                "name": "no-drop",
+                "kinds": ["drop_table", "drop_schema", "drop_database", "truncate"],
+                "hint": "this is a rule of the role; ask its administrator",
+            }],
+        },
+    })
+}

@@ -1,0 +1,55 @@
+//! Data on standard output.
+
+use std::io::IsTerminal as _;
+
+use clap::ValueEnum;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+
+/// How data is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// One JSON document, as the API has it.
+    Json,
+    /// One JSON document a line.
+    Ndjson,
+}
+
+/// Prints a list: as JSON, or with these columns for people.
+pub(crate) fn list(format: Format, items: &[Value], head: &[&str], row: impl Fn(&Value) -> Vec<String>, empty: &str) {
+    match format {
+        Format::Json => println!("{:#}", Value::Array(items.to_vec())),
+        Format::Ndjson => items.iter().for_each(|item| println!("{item}")),
+        Format::Table if items.is_empty() => eprintln!("{empty}"),
+        Format::Table => {
+            let mut table = Table::new();
+            table.load_style(presets::BORDERLESS_HORIZONTAL).set_content_arrangement(ContentArrangement::Disabled);
+            table.set_header(head.iter().map(|name| name.to_uppercase()));
+            for item in items {
+                table.add_row(row(item));
+            }
+            println!("{table}");
+        }
+    }
+}
+
+/// A field as text, empty when there is none.
+pub(crate) fn text(item: &Value, field: &str) -> String {
+    match &item[field] {
+        Value::Null => String::new(),
+        Value::String(text) => printable(text),
+        other => other.to_string(),
+    }
+}
+
+/// The text without what would move a terminal's cursor.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether standard error takes colours.
+pub(crate) fn has_colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
