@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::error::Denial;
+use crate::error::{Code, Denial};
 use crate::interest::Interest;
 use crate::outcome::Outcome;
 use crate::plugin::{Plugin, SessionPlugin};
 use crate::request::Request;
 use crate::response::Response;
+use crate::role::ResourceRole;
 use crate::session::SessionContext;
 use crate::verdict::{Hold, Verdict};
 
@@ -30,6 +31,20 @@ impl PluginChain {
     /// The names of the plugins, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.plugins.iter().map(|plugin| plugin.name())
+    }
+
+    /// What the plugins say of a role's settings before it is stored. Settings of a plugin that is not in the chain are a
+    /// mistake: a rule that nobody reads protects nothing.
+    ///
+    /// # Errors
+    /// The first [`Denial`].
+    pub fn check_role(&self, role: &ResourceRole) -> Result<(), Denial> {
+        if let Some(unknown) = role.plugins.keys().find(|key| !self.names().any(|name| name == key.as_str())) {
+            let names: Vec<_> = self.names().collect();
+            return Err(Denial::new("gateway", Code::InvalidRequest, format!("this gateway has no plugin {unknown}"))
+                .hint(format!("its plugins are: {}", names.join(", "))));
+        }
+        self.plugins.iter().try_for_each(|plugin| plugin.check_role(role))
     }
 
     /// Opens every plugin for a session, in order.

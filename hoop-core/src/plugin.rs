@@ -7,6 +7,7 @@ use crate::interest::Interest;
 use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::response::Response;
+use crate::role::ResourceRole;
 use crate::session::SessionContext;
 use crate::verdict::Verdict;
 
@@ -23,6 +24,15 @@ pub trait Plugin: Send + Sync {
     /// # Errors
     /// A [`Denial`] refuses the session.
     async fn open(&self, session: &SessionContext) -> Result<Option<Box<dyn SessionPlugin>>, Denial>;
+
+    /// A role is about to be stored. A plugin that has settings in it says here what is wrong with them, so that an
+    /// administrator hears of a mistake, and not the users whose sessions it would refuse.
+    ///
+    /// # Errors
+    /// The [`Denial`] that every session of the role would get.
+    fn check_role(&self, _role: &ResourceRole) -> Result<(), Denial> {
+        Ok(())
+    }
 }
 
 /// What a plugin keeps for one session. It is called from one task; requests and responses each come in their order,

@@ -1,13 +1,46 @@
 //! The gateway: doors, policy, plugins, proxies, recordings, and the API, behind one builder.
+//!
+//! ```
+//! use hoop_gateway::Gateway;
+//! use hoop_gateway::config::Loader;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let data = folder.path().display().to_string();
+//! let settings = [("data", data.as_str()), ("listen.http.address", "127.0.0.1:0"), ("listen.grpc.address", "127.0.0.1:0"), ("listen.postgres.address", "127.0.0.1:0")];
+//! let flags = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+//! let gateway = Gateway::builder().config(Loader::new().flags(flags).load()?.config).build().await?;
+//! if let Some(admin) = gateway.first_admin("admin", true).await? {
+//!     println!("sign in as {} with {}, and change it", admin.name, admin.password.expose());
+//! }
+//! let running = gateway.bind().await?; // the ports are known now
+//! println!("the API is on {}", running.addresses().http);
+//! running.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod api;
 pub mod auth;
+mod builder;
 pub mod config;
+mod data;
+mod gateway;
 pub mod listen;
 pub mod plugins;
+mod policy;
 mod proxy;
 pub mod record;
+mod running;
 pub mod session;
+mod start;
 pub mod store;
 pub mod telemetry;
 pub mod tunnel;
+
+pub use builder::{BuildError, BuildProblem, GatewayBuilder};
+pub use data::{DataError, open_store};
+pub use gateway::{BindError, Gateway};
+pub use policy::GroupPolicy;
+pub use running::{Addresses, AgentKeyError, Running};

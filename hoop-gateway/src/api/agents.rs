@@ -6,9 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use hoop_core::Secret;
 use hoop_core::id::AgentId;
-use hoop_proto::dsn::{Dsn, Mode};
 use serde::{Deserialize, Serialize};
 
 use super::body::{Body, Parameters};
@@ -111,7 +109,7 @@ async fn create(
     let created_at = api.clock.now();
     let agent = Agent { org, id, name: create.name, token_hash, revoked_at: None, last_seen_at: None, created_at };
     api.store.agents().create(&agent).await?;
-    let key = key(&api, &agent.name, token);
+    let key = api.endpoints.agent_key(&agent.name, token).expose().clone();
     Ok((StatusCode::CREATED, Json(WithKey { agent: view(agent, &[]), key })))
 }
 
@@ -125,7 +123,7 @@ async fn rotate(State(api): State<Api>, caller: Caller, Path(name): Path<String>
     let agent = find(&api, &caller, &name).await?;
     let (token, hash) = api.agent_tokens.issue(agent.org, agent.id);
     api.store.agents().rotate(agent.org, agent.id, &hash).await?;
-    let key = key(&api, &agent.name, token);
+    let key = api.endpoints.agent_key(&agent.name, token).expose().clone();
     let agent = Agent { revoked_at: None, token_hash: hash, ..agent };
     Ok(Json(WithKey { agent: view(agent, &api.agents.status(caller.user.org)), key }))
 }
@@ -142,18 +140,4 @@ async fn revoke(State(api): State<Api>, caller: Caller, Path(name): Path<String>
 async fn find(api: &Api, caller: &Caller, name: &str) -> Result<Agent, Problem> {
     let agent = api.store.agents().by_name(caller.user.org, name).await?;
     agent.ok_or_else(|| Problem::not_found(format_args!("agent {name}")))
-}
-
-fn key(api: &Api, name: &str, token: Secret<String>) -> String {
-    let endpoint = &api.endpoints.grpc;
-    let dsn = Dsn {
-        name: name.to_owned(),
-        token,
-        host: endpoint.host.clone(),
-        port: endpoint.port,
-        tls: endpoint.tls,
-        mode: Mode::Standard,
-        certificate: api.endpoints.certificate.filter(|_| endpoint.tls),
-    };
-    dsn.expose().expose().clone()
 }

@@ -32,6 +32,7 @@ pub use parts::{
     ApiParts, ApiSettings, CheckRole, Endpoint, Endpoints, LiveAgents, LiveSessions, Readiness, Recording,
     RecordingFolder, Recordings,
 };
+pub(crate) use roles::{SLUG, is_slug};
 use route::Routes;
 
 /// The longest body of a request.

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use hoop_core::id::{AgentId, OrgId, SessionId};
-use hoop_core::{Clock, Denial, Policy, ResourceRole};
+use hoop_core::{Clock, Denial, PluginChain, Policy, ResourceRole, Secret};
+use hoop_proto::dsn::{Dsn, Mode};
 use tokio_util::io::ReaderStream;
 
 use crate::auth::credential::NativeCredentials;
@@ -99,6 +100,22 @@ pub struct Endpoints {
     pub grpc: Endpoint,
     /// SHA-256 of the certificate, where agents must pin it since no trusted authority signed it.
     pub certificate: Option<[u8; 32]>,
+}
+
+impl Endpoints {
+    /// The `HOOP_KEY` of an agent: where it finds the gateway, and the token that it shows there.
+    pub fn agent_key(&self, name: &str, token: Secret<String>) -> Secret<String> {
+        let dsn = Dsn {
+            name: name.to_owned(),
+            token,
+            host: self.grpc.host.clone(),
+            port: self.grpc.port,
+            tls: self.grpc.tls,
+            mode: Mode::Standard,
+            certificate: self.certificate.filter(|_| self.grpc.tls),
+        };
+        dsn.expose()
+    }
 }
 
 /// The agents that are attached.
@@ -190,6 +207,12 @@ pub trait CheckRole: Send + Sync {
 }
 
 const _: Option<&dyn CheckRole> = None;
+
+impl CheckRole for PluginChain {
+    fn check(&self, role: &ResourceRole) -> Result<(), Denial> {
+        self.check_role(role)
+    }
+}
 
 /// The parts, shared by all handlers.
 #[derive(Clone)]

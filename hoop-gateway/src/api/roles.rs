@@ -233,12 +233,15 @@ fn resource_role(api: &Api, org: OrgId, id: RoleId, definition: Definition) -> R
 
 /// Names that stand in logins, URLs and file names.
 pub(super) fn check_slug(pointer: &str, name: &str) -> Result<(), Problem> {
+    if is_slug(name) { Ok(()) } else { Err(Problem::field(pointer, SLUG)) }
+}
+
+/// The form of such names.
+pub(crate) const SLUG: &str = "1 to 63 lower-case letters, digits, `-`, `_` or `.`, the first a letter or digit";
+
+pub(crate) fn is_slug(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
-    let fits = (1..=63).contains(&name.len())
-        && name.chars().all(allowed)
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    let rule = "1 to 63 lower-case letters, digits, `-`, `_` or `.`, the first a letter or digit";
-    if fits { Ok(()) } else { Err(Problem::field(pointer, rule)) }
+    (1..=63).contains(&name.len()) && name.chars().all(allowed) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 fn check_target(target: &Target) -> Result<(), Problem> {

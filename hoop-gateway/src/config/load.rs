@@ -374,6 +374,7 @@ mod tests {
     fn the_list_of_settings_is_the_struct() {
         let mut config = Config::default();
         config.listen.grpc.public = Some("gateway:8010".to_owned());
+        config.listen.postgres.public = Some("gateway:5432".to_owned());
         config.tls.certificate = Some("c".into());
         config.tls.key = Some("k".into());
         let mut leaves = Vec::new();

@@ -40,6 +40,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("listen.grpc.public", ValueKind::Text, "host:port that agents dial, when it differs"),
     setting("listen.postgres.address", ValueKind::Text, "where psql and drivers connect"),
     setting("listen.postgres.tls", ValueKind::Text, "off, optional or required"),
+    setting("listen.postgres.public", ValueKind::Text, "host:port that clients connect to, when it differs"),
     setting("tls.certificate", ValueKind::Text, "PEM chain, leaf first; unset: self-signed, made on first start"),
     setting("tls.key", ValueKind::Text, "PEM private key of the certificate"),
     setting("tls.names", ValueKind::List, "host names and addresses in a self-signed certificate"),

@@ -130,11 +130,14 @@ pub struct PostgresDoor {
     pub address: SocketAddr,
     /// Whether clients may, or must, ask for TLS.
     pub tls: TlsUse,
+    /// `host:port` that clients connect to, where it is not the address above; it is written into their URLs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public: Option<String>,
 }
 
 impl Default for PostgresDoor {
     fn default() -> Self {
-        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 15432), tls: TlsUse::Required }
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 15432), tls: TlsUse::Required, public: None }
     }
 }
 

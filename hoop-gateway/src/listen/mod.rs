@@ -2,12 +2,14 @@
 //! silent client delays nobody.
 
 mod accept;
+mod grpc;
 mod http;
 mod postgres;
 mod tls;
 
 pub use accept::PreAuthLimits;
 pub(crate) use accept::Listener;
+pub(crate) use grpc::serve as serve_grpc;
 pub(crate) use http::serve as serve_http;
 pub(crate) use postgres::PostgresDoor;
 pub use tls::{TlsError, TlsIdentity};

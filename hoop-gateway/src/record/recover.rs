@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use hoop_core::clock::Clock;
-use hoop_core::id::SessionId;
+use hoop_core::id::{OrgId, SessionId};
 
 use super::config::RecorderConfig;
 use super::error::RecordError;
@@ -29,6 +29,8 @@ pub struct Recovery {
 /// A log that was open when its gateway died.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
+    /// The organisation of the session; `None` when the log holds not even its header.
+    pub org: Option<OrgId>,
     /// The session.
     pub session: SessionId,
     /// Where the log lies now.
@@ -95,6 +97,7 @@ fn open_log(config: &RecorderConfig, session: SessionId) -> io::Result<File> {
 /// What a scan of an open log found.
 #[derive(Default)]
 struct Log {
+    org: Option<OrgId>,
     kept: u64,
     records: u64,
     chain: Chain,
@@ -120,6 +123,7 @@ impl Log {
         fs::rename(path, &sealed)?;
         File::open(folder)?.sync_all()?;
         Ok(Recovered {
+            org: log.org,
             session,
             path: sealed,
             outcome: log.outcome.unwrap_or_else(|| "gateway_lost".into()),
@@ -169,6 +173,10 @@ impl Log {
     fn count(&mut self, kind: u8, payload: &[u8]) {
         let totals = &mut self.totals;
         let (shown, sent) = match Event::decode(kind, payload) {
+            Ok(Event::Header(header)) => {
+                self.org = header.org.parse().ok();
+                return;
+            }
             Ok(Event::Statement(statement)) => {
                 totals.statements += u64::from(statement.phase != Text::fixed("prepare"));
                 return;

@@ -12,7 +12,7 @@ mod control;
 mod open;
 mod registry;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hoop_core::id::{OrgId, SessionId};
@@ -56,6 +56,19 @@ pub struct Sessions {
     inner: Arc<Inner>,
 }
 
+/// The sessions of a gateway, for as long as somebody else keeps them; see [`Sessions::downgrade`].
+#[derive(Clone)]
+pub struct WeakSessions {
+    inner: Weak<Inner>,
+}
+
+impl WeakSessions {
+    /// The sessions, while they are there.
+    pub fn upgrade(&self) -> Option<Sessions> {
+        self.inner.upgrade().map(|inner| Sessions { inner })
+    }
+}
+
 struct Inner {
     parts: SessionParts,
     registry: Registry,
@@ -87,9 +100,7 @@ impl Sessions {
     /// Takes no new sessions, waits up to `grace` for those that run, and then ends them. Returns when all have ended, or
     /// a little after that.
     pub async fn drain(&self, grace: Duration) {
-        let why = Denial::new("gateway", Code::GatewayDraining, "the gateway is shutting down")
-            .hint("connect again in a moment; what was not acknowledged may or may not have run");
-        *self.inner.draining.lock() = Some(why.clone());
+        let why = self.refuse_new();
         if tokio::time::timeout(grace, self.inner.registry.emptied()).await.is_ok() {
             return;
         }
@@ -97,6 +108,24 @@ impl Sessions {
         if tokio::time::timeout(LAST_WORDS, self.inner.registry.emptied()).await.is_err() {
             tracing::error!(sessions = self.inner.registry.count(), "sessions that did not end in time are left to recovery");
         }
+    }
+
+    /// Takes no new sessions and ends those that run, without waiting for them.
+    pub fn stop(&self) {
+        let why = self.refuse_new();
+        self.inner.registry.end_all(&why);
+    }
+
+    fn refuse_new(&self) -> Denial {
+        let why = Denial::new("gateway", Code::GatewayDraining, "the gateway is shutting down")
+            .hint("connect again in a moment; what was not acknowledged may or may not have run");
+        *self.inner.draining.lock() = Some(why.clone());
+        why
+    }
+
+    /// A handle that does not keep the sessions alive, for what they themselves own: the plugins.
+    pub fn downgrade(&self) -> WeakSessions {
+        WeakSessions { inner: Arc::downgrade(&self.inner) }
     }
 
     /// Cancels what runs in the session with this key. A key that nobody has cancels nothing.

@@ -17,7 +17,7 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_micros(SystemClock.now().timestamp_micros()).expect("a time")
 }
 
-fn user(name: &str, groups: &[&str]) -> User {
+pub(crate) fn user(name: &str, groups: &[&str]) -> User {
     User {
         org: ORG,
         id: UserId::new(&SystemClock),
@@ -31,7 +31,7 @@ fn user(name: &str, groups: &[&str]) -> User {
     }
 }
 
-fn role(name: &str) -> Role {
+pub(crate) fn role(name: &str) -> Role {
     let target = PostgresTarget {
         host: "db".to_owned(),
         port: 5432,

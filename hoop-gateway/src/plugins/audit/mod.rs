@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hoop_core::principal::PrincipalKind;
-use hoop_core::{Code, Denial, Detector, Plugin, RecordingMode, SessionContext, SessionPlugin};
+use hoop_core::{Code, Denial, Detector, Plugin, RecordingMode, ResourceRole, SessionContext, SessionPlugin};
 use serde::Deserialize;
 
 use crate::record::event::{Header, MAX_NAME_BYTES, Text, Totals};
@@ -133,6 +133,10 @@ impl Plugin for Audit {
         let log = log.map_err(|error| Denial::failed(NAME, error).with_code(Code::RecordingFailed))?.map_err(refused)?;
         let clock = self.recorder.clock().clone();
         Ok(Some(Box::new(SessionAudit::new(log, clock, limit, self.redactor.clone(), self.on_close.clone()))))
+    }
+
+    fn check_role(&self, role: &ResourceRole) -> Result<(), Denial> {
+        role.settings::<RoleSettings>(NAME).map(|_| ())
     }
 }
 

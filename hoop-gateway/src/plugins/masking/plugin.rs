@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hoop_core::{
-    Code, Denial, Detector, Interest, Outcome, Plugin, Response, RowBatch, RowError, Secret,
+    Code, Denial, Detector, Interest, Outcome, Plugin, ResourceRole, Response, RowBatch, RowError, Secret,
     SessionContext, SessionPlugin, Verdict,
 };
 
@@ -142,6 +142,10 @@ impl Plugin for Masking {
             scratch: Scratch::default(),
             counts,
         })))
+    }
+
+    fn check_role(&self, role: &ResourceRole) -> Result<(), Denial> {
+        role.settings::<MaskingRules>(NAME).map(|_| ())
     }
 }
 

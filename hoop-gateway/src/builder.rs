@@ -1,0 +1,397 @@
+//! Putting a gateway together.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use ed25519_dalek::SigningKey;
+use hoop_core::{Clock, Plugin, PluginChain, Policy, SystemClock};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::credential::NativeCredentials;
+use crate::auth::token::AgentTokens;
+use crate::auth::{GatewaySecret, PasswordError, Passwords, Throttle};
+use crate::config::Config;
+use crate::data::{DataError, DataFolder, open_store};
+use crate::gateway::{Gateway, Parts, PublicAddress, Tls};
+use crate::listen::{TlsError, TlsIdentity};
+use crate::plugins::audit::{Audit, AuditOptions};
+use crate::plugins::masking::Masking;
+use crate::plugins::masking::detect::Detectors;
+use crate::policy::GroupPolicy;
+use crate::record::{PublicKey, RecordError, Recorder, RecorderConfig, Recovery};
+use crate::session::{SessionParts, Sessions, WeakSessions};
+use crate::start::close_orphans;
+use crate::store::{SqlStore, Store};
+use crate::telemetry::Telemetry;
+use crate::tunnel::{Agents, TunnelLimits};
+
+/// Builds a [`Gateway`]. Nothing has to be said: without anything it is the gateway that an empty configuration file
+/// describes, with the stock policy and the stock plugins.
+///
+/// The chain is *audit*, *masking*, *guardrail*, and then the plugins of [`plugin`](Self::plugin) in the order of the
+/// calls. [`without_stock_plugins`](Self::without_stock_plugins) leaves the first three out.
+#[must_use]
+pub struct GatewayBuilder {
+    config: Config,
+    store: Option<Arc<dyn Store>>,
+    policy: Option<Arc<dyn Policy>>,
+    clock: Arc<dyn Clock>,
+    stock: bool,
+    audit: Option<AuditOptions>,
+    masking: Option<Masking>,
+    plugins: Vec<Arc<dyn Plugin>>,
+}
+
+impl Default for GatewayBuilder {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            store: None,
+            policy: None,
+            clock: Arc::new(SystemClock),
+            stock: true,
+            audit: None,
+            masking: None,
+            plugins: Vec::new(),
+        }
+    }
+}
+
+impl GatewayBuilder {
+    /// The settings, as a [`Loader`](crate::config::Loader) reads them.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Keeps everything in this store, in the place of the one that `store.url` names.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Decides about access, in the place of [`GroupPolicy`].
+    pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
+        self.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Takes the time from here.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Adds a plugin at the end of the chain.
+    pub fn plugin(mut self, plugin: impl Plugin + 'static) -> Self {
+        self.plugins.push(Arc::new(plugin));
+        self
+    }
+
+    /// What audit keeps, in the place of [`AuditOptions`]' defaults with every built-in detector.
+    pub fn audit(mut self, options: AuditOptions) -> Self {
+        self.audit = Some(options);
+        self
+    }
+
+    /// Masks with this plugin: with other rules by default, or with detectors of one's own.
+    pub fn masking(mut self, masking: Masking) -> Self {
+        self.masking = Some(masking);
+        self
+    }
+
+    /// Leaves the stock plugins out. Nothing is recorded, masked or guarded but by the plugins that are added.
+    pub fn without_stock_plugins(mut self) -> Self {
+        self.stock = false;
+        self
+    }
+
+    /// Opens everything, and closes the sessions that an earlier gateway left open when it died. No address is bound yet.
+    ///
+    /// # Errors
+    /// [`BuildError`] with every problem that there is, and not only the first.
+    pub async fn build(mut self) -> Result<Gateway, BuildError> {
+        let mut problems = Problems::default();
+        let public = problems.note(PublicAddress::of(&self.config));
+        self.check(&mut problems);
+        let data = problems.note(DataFolder::open(&self.config.data).map_err(BuildProblem::Data));
+        let keys = data.as_ref().and_then(|data| problems.note(Keys::of(data)));
+        let tls = data.as_ref().and_then(|data| problems.note(tls(&self.config, data)));
+        let passwords = problems.note(passwords());
+        let telemetry = problems.note(Telemetry::new().map_err(|error| BuildProblem::Telemetry(Box::new(error))));
+        let store = if data.is_some() { problems.note(self.open_store().await) } else { None };
+        let (Some(public), Some(data), Some(keys), Some(tls), Some(passwords), Some(telemetry), Some(store), []) =
+            (public, data, keys, tls, passwords, telemetry, store, problems.0.as_slice())
+        else {
+            return Err(BuildError { problems: problems.0 });
+        };
+        // The recordings come last: to open them closes what an earlier gateway left open, which is done once.
+        let (recorder, recovery) = self.open_recorder(keys.recording.clone()).await?;
+        let closed = close_orphans(&*store.shared, &recovery, self.clock.now()).await;
+        closed.map_err(|error| BuildProblem::Store(DataError::Store(error)))?;
+
+        let closes = Arc::new(OnceLock::new());
+        let chain = self.chain(recorder.clone(), &keys.secret, Arc::clone(&closes));
+        let telemetry = Arc::new(telemetry);
+        let (agents, tasks) = (Agents::new(tunnel_limits(&self.config)), TaskTracker::new());
+        let policy = self.policy.take().unwrap_or_else(|| Arc::new(GroupPolicy::new(Arc::clone(&store.shared))));
+        let sessions = Sessions::new(SessionParts {
+            store: Arc::clone(&store.shared),
+            policy: Arc::clone(&policy),
+            chain: chain.clone(),
+            agents: agents.clone(),
+            clock: Arc::clone(&self.clock),
+            telemetry: Arc::clone(&telemetry),
+            tasks: tasks.clone(),
+        });
+        let _ = closes.set(sessions.downgrade());
+        let (store, clock) = (store, self.clock);
+        Ok(Gateway::new(Parts {
+            credentials: Arc::new(NativeCredentials::new(
+                Arc::clone(&store.shared),
+                Arc::clone(&clock),
+                keys.secret.login_key().expose(),
+            )),
+            agent_tokens: Arc::new(AgentTokens::new(Arc::clone(&store.shared), Arc::clone(&clock), keys.secret.agent_key())),
+            throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
+            recording_key: PublicKey::from(&keys.recording),
+            config: self.config,
+            store: store.shared,
+            own_store: store.own,
+            policy,
+            chain,
+            sessions,
+            agents,
+            recorder,
+            passwords,
+            telemetry,
+            tls,
+            public,
+            clock,
+            tasks,
+            data,
+        }))
+    }
+
+    /// What can be wrong without anything being opened.
+    fn check(&self, problems: &mut Problems) {
+        let doors = [
+            ("listen.http.address", self.config.listen.http.address),
+            ("listen.grpc.address", self.config.listen.grpc.address),
+            ("listen.postgres.address", self.config.listen.postgres.address),
+        ];
+        for (at, (setting, address)) in doors.iter().enumerate() {
+            let same = doors.iter().take(at).find(|(_, other)| other == address && address.port() != 0);
+            if let Some((other, _)) = same {
+                problems.0.push(BuildProblem::SameAddress { setting, other });
+            }
+        }
+        let stock: &[&str] = if self.stock { &STOCK } else { &[] };
+        let mut names: Vec<&str> = stock.to_vec();
+        for plugin in &self.plugins {
+            if names.contains(&plugin.name()) {
+                problems.0.push(BuildProblem::SamePlugin { name: plugin.name().to_owned() });
+            }
+            names.push(plugin.name());
+        }
+    }
+
+    async fn open_store(&mut self) -> Result<OpenStore, BuildProblem> {
+        if let Some(shared) = self.store.take() {
+            return Ok(OpenStore { shared, own: None });
+        }
+        let store = open_store(&self.config).await.map_err(BuildProblem::Store)?;
+        Ok(OpenStore { shared: Arc::new(store.clone()), own: Some(store) })
+    }
+
+    /// The recorder of audit, when there is audit.
+    async fn open_recorder(&self, key: SigningKey) -> Result<(Option<Recorder>, Recovery), BuildProblem> {
+        if !self.stock {
+            return Ok((None, Recovery::default()));
+        }
+        let config = RecorderConfig::new(self.config.path(&self.config.record.folder), key);
+        let clock = Arc::clone(&self.clock);
+        let opened = tokio::task::spawn_blocking(move || Recorder::open(config, clock)).await;
+        let (recorder, recovery) = opened.unwrap_or(Err(RecordError::ShutDown)).map_err(BuildProblem::Record)?;
+        Ok((Some(recorder), recovery))
+    }
+
+    fn chain(&mut self, recorder: Option<Recorder>, secret: &GatewaySecret, closes: Arc<OnceLock<WeakSessions>>) -> PluginChain {
+        let mut plugins: Vec<Arc<dyn Plugin>> = Vec::new();
+        if let Some(recorder) = recorder {
+            let options = self.audit.take().unwrap_or_else(|| AuditOptions {
+                detectors: vec![Arc::new(Detectors::all())],
+                ..AuditOptions::default()
+            });
+            let options = AuditOptions { strict: options.strict || self.config.record.strict, ..options };
+            plugins.push(Arc::new(Audit::new(recorder, options).on_close(move |closed| {
+                if let Some(sessions) = closes.get().and_then(WeakSessions::upgrade) {
+                    sessions.log_closed(closed);
+                }
+            })));
+            let masking = self.masking.take();
+            plugins.push(Arc::new(masking.unwrap_or_else(|| Masking::new(*secret.derive(MASKING_KEY).expose()))));
+        }
+        plugins.append(&mut self.plugins);
+        PluginChain::new(plugins)
+    }
+}
+
+/// The stock plugins, in order.
+const STOCK: [&str; 2] = ["audit", "masking"];
+/// What the key of hashes and tokens in masked values is for.
+const MASKING_KEY: &str = "hoop gateway 2026 masked values";
+
+impl fmt::Debug for GatewayBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plugins: Vec<_> = self.plugins.iter().map(|plugin| plugin.name()).collect();
+        f.debug_struct("GatewayBuilder")
+            .field("config", &self.config)
+            .field("stock", &self.stock)
+            .field("plugins", &plugins)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A store, and whether it is this gateway's to close.
+struct OpenStore {
+    shared: Arc<dyn Store>,
+    own: Option<SqlStore>,
+}
+
+struct Keys {
+    secret: GatewaySecret,
+    recording: SigningKey,
+}
+
+impl Keys {
+    fn of(data: &DataFolder) -> Result<Self, BuildProblem> {
+        let secret = data.secret().map_err(BuildProblem::Data)?;
+        Ok(Self { secret, recording: data.recording_key().map_err(BuildProblem::Data)? })
+    }
+}
+
+fn tls(config: &Config, data: &DataFolder) -> Result<Tls, BuildProblem> {
+    let made = match (&config.tls.certificate, &config.tls.key) {
+        (Some(certificate), Some(key)) => TlsIdentity::load(&config.path(certificate), &config.path(key)),
+        _ => data.self_signed(&PublicAddress::names(config)),
+    };
+    let tls = |identity: TlsIdentity| {
+        let agents = TlsAcceptor::from(identity.server_config(&[b"h2"])?);
+        // Clients that speak TLS from the first byte on say so ([PostgreSQL, ALPN]).
+        let postgres = TlsAcceptor::from(identity.server_config(&[b"postgresql"])?);
+        Ok(Tls { identity, agents, postgres, self_signed: config.tls.certificate.is_none() })
+    };
+    made.and_then(tls).map_err(BuildProblem::Tls)
+}
+
+/// As many hashes at a time as there are processors.
+fn passwords() -> Result<Passwords, BuildProblem> {
+    let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Passwords::new(at_once).map_err(BuildProblem::Passwords)
+}
+
+fn tunnel_limits(config: &Config) -> TunnelLimits {
+    TunnelLimits {
+        heartbeat_interval: config.agents.heartbeat_interval,
+        heartbeat_timeout: config.agents.heartbeat_timeout,
+        ..TunnelLimits::default()
+    }
+}
+
+/// One thing that keeps a gateway from being built, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildProblem {
+    /// The data folder.
+    #[error(transparent)]
+    Data(DataError),
+    /// The store.
+    #[error("check `store.url`, or give another store to GatewayBuilder::store")]
+    Store(#[source] DataError),
+    /// The certificate.
+    #[error("check `tls.certificate` and `tls.key`")]
+    Tls(#[source] TlsError),
+    /// The recordings.
+    #[error("sessions cannot be recorded; check `record.folder`")]
+    Record(#[source] RecordError),
+    /// Two doors on one address.
+    #[error("`{setting}` is the address of `{other}`, too; give each its own")]
+    SameAddress {
+        /// The setting.
+        setting: &'static str,
+        /// The one before it.
+        other: &'static str,
+    },
+    /// Two plugins of one name.
+    #[error(
+        "two plugins are called {name}, and a role's settings would not tell them apart; give yours another name, or take the stock ones out with GatewayBuilder::without_stock_plugins"
+    )]
+    SamePlugin {
+        /// The name.
+        name: String,
+    },
+    /// An address that others are to use is none.
+    #[error("`{setting}` is `{value}`, which is not of the form host:port")]
+    Public {
+        /// The setting.
+        setting: &'static str,
+        /// What it says.
+        value: String,
+    },
+    /// Passwords cannot be hashed on this machine.
+    #[error("passwords cannot be hashed")]
+    Passwords(#[source] PasswordError),
+    /// The registry of metrics cannot be made.
+    #[error("metrics cannot be kept")]
+    Telemetry(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// A gateway cannot be built. Its text has every problem with what is behind it.
+#[derive(Debug)]
+pub struct BuildError {
+    problems: Vec<BuildProblem>,
+}
+
+impl BuildError {
+    /// Every problem.
+    pub fn problems(&self) -> &[BuildProblem] {
+        &self.problems
+    }
+}
+
+impl From<BuildProblem> for BuildError {
+    fn from(problem: BuildProblem) -> Self {
+        Self { problems: vec![problem] }
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the gateway cannot be built")?;
+        for problem in &self.problems {
+            write!(f, "\n  - {problem}")?;
+            let mut source = problem.source();
+            while let Some(error) = source {
+                write!(f, ": {error}")?;
+                source = error.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Error for BuildError {}
+
+/// Problems as they are found.
+#[derive(Default)]
+struct Problems(Vec<BuildProblem>);
+
+impl Problems {
+    /// What there is; a failure is noted.
+    fn note<T>(&mut self, result: Result<T, BuildProblem>) -> Option<T> {
+        result.map_err(|problem| self.0.push(problem)).ok()
+    }
+}

@@ -1,0 +1,347 @@
+//! A gateway that is built, and how it gets its doors.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hoop_core::{Clock, Code, Denial, PluginChain, Policy};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{self, ApiParts, ApiSettings, Endpoint, Endpoints, Readiness, RecordingFolder};
+use crate::auth::credential::NativeCredentials;
+use crate::auth::token::AgentTokens;
+use crate::auth::{self, FirstAdmin, FirstAdminError, Passwords, Throttle};
+use crate::builder::{BuildProblem, GatewayBuilder};
+use crate::config::{Config, TlsUse};
+use crate::data::DataFolder;
+use crate::listen::{Listener, PostgresDoor, PreAuthLimits, TlsIdentity, serve_grpc, serve_http};
+use crate::record::{PublicKey, Recorder};
+use crate::running::{Addresses, Running};
+use crate::session::Sessions;
+use crate::store::{SqlStore, Store};
+use crate::telemetry::Telemetry;
+use crate::tunnel::{Agents, TunnelService};
+
+/// Longest message of a client or a target that is read as a whole, where a plugin has to see it.
+const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
+/// A gateway: everything is open but the doors. [`bind`](Self::bind) opens those.
+pub struct Gateway {
+    pub(crate) parts: Parts,
+}
+
+/// What a gateway is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<dyn Store>,
+    /// The store again, when it is the gateway's to close.
+    pub(crate) own_store: Option<SqlStore>,
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) chain: PluginChain,
+    pub(crate) sessions: Sessions,
+    pub(crate) agents: Agents,
+    /// Audit's, when there is audit.
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) recording_key: PublicKey,
+    pub(crate) passwords: Passwords,
+    pub(crate) credentials: Arc<NativeCredentials>,
+    pub(crate) agent_tokens: Arc<AgentTokens>,
+    pub(crate) throttle: Arc<Throttle>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) tls: Tls,
+    pub(crate) public: PublicAddress,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Owns every task of the gateway.
+    pub(crate) tasks: TaskTracker,
+    /// Last: what is above is closed before the lock is given up.
+    #[allow(dead_code, reason = "held, not read")]
+    pub(crate) data: DataFolder,
+}
+
+/// The certificate, as each door shows it.
+pub(crate) struct Tls {
+    pub(crate) identity: TlsIdentity,
+    pub(crate) agents: TlsAcceptor,
+    pub(crate) postgres: TlsAcceptor,
+    pub(crate) self_signed: bool,
+}
+
+/// A door cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for {what}; free that address, or give `{setting}` another")]
+#[non_exhaustive]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Whom the door is for.
+    pub what: &'static str,
+    /// The setting with the address.
+    pub setting: &'static str,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Gateway {
+    /// Begins to build one.
+    pub fn builder() -> GatewayBuilder {
+        GatewayBuilder::default()
+    }
+
+    pub(crate) const fn new(parts: Parts) -> Self {
+        Self { parts }
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.parts.store
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.parts.clock
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.parts.config
+    }
+
+    /// The key with which everyone can verify a recording.
+    pub fn recording_key(&self) -> PublicKey {
+        self.parts.recording_key
+    }
+
+    /// Makes an administrator with a random password where there is no user at all yet; `None` where there is one. With
+    /// `must_change_password`, the password is good for nothing but to set another.
+    ///
+    /// # Errors
+    /// [`FirstAdminError`].
+    pub async fn first_admin(&self, name: &str, must_change_password: bool) -> Result<Option<FirstAdmin>, FirstAdminError> {
+        let Parts { store, passwords, clock, .. } = &self.parts;
+        auth::first_admin(&**store, passwords, &**clock, name, must_change_password).await
+    }
+
+    /// Opens the doors. Nobody has to wait for a door once this returns.
+    ///
+    /// # Errors
+    /// [`BindError`] names the first address that cannot be had.
+    pub async fn bind(self) -> Result<Running, BindError> {
+        let listen = &self.parts.config.listen;
+        let http = door(listen.http.address, "the API", "listen.http.address").await?;
+        let grpc = door(listen.grpc.address, "agents", "listen.grpc.address").await?;
+        let postgres = door(listen.postgres.address, "PostgreSQL clients", "listen.postgres.address").await?;
+        let addresses = Addresses { http: http.address(), grpc: grpc.address(), postgres: postgres.address() };
+        let endpoints = self.endpoints(&addresses);
+        let router = api::router(self.api_parts(endpoints.clone()));
+
+        let Parts { tasks, config, .. } = &self.parts;
+        let (stop, limits) = (CancellationToken::new(), pre_auth_limits(config));
+        let clients = stop.child_token();
+        tasks.spawn(serve_http(http, None, router.clone(), limits, tasks.clone(), stop.clone()));
+        self.serve_agents(grpc, &stop);
+        tasks.spawn(Arc::new(self.postgres_door()).serve(postgres, tasks.clone(), clients.clone()));
+        self.watch_recorder(&stop);
+        self.tell(&addresses);
+        Ok(Running::new(self, addresses, endpoints, router, clients, stop))
+    }
+
+    /// Opens the doors, serves until `shutdown` resolves, and then lets what runs end.
+    ///
+    /// # Errors
+    /// As of [`bind`](Self::bind).
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), BindError> {
+        let running = self.bind().await?;
+        shutdown.await;
+        running.shutdown().await;
+        Ok(())
+    }
+
+    fn serve_agents(&self, listener: Listener, stop: &CancellationToken) {
+        let Parts { agents, agent_tokens, clock, tasks, tls, config, .. } = &self.parts;
+        let authenticator = Arc::clone(agent_tokens);
+        let tunnel =
+            TunnelService::new(agents.clone(), authenticator, Arc::clone(clock), tasks.clone(), stop.child_token());
+        let tls = config.listen.grpc.tls.then(|| tls.agents.clone());
+        let channels = agents.limits().channels_per_agent;
+        tasks.spawn(serve_grpc(listener, tls, tunnel, channels, pre_auth_limits(config), tasks.clone(), stop.clone()));
+    }
+
+    fn postgres_door(&self) -> PostgresDoor {
+        let parts = &self.parts;
+        PostgresDoor {
+            sessions: parts.sessions.clone(),
+            credentials: Arc::clone(&parts.credentials),
+            throttle: Arc::clone(&parts.throttle),
+            identity: parts.tls.identity.clone(),
+            tls: parts.tls.postgres.clone(),
+            tls_use: parts.config.listen.postgres.tls,
+            limits: pre_auth_limits(&parts.config),
+            max_message_bytes: MAX_MESSAGE_BYTES,
+            telemetry: Arc::clone(&parts.telemetry),
+            clock: Arc::clone(&parts.clock),
+        }
+    }
+
+    fn api_parts(&self, endpoints: Endpoints) -> ApiParts {
+        let parts = &self.parts;
+        ApiParts {
+            store: Arc::clone(&parts.store),
+            passwords: parts.passwords.clone(),
+            credentials: Arc::clone(&parts.credentials),
+            agent_tokens: Arc::clone(&parts.agent_tokens),
+            policy: Arc::clone(&parts.policy),
+            throttle: Arc::clone(&parts.throttle),
+            clock: Arc::clone(&parts.clock),
+            agents: Arc::new(parts.agents.clone()),
+            sessions: Arc::new(parts.sessions.clone()),
+            recordings: Arc::new(RecordingFolder(parts.config.path(&parts.config.record.folder))),
+            readiness: Arc::new(self.readiness()),
+            check_role: Arc::new(parts.chain.clone()),
+            telemetry: Arc::clone(&parts.telemetry),
+            endpoints,
+            settings: ApiSettings { credential_ttl: parts.config.credentials.ttl, ..ApiSettings::default() },
+        }
+    }
+
+    /// Where others find the doors: as configured, or at their own addresses.
+    fn endpoints(&self, addresses: &Addresses) -> Endpoints {
+        let Parts { config, public, tls, .. } = &self.parts;
+        let endpoint = |public: &Option<(String, u16)>, address: SocketAddr, tls: bool| match public {
+            Some((host, port)) => Endpoint { host: host.clone(), port: *port, tls },
+            None => Endpoint { host: host_of(address, config), port: address.port(), tls },
+        };
+        Endpoints {
+            postgres: endpoint(&public.postgres, addresses.postgres, config.listen.postgres.tls != TlsUse::Off),
+            grpc: endpoint(&public.grpc, addresses.grpc, config.listen.grpc.tls),
+            certificate: tls.self_signed.then(|| tls.identity.fingerprint()),
+        }
+    }
+
+    pub(crate) fn readiness(&self) -> impl Readiness + 'static {
+        Ready { sessions: self.parts.sessions.clone(), recorder: self.parts.recorder.clone() }
+    }
+
+    /// A recorder that has failed stays so: it is said once, aloud, and not only to those who are refused.
+    fn watch_recorder(&self, stop: &CancellationToken) {
+        let (Some(recorder), stop) = (self.parts.recorder.clone(), stop.clone()) else { return };
+        self.parts.tasks.spawn(async move {
+            tokio::select! {
+                error = recorder.failed() => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "recording has failed: no session runs until the gateway is started again");
+                }
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    fn tell(&self, addresses: &Addresses) {
+        let Addresses { http, grpc, postgres } = addresses;
+        tracing::info!(%http, %grpc, %postgres, plugins = ?self.parts.chain, "gateway is ready");
+        if !http.ip().is_loopback() {
+            tracing::warn!(address = %http, "the API speaks plain HTTP; put a proxy that ends TLS in front of it");
+        }
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Parts { config, chain, .. } = &self.parts;
+        f.debug_struct("Gateway").field("data", &config.data).field("chain", chain).finish_non_exhaustive()
+    }
+}
+
+async fn door(address: SocketAddr, what: &'static str, setting: &'static str) -> Result<Listener, BindError> {
+    Listener::bind(address).await.map_err(|source| BindError { address, what, setting, source })
+}
+
+const fn pre_auth_limits(config: &Config) -> PreAuthLimits {
+    PreAuthLimits { deadline: config.limits.login_timeout, connections: config.limits.pending_logins }
+}
+
+/// The host by which a door is found that listens on this address.
+fn host_of(address: SocketAddr, config: &Config) -> String {
+    if address.ip().is_unspecified() {
+        config.tls.names.first().cloned().unwrap_or_else(|| "localhost".to_owned())
+    } else {
+        address.ip().to_string()
+    }
+}
+
+/// Takes sessions unless it drains, or cannot record them.
+struct Ready {
+    sessions: Sessions,
+    recorder: Option<Recorder>,
+}
+
+impl Readiness for Ready {
+    fn ready(&self) -> Result<(), Denial> {
+        self.sessions.ready()?;
+        match self.recorder.as_ref().and_then(Recorder::failure) {
+            None => Ok(()),
+            Some(error) => Err(Denial::new("gateway", Code::RecordingFailed, "sessions cannot be recorded")
+                .hint("make sure that the disk of the recordings works, and start the gateway again")
+                .caused_by(error.clone())),
+        }
+    }
+}
+
+/// What the configuration says of addresses that others are to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublicAddress {
+    grpc: Option<(String, u16)>,
+    postgres: Option<(String, u16)>,
+}
+
+impl PublicAddress {
+    pub(crate) fn of(config: &Config) -> Result<Self, BuildProblem> {
+        let read = |setting, value: &Option<String>| match value {
+            None => Ok(None),
+            Some(value) => host_and_port(value).map(Some).ok_or(BuildProblem::Public { setting, value: value.clone() }),
+        };
+        Ok(Self {
+            grpc: read("listen.grpc.public", &config.listen.grpc.public)?,
+            postgres: read("listen.postgres.public", &config.listen.postgres.public)?,
+        })
+    }
+
+    /// The names that a self-signed certificate is for.
+    pub(crate) fn names(config: &Config) -> Vec<String> {
+        let public = [&config.listen.grpc.public, &config.listen.postgres.public].into_iter().flatten();
+        let hosts = public.filter_map(|value| host_and_port(value)).map(|(host, _)| host);
+        config.tls.names.iter().cloned().chain(hosts).collect()
+    }
+}
+
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = bare.unwrap_or(host);
+    let fits = !host.is_empty() && (bare.is_some() || !host.contains(':'));
+    Some((host.to_owned(), port.parse().ok().filter(|port| *port != 0)?)).filter(|_| fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_addresses() {
+        let some = |host: &str, port| Some((host.to_owned(), port));
+        for (text, expected) in [
+            ("gw.example.com:8010", some("gw.example.com", 8010)),
+            ("[2001:db8::1]:443", some("2001:db8::1", 443)),
+            ("gw.example.com", None),
+            ("gw.example.com:0", None),
+            ("gw.example.com:http", None),
+            (":8010", None),
+            ("2001:db8::1", None),
+        ] {
+            assert_eq!(host_and_port(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Port 8010: agents. HTTP/2 alone, over TLS or plain.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hoop_proto::tunnel::v1::tunnel_server::TunnelServer;
+use hyper::body::Incoming;
+use hyper::server::conn::http2::Builder;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
+use crate::tunnel::TunnelService;
+
+/// How much of one carry stream the agent may send ahead of a client that does not read: all the memory that a stuck
+/// session costs here. It is what the agent grants in the other direction.
+const STREAM_WINDOW: u32 = 512 * 1024;
+/// The largest window there is ([RFC 9113 §6.9.1]).
+///
+/// [RFC 9113 §6.9.1]: https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
+/// A target's read (64 KiB at most) and its frame around it travel in one piece; more would only let one stream hold the
+/// others up for longer.
+const MAX_FRAME: u32 = 80 * 1024;
+/// What waits in memory to be sent on one stream.
+const SEND_BUFFER: usize = 128 * 1024;
+/// The longest message of an agent; what it carries in bulk comes in pieces of 64 KiB.
+const MAX_MESSAGE: usize = 1024 * 1024;
+/// The headers of a call: its path and a token.
+const MAX_HEADERS: u32 = 16 * 1024;
+/// A connection that is silent for this long is asked whether it lives, and has [`KEEP_ALIVE_TIMEOUT`] to answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves the tunnel until shutdown. A connection on which no call has been accepted by the deadline is closed.
+pub(crate) async fn serve(
+    listener: Listener,
+    tls: Option<TlsAcceptor>,
+    tunnel: TunnelService,
+    channels_per_agent: u64,
+    limits: PreAuthLimits,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+) {
+    let strangers = PreAuth::new(limits.connections);
+    let tunnel = TunnelServer::new(tunnel).max_decoding_message_size(MAX_MESSAGE);
+    let http2 = http2(channels_per_agent);
+    while let Some((tcp, peer)) = listener.accept(&shutdown).await {
+        let (stranger, known) = (strangers.enter(), CancellationToken::new());
+        let served = connection(tcp, tls.clone(), http2.clone(), tunnel.clone(), peer, known.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = served => {}
+                () = unknown(stranger, known, limits.deadline) => tracing::debug!(%peer, "no agent has attached in time"),
+            }
+        });
+    }
+}
+
+/// Resolves when a connection turns out in time to be nobody's, or when its place is needed before that.
+async fn unknown(stranger: Place, known: CancellationToken, deadline: Duration) {
+    tokio::select! {
+        () = known.cancelled() => {}
+        () = stranger.evicted() => return,
+        () = tokio::time::sleep(deadline) => return,
+    }
+    drop(stranger);
+    std::future::pending().await
+}
+
+/// How HTTP/2 is spoken with agents.
+fn http2(channels_per_agent: u64) -> Builder<TokioExecutor> {
+    // The control stream, and a few calls that are refused or just end.
+    let streams = u32::try_from(channels_per_agent.saturating_add(32)).unwrap_or(u32::MAX);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        // What a stuck stream holds counts against the connection, too. So that however many are stuck, the next one is
+        // not, there is room for all of them.
+        .initial_connection_window_size(STREAM_WINDOW.saturating_mul(streams).min(LARGEST_WINDOW))
+        .max_concurrent_streams(streams)
+        .max_frame_size(MAX_FRAME)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(MAX_HEADERS)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+    builder
+}
+
+async fn connection(
+    tcp: TcpStream,
+    tls: Option<TlsAcceptor>,
+    http2: Builder<TokioExecutor>,
+    tunnel: TunnelServer<TunnelService>,
+    peer: SocketAddr,
+    known: CancellationToken,
+    shutdown: CancellationToken,
+) {
+    match tls {
+        None => calls(TokioIo::new(tcp), http2, tunnel, known, shutdown).await,
+        Some(tls) => match tls.accept(tcp).await {
+            Ok(io) => calls(TokioIo::new(io), http2, tunnel, known, shutdown).await,
+            Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+        },
+    }
+}
+
+async fn calls<I>(
+    io: I,
+    http2: Builder<TokioExecutor>,
+    tunnel: TunnelServer<TunnelService>,
+    known: CancellationToken,
+    shutdown: CancellationToken,
+) where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let service = tunnel.map_request(|request: hyper::Request<Incoming>| request).map_response(move |response| {
+        // A call that is refused is answered with its status in the place of headers.
+        if !response.headers().contains_key("grpc-status") {
+            known.cancel();
+        }
+        response
+    });
+    let connection = http2.serve_connection(io, TowerToHyperService::new(service));
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => if let Err(error) = ended {
+            tracing::debug!(%error, "connection of an agent ended");
+        },
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
