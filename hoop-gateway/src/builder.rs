@@ -17,6 +17,7 @@ use crate::data::{DataError, DataFolder, open_store};
 use crate::gateway::{Gateway, Parts, PublicAddress, Tls};
 use crate::listen::{TlsError, TlsIdentity};
 use crate::plugins::audit::{Audit, AuditOptions};
+use crate::plugins::guardrail::Guardrail;
 use crate::plugins::masking::Masking;
 use crate::plugins::masking::detect::Detectors;
 use crate::policy::GroupPolicy;
@@ -41,6 +42,7 @@ pub struct GatewayBuilder {
     stock: bool,
     audit: Option<AuditOptions>,
     masking: Option<Masking>,
+    guardrail: Option<Guardrail>,
     plugins: Vec<Arc<dyn Plugin>>,
 }
 
@@ -54,6 +56,7 @@ impl Default for GatewayBuilder {
             stock: true,
             audit: None,
             masking: None,
+            guardrail: None,
             plugins: Vec::new(),
         }
     }
@@ -99,6 +102,12 @@ impl GatewayBuilder {
     /// Masks with this plugin: with other rules by default, or with detectors of one's own.
     pub fn masking(mut self, masking: Masking) -> Self {
         self.masking = Some(masking);
+        self
+    }
+
+    /// Refuses with this plugin: with rules for roles that have none of their own.
+    pub fn guardrail(mut self, guardrail: Guardrail) -> Self {
+        self.guardrail = Some(guardrail);
         self
     }
 
@@ -233,6 +242,7 @@ impl GatewayBuilder {
             })));
             let masking = self.masking.take();
             plugins.push(Arc::new(masking.unwrap_or_else(|| Masking::new(*secret.derive(MASKING_KEY).expose()))));
+            plugins.push(Arc::new(self.guardrail.take().unwrap_or_default()));
         }
         plugins.append(&mut self.plugins);
         PluginChain::new(plugins)
@@ -240,7 +250,7 @@ impl GatewayBuilder {
 }
 
 /// The stock plugins, in order.
-const STOCK: [&str; 2] = ["audit", "masking"];
+const STOCK: [&str; 3] = ["audit", "masking", "guardrail"];
 /// What the key of hashes and tokens in masked values is for.
 const MASKING_KEY: &str = "hoop gateway 2026 masked values";
 

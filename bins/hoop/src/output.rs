@@ -25,7 +25,7 @@ pub(crate) fn list(format: Format, items: &[Value], head: &[&str], row: impl Fn(
         Format::Table if items.is_empty() => eprintln!("{empty}"),
         Format::Table => {
             let mut table = Table::new();
-            table.load_style(presets::BORDERLESS_HORIZONTAL).set_content_arrangement(ContentArrangement::Disabled);
+            table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
             table.set_header(head.iter().map(|name| name.to_uppercase()));
             for item in items {
                 table.add_row(row(item));

@@ -1,4 +1,5 @@
 //! The plugins that come with the gateway.
 
 pub mod audit;
+pub mod guardrail;
 pub mod masking;

@@ -66,7 +66,7 @@ impl Gateway {
 
     /// Starts it again in the same folder, as after a power cut.
     pub fn start_again(&mut self) {
-        let words = ["dev", "--output", "json", "--ports", "free", "--dir"].map(str::to_owned);
+        let words = ["dev", "--output", "json", "--port-offset", "0", "--dir"].map(str::to_owned);
         let mut command = vec![hoop().display().to_string()];
         command.extend(words);
         command.push(self.dir().display().to_string());

@@ -15,7 +15,7 @@ fn a_session_is_told_as_it_was() {
     let script = "\\set ON_ERROR_STOP off\nselect id, name, email from customers order by id;\nselect 1/0;\nupdate log set line = 'x';\n";
     psql_script(&target.gateway, script);
     let session = stand().ended_session(&target.database);
-    assert_eq!(session["outcome"], "closed", "{session}");
+    assert_eq!(session["outcome"], "completed", "{session}");
     let shown = stand().gateway.hoop(&["audit", "show", &id(&session)]).ok();
     for part in ["select id, name, email from customers", "Canary One", "division by zero", "update log set line"] {
         assert!(shown.contains(part), "no {part:?} in:\n{shown}");

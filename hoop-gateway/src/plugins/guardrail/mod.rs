@@ -1,0 +1,198 @@
+//! *guardrail*: refuses statements by what they do, by the tables and functions they touch, and by pattern.
+//!
+//! It decides on the parsed statement, with the server's own grammar, so neither spelling nor comments get past it, and text
+//! in a string does not trip it. What a statement holds within (a DELETE in a CTE, the statement of an EXPLAIN, a PREPARE or a
+//! COPY) counts as much as what is outside; every statement of a text is looked at.
+//!
+//! **What it cannot see.** A DO block, a function's body and dynamic SQL are opaque: they run on the server. Where that
+//! matters, refuse the kinds `do` and `create_function`, and rely on the privileges of the login. A statement that the
+//! grammar does not take, or that is nested too deeply to be read, is refused unless the role's settings say `"unparsable":
+//! "pass"`.
+
+mod facts;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hoop_core::{
+    Code, Denial, Interest, Outcome, Phase, Plugin, Request, ResourceRole, SessionContext, SessionPlugin, Statement,
+    TextEncoding, TextSettings, Verdict,
+};
+use pg_query::ParserOptions;
+
+use facts::Facts;
+use rules::Compiled;
+pub use rules::{GuardrailRules, Kind, Rule, Unparsable};
+
+const NAME: &str = "guardrail";
+/// Texts whose verdict a session remembers, and how long each may be, in bytes: an idle session must stay small.
+const REMEMBERED: usize = 4;
+const LONGEST_REMEMBERED: usize = 1024;
+
+/// The plugin `guardrail`. A role's settings for it are [`GuardrailRules`]; a role without any has the default ones.
+#[derive(Debug, Clone, Default)]
+pub struct Guardrail {
+    defaults: Arc<GuardrailRules>,
+}
+
+impl Guardrail {
+    /// Without rules for roles that have no settings of their own.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Rules for roles that have no settings of their own.
+    #[must_use]
+    pub fn defaults(mut self, rules: GuardrailRules) -> Self {
+        self.defaults = Arc::new(rules);
+        self
+    }
+
+    fn rules(&self, role: &ResourceRole) -> Result<GuardrailRules, Denial> {
+        Ok(role.settings(NAME)?.unwrap_or_else(|| (*self.defaults).clone()))
+    }
+}
+
+#[async_trait]
+impl Plugin for Guardrail {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn check_role(&self, role: &ResourceRole) -> Result<(), Denial> {
+        self.rules(role)?.rules.into_iter().try_for_each(|rule| Compiled::new(rule).map(drop))
+    }
+
+    async fn open(&self, session: &SessionContext) -> Result<Option<Box<dyn SessionPlugin>>, Denial> {
+        let GuardrailRules { rules, unparsable, max_statement_bytes } = self.rules(&session.role)?;
+        let rules = rules.into_iter().filter(|rule| rule.applies_to(&session.principal));
+        let rules = rules.map(Compiled::new).collect::<Result<Vec<_>, _>>()?;
+        if rules.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(SessionGuardrail { rules, unparsable, max_statement_bytes, seen: Vec::new(), next: 0 })))
+    }
+}
+
+struct SessionGuardrail {
+    rules: Vec<Compiled>,
+    unparsable: Unparsable,
+    max_statement_bytes: usize,
+    /// Texts that were let through.
+    seen: Vec<(Bytes, TextSettings)>,
+    next: usize,
+}
+
+impl SessionGuardrail {
+    fn judge(&mut self, statement: &Statement) -> Result<(), Denial> {
+        if self.seen.iter().any(|(text, settings)| *text == statement.text && *settings == statement.settings) {
+            return Ok(());
+        }
+        match parse(&statement.text, statement.settings, self.max_statement_bytes) {
+            Ok(parsed) => self.judge_parsed(&parsed)?,
+            Err(why) if self.unparsable == Unparsable::Deny => return Err(unparsable(&why)),
+            Err(_) => {}
+        }
+        self.remember(statement);
+        Ok(())
+    }
+
+    fn judge_parsed(&self, parsed: &pg_query::protobuf::ParseResult) -> Result<(), Denial> {
+        for raw in &parsed.stmts {
+            let Some(node) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) else { continue };
+            let facts = Facts::of(node).map_err(|error| Denial::failed(NAME, error))?;
+            for rule in &self.rules {
+                // The statement is only written out where a pattern is to be compared with it.
+                let text = || node.deparse(Default::default()).unwrap_or_default();
+                if rule.matches(&facts, text) {
+                    return Err(rule.denial(&facts));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, statement: &Statement) {
+        if statement.text.len() > LONGEST_REMEMBERED {
+            return;
+        }
+        let entry = (Bytes::copy_from_slice(&statement.text), statement.settings);
+        match self.seen.get_mut(self.next) {
+            Some(place) => *place = entry,
+            None => self.seen.push(entry),
+        }
+        self.next = (self.next + 1) % REMEMBERED;
+    }
+
+    /// A function that is called by its number has no name here to compare with.
+    fn judge_function(&self) -> Result<(), Denial> {
+        match self.rules.iter().find(|rule| rule.names_functions()) {
+            None => Ok(()),
+            Some(rule) => Err(rule.denial_of_number()),
+        }
+    }
+}
+
+#[async_trait]
+impl SessionPlugin for SessionGuardrail {
+    fn interest(&self) -> Interest {
+        Interest::STATEMENTS
+    }
+
+    fn on_request(&mut self, request: Request) -> Verdict<Request> {
+        let judged = match &request {
+            // What is run was judged when it was prepared.
+            Request::Statement(statement) if statement.phase == Phase::Execute => Ok(()),
+            Request::Statement(statement) => self.judge(statement),
+            Request::Function(_) => self.judge_function(),
+            _ => Ok(()),
+        };
+        match judged {
+            Ok(()) => Verdict::Pass(request),
+            Err(denial) => Verdict::Deny(denial),
+        }
+    }
+
+    async fn close(&mut self, _outcome: &Outcome) {}
+}
+
+/// Reads a text as the server will.
+fn parse(text: &[u8], settings: TextSettings, limit: usize) -> Result<pg_query::protobuf::ParseResult, String> {
+    if text.len() > limit {
+        return Err(format!("it is {} bytes long, more than the {limit} that are read", text.len()));
+    }
+    let text = readable(text, settings.encoding)?;
+    let options = if settings.standard_conforming_strings {
+        ParserOptions::DEFAULT
+    } else {
+        ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS
+    };
+    match pg_query::parse(&text, options) {
+        Ok(parsed) => Ok(parsed.protobuf),
+        Err(pg_query::Error::Decode(_)) => Err("it is nested too deeply".to_owned()),
+        Err(pg_query::Error::Parse(message)) => Err(message),
+        Err(other) => Err(other.to_string()),
+    }
+}
+
+/// The text with everything that is not ASCII in a form that changes nothing for the grammar.
+fn readable(text: &[u8], encoding: TextEncoding) -> Result<String, String> {
+    match encoding {
+        TextEncoding::Utf8 => std::str::from_utf8(text).map(str::to_owned).map_err(|_| "it is not UTF-8".to_owned()),
+        // A letter stands for each byte, as it would for the server: within names and strings.
+        TextEncoding::AsciiSuperset => {
+            Ok(text.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { 'x' }).collect())
+        }
+        TextEncoding::Other if text.is_ascii() => Ok(text.iter().map(|byte| char::from(*byte)).collect()),
+        TextEncoding::Other => Err("its encoding cannot be read safely; use client_encoding UTF8".to_owned()),
+    }
+}
+
+fn unparsable(why: &str) -> Denial {
+    let reason = format!("the statement could not be read, so no rule could be applied to it: {why}");
+    Denial::new(NAME, Code::StatementUnparsable, reason).hint("correct the statement, or write it in a simpler form")
+}

@@ -1,0 +1,276 @@
+//! The settings of a role, as administrators write them.
+
+use hoop_core::role::matches_wildcard;
+use hoop_core::{Code, Denial, Principal};
+use regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+
+use super::NAME;
+use super::facts::Facts;
+
+/// Longest pattern, in bytes, and how large it may become when it is compiled.
+const MAX_PATTERN: usize = 4 * 1024;
+const MAX_COMPILED: usize = 1 << 20;
+
+/// What is refused on a role: its settings for the plugin `guardrail`.
+///
+/// ```
+/// use hoop_gateway::plugins::guardrail::GuardrailRules;
+/// let rules: GuardrailRules = serde_json::from_str(r#"{
+///     "rules": [
+///         { "name": "no-drop", "kinds": ["drop_table", "truncate"], "hint": "ask the owner of the table" },
+///         { "name": "no-mass-change", "kinds": ["delete_without_where", "update_without_where"] },
+///         { "name": "no-files", "functions": ["pg_read_*", "lo_import", "lo_export"] },
+///         { "name": "no-payroll", "tables": ["payroll.*"], "except_groups": ["hr"] }
+///     ]
+/// }"#)?;
+/// assert_eq!(rules.rules.len(), 4);
+/// # Ok::<_, serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardrailRules {
+    /// In order; the first that matches refuses.
+    pub rules: Vec<Rule>,
+    /// What happens to a statement that cannot be read.
+    pub unparsable: Unparsable,
+    /// Longest text that is read, in bytes; a longer one counts as unparsable.
+    pub max_statement_bytes: usize,
+}
+
+impl Default for GuardrailRules {
+    fn default() -> Self {
+        Self { rules: Vec::new(), unparsable: Unparsable::Deny, max_statement_bytes: 1 << 20 }
+    }
+}
+
+/// What happens to a statement that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unparsable {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// It goes on; the server is likely to refuse it, too.
+    Pass,
+}
+
+/// A rule. It refuses statements for which everything that it gives holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// What it is called in refusals and recordings.
+    pub name: String,
+    /// What a statement does, one of these; anything when empty.
+    #[serde(default)]
+    pub kinds: Vec<Kind>,
+    /// The tables and views that it names, any of these: `table` or `schema.table`, `*` for any run of characters, without
+    /// regard to case. A name without a schema in the statement matches every schema.
+    #[serde(default)]
+    pub tables: Vec<String>,
+    /// The functions that it calls by name, any of these, written as `tables` are.
+    #[serde(default)]
+    pub functions: Vec<String>,
+    /// A [regular expression](https://docs.rs/regex/latest/regex/#syntax), without regard to case, for the statement as it
+    /// is written out from its parsed form: without comments, with single spaces.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// What to do next, for the user.
+    #[serde(default)]
+    pub hint: Option<String>,
+    /// Groups whose members it does not hold for.
+    #[serde(default)]
+    pub except_groups: Vec<String>,
+    /// Groups for whose members it holds; everyone when empty.
+    #[serde(default)]
+    pub for_groups: Vec<String>,
+}
+
+impl Rule {
+    /// Whether the rule holds for this principal.
+    pub(super) fn applies_to(&self, principal: &Principal) -> bool {
+        let any = |groups: &[String]| groups.iter().any(|group| principal.is_in(group));
+        !any(&self.except_groups) && (self.for_groups.is_empty() || any(&self.for_groups))
+    }
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident $text:literal)*) => {
+        /// What a statement does. One statement may do several of these.
+        #[non_exhaustive]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Kind {
+            $($(#[$doc])* #[serde(rename = $text)] $variant,)*
+        }
+
+        impl Kind {
+            /// The name as settings spell it.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// SELECT, VALUES, TABLE, also within another statement.
+    Select "select"
+    /// INSERT.
+    Insert "insert"
+    /// UPDATE.
+    Update "update"
+    /// UPDATE of every row: without WHERE.
+    UpdateWithoutWhere "update_without_where"
+    /// DELETE.
+    Delete "delete"
+    /// DELETE of every row: without WHERE.
+    DeleteWithoutWhere "delete_without_where"
+    /// MERGE.
+    Merge "merge"
+    /// TRUNCATE.
+    Truncate "truncate"
+    /// DROP of anything.
+    Drop "drop"
+    /// DROP TABLE.
+    DropTable "drop_table"
+    /// DROP VIEW, DROP MATERIALIZED VIEW.
+    DropView "drop_view"
+    /// DROP SCHEMA.
+    DropSchema "drop_schema"
+    /// DROP DATABASE.
+    DropDatabase "drop_database"
+    /// CREATE of anything.
+    Create "create"
+    /// CREATE TABLE, also AS, and SELECT INTO.
+    CreateTable "create_table"
+    /// CREATE FUNCTION, CREATE PROCEDURE.
+    CreateFunction "create_function"
+    /// CREATE EXTENSION.
+    CreateExtension "create_extension"
+    /// ALTER of anything, renaming and changing owners included.
+    Alter "alter"
+    /// ALTER TABLE.
+    AlterTable "alter_table"
+    /// ALTER SYSTEM.
+    AlterSystem "alter_system"
+    /// GRANT.
+    Grant "grant"
+    /// REVOKE.
+    Revoke "revoke"
+    /// CREATE, ALTER and DROP ROLE (USER, GROUP), and granting roles.
+    Role "role"
+    /// COPY.
+    Copy "copy"
+    /// COPY … FROM.
+    CopyFrom "copy_from"
+    /// COPY … TO.
+    CopyTo "copy_to"
+    /// COPY with a file on the server.
+    CopyFile "copy_file"
+    /// COPY with a program on the server.
+    CopyProgram "copy_program"
+    /// DO.
+    Do "do"
+    /// CALL.
+    Call "call"
+    /// PREPARE in SQL.
+    Prepare "prepare"
+    /// EXECUTE in SQL.
+    Execute "execute"
+    /// SET, RESET.
+    Set "set"
+    /// SET ROLE, SET SESSION AUTHORIZATION.
+    SetRole "set_role"
+    /// LOCK.
+    Lock "lock"
+    /// EXPLAIN.
+    Explain "explain"
+    /// BEGIN, COMMIT, ROLLBACK, SAVEPOINT and the like.
+    Transaction "transaction"
+    /// LISTEN, NOTIFY, UNLISTEN.
+    Notify "notify"
+    /// LOAD of a library.
+    Load "load"
+    /// VACUUM, ANALYZE, CLUSTER, REINDEX, REFRESH MATERIALIZED VIEW, CHECKPOINT.
+    Maintenance "maintenance"
+}
+
+/// A rule that is ready to be applied.
+pub(super) struct Compiled {
+    rule: Rule,
+    pattern: Option<Regex>,
+}
+
+impl Compiled {
+    pub(super) fn new(rule: Rule) -> Result<Self, Denial> {
+        let wrong = |what: String| {
+            let reason = format!("rule {} of guardrail cannot be used: {what}", rule.name);
+            Denial::new(NAME, Code::InvalidRequest, reason).hint("ask an administrator to correct the role")
+        };
+        if rule.name.is_empty() {
+            return Err(wrong("it has no name".to_owned()));
+        }
+        if rule.kinds.is_empty() && rule.tables.is_empty() && rule.functions.is_empty() && rule.pattern.is_none() {
+            return Err(wrong("it gives neither kinds nor tables nor functions nor a pattern, and would refuse everything".to_owned()));
+        }
+        let pattern = match &rule.pattern {
+            Some(pattern) if pattern.len() > MAX_PATTERN => {
+                return Err(wrong(format!("its pattern is longer than {MAX_PATTERN} bytes")));
+            }
+            Some(pattern) => Some(
+                RegexBuilder::new(pattern)
+                    .case_insensitive(true)
+                    .size_limit(MAX_COMPILED)
+                    .build()
+                    .map_err(|error| wrong(format!("its pattern is not one: {error}")))?,
+            ),
+            None => None,
+        };
+        Ok(Self { rule, pattern })
+    }
+
+    /// Whether everything that the rule gives holds. `text` writes the statement out.
+    pub(super) fn matches(&self, facts: &Facts, text: impl Fn() -> String) -> bool {
+        let any = |patterns: &[String], names: &[(Option<String>, String)]| {
+            patterns.is_empty() || names.iter().any(|name| patterns.iter().any(|pattern| names_match(pattern, name)))
+        };
+        (self.rule.kinds.is_empty() || self.rule.kinds.iter().any(|kind| facts.kinds.contains(kind)))
+            && any(&self.rule.tables, &facts.tables)
+            && any(&self.rule.functions, &facts.functions)
+            && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(&text()))
+    }
+
+    pub(super) fn names_functions(&self) -> bool {
+        !self.rule.functions.is_empty()
+    }
+
+    pub(super) fn denial(&self, facts: &Facts) -> Denial {
+        let what = self.rule.kinds.iter().find(|kind| facts.kinds.contains(kind));
+        let what = what.map_or_else(|| "this statement".to_owned(), |kind| kind.as_str().replace('_', " "));
+        self.refuse(&format!("rule {} refuses {what}", self.rule.name))
+    }
+
+    pub(super) fn denial_of_number(&self) -> Denial {
+        let reason = format!("rule {} is about functions by name, so none may be called by its number", self.rule.name);
+        self.refuse(&reason)
+    }
+
+    fn refuse(&self, reason: &str) -> Denial {
+        let hint = self.rule.hint.clone();
+        let hint = hint.unwrap_or_else(|| "ask an administrator whether you may do this in another way".to_owned());
+        Denial::new(NAME, Code::StatementDenied, reason.to_owned()).hint(hint)
+    }
+}
+
+/// Whether a pattern matches a name. A schema that the statement leaves out may be any.
+fn names_match(pattern: &str, (schema, name): &(Option<String>, String)) -> bool {
+    let pattern = pattern.to_lowercase();
+    let same = |pattern: &str, text: &str| matches_wildcard(pattern, &text.to_lowercase());
+    match (pattern.split_once('.'), schema) {
+        (Some((of_schema, of_name)), Some(schema)) => same(of_schema, schema) && same(of_name, name),
+        (Some((_, of_name)), None) => same(of_name, name),
+        (None, _) => same(&pattern, name),
+    }
+}

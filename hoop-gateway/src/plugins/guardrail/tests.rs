@@ -1,0 +1,195 @@
+use hoop_core::StatementId;
+use proptest::prelude::*;
+
+use super::*;
+
+fn guardrail(rules: &str) -> SessionGuardrail {
+    let GuardrailRules { rules, unparsable, max_statement_bytes } = serde_json::from_str(rules).expect("rules");
+    let rules = rules.into_iter().map(|rule| Compiled::new(rule).expect("usable")).collect();
+    SessionGuardrail { rules, unparsable, max_statement_bytes, seen: Vec::new(), next: 0 }
+}
+
+fn statement(text: impl Into<Bytes>, settings: TextSettings) -> Statement {
+    Statement { id: StatementId(1), phase: Phase::Query, text: text.into(), settings, parameters: None }
+}
+
+fn judge(guardrail: &mut SessionGuardrail, text: &str) -> Result<(), Denial> {
+    guardrail.judge(&statement(text.to_owned(), TextSettings::default()))
+}
+
+fn one(rule: &str) -> SessionGuardrail {
+    guardrail(&format!(r#"{{"rules":[{{"name":"r",{rule}}}]}}"#))
+}
+
+#[test]
+fn no_spelling_gets_past() {
+    let mut guardrail = one(r#""kinds":["drop_table"]"#);
+    for text in [
+        "DROP TABLE customers",
+        "dRoP/**/tAbLe customers",
+        "drop -- a comment\ntable customers",
+        "/* select */ drop table if exists \"customers\" cascade",
+        "select 1; drop table customers",
+        "begin; drop table customers; commit",
+        "drop table public.customers, log",
+        ";;; drop table customers",
+        "select 'a;b'; drop table customers --",
+        "select $$text$$; drop table customers",
+        "select E'\\''; drop table customers; --'",
+        "drop foreign table f",
+    ] {
+        let denial = judge(&mut guardrail, text).expect_err(text);
+        assert!(denial.code == Code::StatementDenied && denial.reason.contains("rule r refuses drop table"), "{text}: {denial}");
+    }
+    for text in ["select 'drop table customers'", "select 1 -- drop table", "select 1 as \"drop table\"", "drop view v", "", ";"] {
+        judge(&mut guardrail, text).expect(text);
+    }
+}
+
+#[test]
+fn what_is_within_counts() {
+    for (kind, text) in [
+        ("delete", "with gone as (delete from t where id = 1 returning *) select * from gone"),
+        ("delete", "explain analyze delete from t where true"),
+        ("delete_without_where", "prepare p as delete from t"),
+        ("delete", "copy (with gone as (delete from t where id = 1 returning *) select * from gone) to stdout"),
+        ("insert", "create rule r as on update to t do instead insert into u values (1)"),
+        ("select", "declare c cursor for select 1"),
+        ("select", "insert into t select 1"),
+        ("create_table", "select 1 into t"),
+        ("create_table", "create table t as select 1"),
+        ("update_without_where", "update t set a = 1"),
+        ("truncate", "truncate t, u"),
+        ("drop_schema", "drop schema s cascade"),
+        ("drop_database", "drop database d"),
+        ("role", "create user u superuser"),
+        ("role", "grant admins to u"),
+        ("grant", "grant all on t to public"),
+        ("revoke", "revoke all on t from public"),
+        ("alter_table", "alter table t rename column a to b"),
+        ("alter_table", "alter table t add column c int"),
+        ("alter", "alter function f() owner to u"),
+        ("alter_system", "alter system set x = 1"),
+        ("copy_program", "copy t to program 'id'"),
+        ("copy_file", "copy t from '/etc/passwd'"),
+        ("copy_from", "copy t from stdin"),
+        ("copy_to", "copy t to stdout"),
+        ("do", "do $$ begin end $$"),
+        ("call", "call p()"),
+        ("create_function", "create procedure p() language sql as 'select 1'"),
+        ("create_extension", "create extension dblink"),
+        ("set_role", "set session authorization u"),
+        ("set_role", "set local role u"),
+        ("set", "reset all"),
+        ("execute", "execute p"),
+        ("lock", "lock t"),
+        ("notify", "listen n"),
+        ("load", "load 'x'"),
+        ("maintenance", "vacuum t"),
+        ("transaction", "savepoint s"),
+        ("merge", "merge into t using u on true when matched then delete"),
+        ("create", "create publication p for all tables"),
+    ] {
+        assert!(judge(&mut one(&format!(r#""kinds":["{kind}"]"#)), text).is_err(), "{kind}: {text}");
+    }
+    let mut careful = one(r#""kinds":["delete_without_where","update_without_where"]"#);
+    judge(&mut careful, "delete from t where id = 1; update t set a = 1 where id = 2").expect("with a condition");
+}
+
+#[test]
+fn tables_functions_and_patterns() {
+    let mut tables = one(r#""tables":["payroll.*","secret*"]"#);
+    for text in ["select * from payroll.salaries", "select (select a from Payroll.x)", "table secrets", "drop table payroll.x", "select * from public.secret_one"] {
+        assert!(judge(&mut tables, text).is_err(), "{text}");
+    }
+    judge(&mut tables, "select payroll, secret from public.other").expect("columns are no tables");
+    let mut functions = one(r#""functions":["pg_read_*","pg_catalog.lo_export"]"#);
+    for text in ["select pg_read_file('x')", "select * from pg_catalog.pg_read_binary_file('x')", "select lo_export(1, 'x')", "select 1 where pg_read_file('x') is null"] {
+        assert!(judge(&mut functions, text).is_err(), "{text}");
+    }
+    judge(&mut functions, "select 'pg_read_file'").expect("a text");
+    assert!(functions.judge_function().is_err(), "by its number");
+    let mut pattern = one(r#""kinds":["select"],"pattern":"for update""#);
+    assert!(judge(&mut pattern, "select * from t /* x */ FOR    UPDATE").is_err());
+    judge(&mut pattern, "select 'for' -- update").expect("not the clause");
+    judge(&mut pattern, "delete from t where a = 'for update'").expect("not a select");
+}
+
+#[test]
+fn a_text_is_read_as_the_server_reads_it() {
+    let mut guardrail = one(r#""kinds":["drop"]"#);
+    let tricky = "select '\\'; drop table t; --'";
+    let conforming = TextSettings::default();
+    assert!(guardrail.judge(&statement(tricky, conforming)).is_err(), "the string ends before the semicolon");
+    let escaping = TextSettings { standard_conforming_strings: false, ..conforming };
+    guardrail.judge(&statement(tricky, escaping)).expect("all of it is one string");
+    let latin = TextSettings { encoding: TextEncoding::AsciiSuperset, ..conforming };
+    guardrail.judge(&statement(&b"select 'caf\xe9'"[..], latin)).expect("latin");
+    assert!(guardrail.judge(&statement(&b"select '\xe9'; drop table t"[..], latin)).is_err());
+    assert!(guardrail.judge(&statement(&b"select '\xe9'"[..], conforming)).is_err(), "not UTF-8");
+    let sjis = TextSettings { encoding: TextEncoding::Other, ..conforming };
+    guardrail.judge(&statement("select 1", sjis)).expect("ASCII");
+    assert!(guardrail.judge(&statement(&b"select '\x83\x5c'"[..], sjis)).is_err());
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_unless_said_otherwise() {
+    let deep = |open: &str, close: &str, times| format!("select {}1{}", open.repeat(times), close.repeat(times));
+    let mut strict = one(r#""kinds":["drop"]"#);
+    let mut lenient = guardrail(r#"{"rules":[{"name":"r","kinds":["drop"]}],"unparsable":"pass"}"#);
+    let texts = [
+        "selec 1".to_owned(),
+        "select $1::int + ".to_owned(),
+        "select 'a\0b'".to_owned(),
+        deep("(", ")", 100_000),
+        deep("f(", ")", 10_000),
+        deep("array[", "]", 10_000),
+        deep("(select ", ")", 10_000),
+        deep("case when true then ", " end", 5_000),
+        format!("select 1{}", "+1".repeat(20_000)),
+        format!("select {}1", "- ".repeat(50_000)),
+        "x".repeat((1 << 20) + 1),
+    ];
+    for text in &texts {
+        let denial = judge(&mut strict, text).expect_err("not readable");
+        assert_eq!(denial.code, Code::StatementUnparsable, "{denial}");
+        judge(&mut lenient, text).expect("passed on");
+    }
+    let denial = judge(&mut strict, "selec 1").expect_err("a mistake");
+    assert!(denial.reason.contains("syntax error at or near"), "{denial}");
+}
+
+#[test]
+fn repeated_texts_are_parsed_once() {
+    let mut guardrail = one(r#""kinds":["drop"]"#);
+    for number in 0..20 {
+        judge(&mut guardrail, &format!("select {}", number % 6)).expect("harmless");
+        assert!(judge(&mut guardrail, "drop table t").is_err());
+    }
+    assert_eq!(guardrail.seen.len(), REMEMBERED);
+}
+
+#[test]
+fn rules_that_cannot_be_used_are_named() {
+    for (rule, word) in [
+        (r#"{"name":"r"}"#, "everything"),
+        (r#"{"name":"","kinds":["drop"]}"#, "no name"),
+        (r#"{"name":"r","pattern":"("}"#, "pattern"),
+        (r#"{"name":"r","pattern":"(a{1000}){1000}"}"#, "pattern"),
+    ] {
+        let rule = serde_json::from_str(rule).expect("of the right form");
+        let denial = Compiled::new(rule).err().expect("not usable");
+        assert!(denial.reason.contains(word), "{denial}");
+    }
+    assert!(serde_json::from_str::<GuardrailRules>(r#"{"rules":[{"name":"r","kind":["drop"]}]}"#).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in ".{0,200}", bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        let mut guardrail = one(r#""kinds":["drop"],"pattern":"x""#);
+        let _ = judge(&mut guardrail, &text);
+        let latin = TextSettings { encoding: TextEncoding::AsciiSuperset, ..TextSettings::default() };
+        let _ = guardrail.judge(&statement(bytes, latin));
+    }
+}
