@@ -1,2 +1,63 @@
-//! Skeleton.
-fn main() {}
+//! The stock gateway: argument parsing and wiring only.
+
+mod cli;
+mod config;
+mod start;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use hoop_core::SystemClock;
+use hoop_gateway::auth::{Passwords, first_admin};
+use hoop_gateway::open_store;
+use tracing_subscriber::EnvFilter;
+
+use cli::{Cli, Command, ConfigCommand, FirstAdmin, LogFormat};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("hoop-gateway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Start(arguments) => {
+            log(arguments.log_format);
+            start::start(arguments).await
+        }
+        Command::Config(ConfigCommand::Check(sources)) => config::check(&sources),
+        Command::Config(ConfigCommand::Show { sources, origin }) => config::show(&sources, origin),
+        Command::FirstAdmin(arguments) => make_first_admin(arguments).await,
+    }
+}
+
+/// Whoever can start the gateway can make its first administrator; a running gateway need not be stopped for it.
+async fn make_first_admin(arguments: FirstAdmin) -> anyhow::Result<ExitCode> {
+    let config = arguments.sources.load()?.config;
+    let store = open_store(&config).await?;
+    let made = first_admin(&store, &Passwords::new(1)?, &SystemClock, &arguments.name, true).await;
+    store.close().await;
+    let made = made.context("the first administrator cannot be made")?;
+    let made = made.context("there are users already; sign in as an administrator to make others")?;
+    println!("user      {}\npassword  {}", made.name, made.password.expose());
+    eprintln!("The password is shown this once, and is good for nothing but to set another.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn log(format: Option<LogFormat>) {
+    let filter = EnvFilter::try_from_env("HOOP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let people = std::io::stderr().is_terminal();
+    match format.unwrap_or(if people { LogFormat::Text } else { LogFormat::Json }) {
+        LogFormat::Text => builder.with_ansi(people && std::env::var_os("NO_COLOR").is_none()).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}

@@ -1,0 +1,122 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hoop_gateway::config::{ConfigError, Loaded, Loader};
+
+/// Lets people and programs reach infrastructure: recorded, masked, and under rules.
+#[derive(Parser)]
+#[command(name = "hoop-gateway", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve until stopped. SIGTERM lets running sessions end; a second one stops at once.
+    Start(Start),
+    /// Check or show the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make the first administrator, with a password that is shown once.
+    FirstAdmin(FirstAdmin),
+}
+
+#[derive(Args)]
+pub(crate) struct Start {
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+    /// How log lines are written; text on a terminal and JSON elsewhere unless said.
+    #[arg(long, env = "HOOP_LOG_FORMAT", value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// What is printed on stdout once the doors are open; `json` is one line with their addresses.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether the configuration is valid.
+    Check(Sources),
+    /// Print the merged configuration.
+    Show {
+        #[command(flatten)]
+        sources: Sources,
+        /// One line for each setting, with where its value came from.
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct FirstAdmin {
+    /// The name to sign in with.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+/// Where settings come from. Later ones win: defaults, file, environment (`HOOP_STORE_URL` for `store.url`), `--set`.
+#[derive(Args)]
+pub(crate) struct Sources {
+    /// Configuration file.
+    #[arg(long, short, env = "HOOP_GATEWAY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, such as `listen.http.address=127.0.0.1:9000`; may be given again.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    set: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// Reads and merges them.
+    pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
+        let loader = match &self.config {
+            Some(path) => Loader::new().file(path)?,
+            None => Loader::new(),
+        };
+        loader.env(std::env::vars()).flags(self.set.iter().cloned()).load()
+    }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("give KEY=VALUE, such as limits.drain=1m")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Nothing: the log says it.
+    Text,
+    /// For programs that start the gateway.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_split_at_the_first_equals_sign() {
+        let cli = Cli::try_parse_from(["hoop-gateway", "start", "--set", "store.url=sqlite:a=b.db"]).expect("valid");
+        let Command::Start(start) = cli.command else { panic!("not start") };
+        assert_eq!(start.sources.load().expect("valid").config.store.url, "sqlite:a=b.db");
+        assert!(Cli::try_parse_from(["hoop-gateway", "start", "--set", "store.url"]).is_err());
+    }
+}

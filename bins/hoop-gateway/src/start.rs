@@ -1,0 +1,77 @@
+//! `hoop-gateway start`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use hoop_core::id::OrgId;
+use hoop_gateway::{Addresses, Gateway, Running};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::{Output, Start};
+
+/// Serves until a signal, and then until what runs has ended, or a second signal.
+pub(crate) async fn start(arguments: Start) -> anyhow::Result<ExitCode> {
+    let config = arguments.sources.load()?.config;
+    // They are caught before anything is opened, so that nothing is left half open by one that comes early.
+    let mut signals = Signals::new()?;
+    let gateway = Gateway::builder().config(config).build().await?;
+    say_how_to_begin(&gateway).await;
+    let running = gateway.bind().await?;
+    if arguments.output == Output::Json {
+        print_addresses(running.addresses())?;
+    }
+    signals.next().await;
+    tracing::info!("stopping: running sessions may end, new ones are refused; a second signal stops at once");
+    Ok(stop(running, &mut signals).await)
+}
+
+async fn stop(running: Running, signals: &mut Signals) -> ExitCode {
+    tokio::select! {
+        () = running.shutdown() => ExitCode::SUCCESS,
+        () = signals.next() => {
+            tracing::warn!("stopped at once: sessions that ran are closed at the next start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Nobody can sign in to a gateway without users.
+async fn say_how_to_begin(gateway: &Gateway) {
+    match gateway.store().users().list(OrgId::DEFAULT, None, 1).await {
+        Ok(users) if users.items.is_empty() => {
+            tracing::warn!("there is no user yet; make the first administrator: hoop-gateway first-admin NAME");
+        }
+        // A store that fails here fails at the first request as well, and says why there.
+        _ => {}
+    }
+}
+
+/// One line, for whoever started the gateway and waits for it.
+fn print_addresses(addresses: &Addresses) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let line = serde_json::to_string(addresses)?;
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).context("the addresses cannot be printed")
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let caught = |kind, name: &'static str| signal(kind).with_context(|| format!("cannot wait for {name}"));
+        let terminate = caught(SignalKind::terminate(), "SIGTERM")?;
+        Ok(Self { terminate, interrupt: caught(SignalKind::interrupt(), "SIGINT")? })
+    }
+
+    /// The next of either.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
