@@ -25,9 +25,6 @@ use crate::store::{SqlStore, Store};
 use crate::telemetry::Telemetry;
 use crate::tunnel::{Agents, TunnelService};
 
-/// Longest message of a client or a target that is read as a whole, where a plugin has to see it.
-const MAX_MESSAGE_BYTES: usize = 16 << 20;
-
 /// A gateway: everything is open but the doors. [`bind`](Self::bind) opens those.
 pub struct Gateway {
     pub(crate) parts: Parts,
@@ -180,7 +177,7 @@ impl Gateway {
             tls: parts.tls.postgres.clone(),
             tls_use: parts.config.listen.postgres.tls,
             limits: pre_auth_limits(&parts.config),
-            max_message_bytes: MAX_MESSAGE_BYTES,
+            max_message_bytes: parts.config.limits.message_bytes,
             telemetry: Arc::clone(&parts.telemetry),
             clock: Arc::clone(&parts.clock),
         }
@@ -241,7 +238,8 @@ impl Gateway {
 
     fn tell(&self, addresses: &Addresses) {
         let Addresses { http, grpc, postgres } = addresses;
-        tracing::info!(%http, %grpc, %postgres, plugins = ?self.parts.chain, "gateway is ready");
+        let plugins = self.parts.chain.names().collect::<Vec<_>>().join(", ");
+        tracing::info!(%http, %grpc, %postgres, plugins, "gateway is ready");
         if !http.ip().is_loopback() {
             tracing::warn!(address = %http, "the API speaks plain HTTP; put a proxy that ends TLS in front of it");
         }

@@ -35,6 +35,8 @@ pub mod record;
 mod running;
 pub mod session;
 mod start;
+#[cfg(test)]
+mod tests;
 pub mod store;
 pub mod telemetry;
 pub mod tunnel;

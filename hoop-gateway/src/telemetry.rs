@@ -1,6 +1,8 @@
 //! Metrics, in Prometheus' text format. Each gateway has a registry of its own: nothing is installed for the process, so
 //! that two gateways in one process count apart.
 
+mod process;
+
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder as _, Unit};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -69,10 +71,10 @@ impl Telemetry {
         self.recorder.register_counter(&Key::from_parts(name, labels), &METADATA)
     }
 
-    /// Everything, in Prometheus' text format 0.0.4.
+    /// Everything, and what the process takes, in Prometheus' text format 0.0.4.
     pub fn render(&self) -> String {
         self.handle.run_upkeep();
-        self.handle.render()
+        self.handle.render() + &process::render()
     }
 }
 
