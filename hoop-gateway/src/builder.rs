@@ -163,7 +163,11 @@ impl GatewayBuilder {
                 Arc::clone(&clock),
                 keys.secret.login_key().expose(),
             )),
-            agent_tokens: Arc::new(AgentTokens::new(Arc::clone(&store.shared), Arc::clone(&clock), keys.secret.agent_key())),
+            agent_tokens: Arc::new(AgentTokens::new(
+                Arc::clone(&store.shared),
+                Arc::clone(&clock),
+                keys.secret.agent_key(),
+            )),
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
             recording_key: PublicKey::from(&keys.recording),
             config: self.config,
@@ -227,7 +231,12 @@ impl GatewayBuilder {
         Ok((Some(recorder), recovery))
     }
 
-    fn chain(&mut self, recorder: Option<Recorder>, secret: &GatewaySecret, closes: Arc<OnceLock<WeakSessions>>) -> PluginChain {
+    fn chain(
+        &mut self,
+        recorder: Option<Recorder>,
+        secret: &GatewaySecret,
+        closes: Arc<OnceLock<WeakSessions>>,
+    ) -> PluginChain {
         let mut plugins: Vec<Arc<dyn Plugin>> = Vec::new();
         if let Some(recorder) = recorder {
             let options = self.audit.take().unwrap_or_else(|| AuditOptions {

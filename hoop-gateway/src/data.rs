@@ -62,7 +62,8 @@ impl DataFolder {
         make_folder(path).map_err(|source| DataError::File { path: path.to_owned(), source })?;
         let file = path.join("lock");
         let failed = |source| DataError::File { path: file.clone(), source };
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file).map_err(failed)?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataError::InUse(path.to_owned())),
@@ -131,7 +132,9 @@ mod tests {
         data.secret().expect("made");
         data.self_signed(&[]).expect("made");
         let mode = |name: &str| fs::metadata(path.join(name)).expect("there").permissions().mode() & 0o777;
-        for (name, expected) in [("", 0o700), ("tls", 0o700), ("secret.key", 0o600), ("recording.key", 0o600), ("lock", 0o600)] {
+        for (name, expected) in
+            [("", 0o700), ("tls", 0o700), ("secret.key", 0o600), ("recording.key", 0o600), ("lock", 0o600)]
+        {
             assert_eq!(mode(name), expected, "{name}");
         }
         drop(data);

@@ -117,7 +117,11 @@ impl Gateway {
     ///
     /// # Errors
     /// [`FirstAdminError`].
-    pub async fn first_admin(&self, name: &str, must_change_password: bool) -> Result<Option<FirstAdmin>, FirstAdminError> {
+    pub async fn first_admin(
+        &self,
+        name: &str,
+        must_change_password: bool,
+    ) -> Result<Option<FirstAdmin>, FirstAdminError> {
         let Parts { store, passwords, clock, .. } = &self.parts;
         auth::first_admin(&**store, passwords, &**clock, name, must_change_password).await
     }

@@ -120,24 +120,39 @@ impl Running {
         } else {
             let name = name.to_owned();
             let created_at = clock.now();
-            agents.create(&Agent { org, id, name, token_hash, revoked_at: None, last_seen_at: None, created_at }).await?;
+            agents
+                .create(&Agent { org, id, name, token_hash, revoked_at: None, last_seen_at: None, created_at })
+                .await?;
         }
         Ok(self.endpoints.agent_key(name, token))
     }
 
-    /// Lets no more clients in, waits for running sessions up to `limits.drain`, ends those that are left, and returns when
-    /// everything is on disk and closed. Until the last session has ended the API answers, so that `/readyz` can say that
-    /// the gateway drains.
-    pub async fn shutdown(self) {
-        let Parts { sessions, agents, tasks, config, recorder, own_store, .. } = &self.gateway.parts;
+    /// Lets no more clients in, waits for running sessions up to `limits.drain`, and ends those that are left. The API
+    /// answers meanwhile, so that `/readyz` can say that the gateway drains. Cancel safe.
+    pub async fn drain(&self) {
+        let Parts { sessions, agents, config, .. } = &self.gateway.parts;
         let grace = config.limits.drain;
         self.clients.cancel();
         agents.drain(grace);
         sessions.drain(grace).await;
+    }
+
+    /// Ends every running session now, for who cannot wait for [`drain`](Self::drain): each is told, recorded and closed.
+    pub fn end_sessions(&self) {
+        self.gateway.parts.sessions.stop();
+    }
+
+    /// [Drains](Self::drain), and returns when everything is on disk and closed.
+    pub async fn shutdown(self) {
+        self.drain().await;
         self.stop.cancel();
+        let Parts { tasks, recorder, own_store, .. } = &self.gateway.parts;
         tasks.close();
         if tokio::time::timeout(LAST_WORDS, tasks.wait()).await.is_err() {
-            tracing::warn!(tasks = tasks.len(), "connections were still open after the grace time, and are left to their ends");
+            tracing::warn!(
+                tasks = tasks.len(),
+                "connections were still open after the grace time, and are left to their ends"
+            );
         }
         if let Some(recorder) = recorder.clone() {
             // It waits for the disk.

@@ -11,7 +11,11 @@ const GATEWAY_LOST: &str = "gateway_lost";
 
 /// Gives every session that was left open its outcome: from its recording where there is one, and otherwise as
 /// `gateway_lost`. Returns how many there were.
-pub(crate) async fn close_orphans(store: &dyn Store, recovery: &Recovery, now: DateTime<Utc>) -> Result<u64, StoreError> {
+pub(crate) async fn close_orphans(
+    store: &dyn Store,
+    recovery: &Recovery,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
     let mut closed = 0;
     for log in &recovery.logs {
         let org = log.org.unwrap_or(OrgId::DEFAULT);

@@ -45,7 +45,10 @@ async fn get(running: &Running, path: &str) -> String {
 }
 
 /// An agent's hello with this token, and the first answer.
-async fn attach(running: &Running, token: &str) -> Result<(mpsc::Sender<AgentMessage>, Streaming<GatewayMessage>), Status> {
+async fn attach(
+    running: &Running,
+    token: &str,
+) -> Result<(mpsc::Sender<AgentMessage>, Streaming<GatewayMessage>), Status> {
     let url = format!("http://{}", running.addresses().grpc);
     let mut client = TunnelClient::connect(url).await.expect("connected");
     let (control, outgoing) = mpsc::channel(4);
@@ -140,7 +143,9 @@ async fn every_problem_is_told_at_once() {
     wrong.listen.postgres.address = wrong.listen.http.address;
     let error = Gateway::builder().config(wrong).build().await.expect_err("wrong");
     let text = error.to_string();
-    for words in ["`listen.grpc.public` is `here`", "`listen.postgres.address` is the address of", "in use by another gateway"] {
+    for words in
+        ["`listen.grpc.public` is `here`", "`listen.postgres.address` is the address of", "in use by another gateway"]
+    {
         assert!(text.contains(words), "{text}");
     }
     assert_eq!(error.problems().len(), 3);
@@ -178,7 +183,8 @@ async fn orphans_are_closed_at_the_start() {
     let recordings = config.path(&config.record.folder);
     let key = load_or_create_key(&folder.path().join("recording.key")).expect("made");
     let died = tokio::task::spawn_blocking(move || {
-        let (recorder, _) = Recorder::open(RecorderConfig::new(recordings, key), Arc::new(SystemClock)).expect("opened");
+        let (recorder, _) =
+            Recorder::open(RecorderConfig::new(recordings, key), Arc::new(SystemClock)).expect("opened");
         let header = event::Header { org: recorded.org.to_string(), ..event::Header::default() };
         let _log = recorder.session(recorded.id, &header).expect("begun");
         recorder.shut_down();

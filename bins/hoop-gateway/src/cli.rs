@@ -15,7 +15,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Serve until stopped. SIGTERM lets running sessions end; a second one stops at once.
+    /// Serve until stopped. SIGTERM lets running sessions end; a second one ends them.
     Start(Start),
     /// Check or show the configuration.
     #[command(subcommand)]

@@ -22,15 +22,23 @@ pub(crate) async fn start(arguments: Start) -> anyhow::Result<ExitCode> {
         print_addresses(running.addresses())?;
     }
     signals.next().await;
-    tracing::info!("stopping: running sessions may end, new ones are refused; a second signal stops at once");
     Ok(stop(running, &mut signals).await)
 }
 
+/// The first signal lets running sessions end, the second one ends them, a third one waits for nothing.
 async fn stop(running: Running, signals: &mut Signals) -> ExitCode {
+    tracing::info!("stopping: running sessions may end, no new ones are taken; a second signal ends them");
+    tokio::select! {
+        () = running.drain() => {}
+        () = signals.next() => {
+            tracing::warn!("running sessions are ended");
+            running.end_sessions();
+        }
+    }
     tokio::select! {
         () = running.shutdown() => ExitCode::SUCCESS,
         () = signals.next() => {
-            tracing::warn!("stopped at once: sessions that ran are closed at the next start");
+            tracing::error!("stopped at once: what was not closed is closed at the next start");
             ExitCode::FAILURE
         }
     }

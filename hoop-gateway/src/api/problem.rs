@@ -138,7 +138,8 @@ impl IntoResponse for Problem {
 pub(super) fn render(mut response: Response, request_id: RequestId, path: &str) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let (denial, status) = (&problem.0.denial, problem.status());
-    if status.is_server_error() {
+    // That a gateway drains is said once, and not to everyone who asks.
+    if status.is_server_error() && denial.code != Code::GatewayDraining {
         let source = denial.source.as_deref().map(|source| source as &dyn std::error::Error);
         tracing::error!(code = %denial.code, reason = denial.reason, error = source, "request failed");
     }
