@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use hoop_core::id::OrgId;
-use hoop_core::{Clock as _, SystemClock};
+use hoop_core::{Clock as _, Denial, Plugin, SessionContext, SessionPlugin, SystemClock};
 use hoop_proto::tunnel::v1::tunnel_client::TunnelClient;
 use hoop_proto::tunnel::v1::{AgentMessage, GatewayMessage, Hello, agent_message, gateway_message};
 use hoop_proto::tunnel::version::{PROTOCOL_MAX, PROTOCOL_MIN};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -16,7 +18,7 @@ use tonic::{Code, Request, Status, Streaming};
 
 use crate::config::{Config, Loader};
 use crate::record::{Recorder, RecorderConfig, event, load_or_create_key, sealed_path};
-use crate::store::tests::{session, user};
+use crate::store::tests::{role, session, user};
 use crate::store::{SqlStore, Store};
 use crate::{BuildProblem, Gateway, Running, open_store};
 
@@ -155,6 +157,53 @@ async fn every_problem_is_told_at_once() {
     let error = Gateway::builder().config(config(folder.path(), &missing)).build().await.expect_err("no such file");
     assert!(error.to_string().contains("none.crt"), "{error}");
     assert!(matches!(error.problems(), [BuildProblem::Tls(_)]));
+}
+
+/// A plugin that wants to see nothing.
+struct Mine;
+
+#[async_trait]
+impl Plugin for Mine {
+    fn name(&self) -> &str {
+        "mine"
+    }
+
+    async fn open(&self, _: &SessionContext) -> Result<Option<Box<dyn SessionPlugin>>, Denial> {
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn the_chain_is_in_order_and_reads_every_setting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gateway = Gateway::builder().config(config(folder.path(), &[])).plugin(Mine).build().await.expect("built");
+    let chain = &gateway.parts.chain;
+    let names: Vec<_> = chain.names().collect();
+    assert_eq!((names.first(), names.last()), (Some(&"audit"), Some(&"mine")));
+    let check = |plugins: serde_json::Value| {
+        let mut role = role("shop").role;
+        role.plugins = serde_json::from_value(plugins).expect("a map");
+        chain.check_role(&role).map_err(|denial| denial.reason)
+    };
+    check(json!({})).expect("nothing to say");
+    let read = json!({ "masking": { "columns": [] }, "audit": { "rows_bytes_per_statement": 0 }, "mine": 1 });
+    check(read).expect("all of it is read");
+    for (plugins, named) in [
+        (json!({ "masking": { "colums": [] } }), "masking"),
+        (json!({ "audit": { "rows": 0 } }), "audit"),
+        (json!({ "maskng": {} }), "maskng"),
+    ] {
+        let reason = check(plugins).expect_err("a mistake");
+        assert!(reason.contains(named), "{reason}");
+    }
+
+    drop(gateway);
+    let alone = Gateway::builder().config(config(folder.path(), &[])).without_stock_plugins().plugin(Mine);
+    let alone = alone.build().await.expect("built");
+    assert_eq!(alone.parts.chain.names().collect::<Vec<_>>(), ["mine"]);
+    drop(alone);
+    let twice = Gateway::builder().config(config(folder.path(), &[])).plugin(Mine).plugin(Mine).build().await;
+    assert!(matches!(twice.expect_err("one name").problems(), [BuildProblem::SamePlugin { .. }]));
 }
 
 #[tokio::test]
