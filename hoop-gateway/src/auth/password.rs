@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use hoop_core::Secret;
 use tokio::sync::Semaphore;
 
@@ -85,22 +84,57 @@ impl Passwords {
     }
 }
 
+const ALGORITHM: Algorithm = Algorithm::Argon2id;
+const VERSION: Version = Version::V0x13;
+
 /// OWASP's first recommendation: 19 MiB, two passes, one lane.
-fn argon2() -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19 * 1024, 2, 1, None).unwrap_or_default())
+fn params() -> Params {
+    Params::new(19 * 1024, 2, 1, None).unwrap_or_default()
 }
 
 fn hash(password: &[u8]) -> Result<String, PasswordError> {
-    let salt: [u8; 16] = rand::random();
-    let hash = argon2().hash_password_with_salt(password, &salt).map_err(|_| PasswordError::Hash)?;
-    Ok(hash.to_string())
+    made(password).map(|hash| hash.to_string()).ok_or(PasswordError::Hash)
+}
+
+fn made(password: &[u8]) -> Option<PasswordHash> {
+    let salt = Salt::new(&rand::random::<[u8; 16]>()).ok()?;
+    let argon2 = Argon2::new(ALGORITHM, VERSION, params());
+    Some(PasswordHash {
+        algorithm: ALGORITHM.ident(),
+        version: Some(VERSION.into()),
+        params: ParamsString::try_from(argon2.params()).ok()?,
+        hash: Some(output(&argon2, password, &salt)?),
+        salt: Some(salt),
+    })
 }
 
 fn verify(password: &[u8], hash: &str) -> bool {
-    if password.len() > MOST {
-        return false;
-    }
-    PasswordHash::new(hash).is_ok_and(|hash| argon2().verify_password(password, &hash).is_ok())
+    password.len() <= MOST && matches(password, hash).unwrap_or(false)
+}
+
+/// `None` when the hash is not of a form that Argon2 has.
+fn matches(password: &[u8], hash: &str) -> Option<bool> {
+    let hash = PasswordHash::new(hash).ok()?;
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+    let argon2 = Argon2::new(algorithm, Version::try_from(hash.version?).ok()?, Params::try_from(&hash).ok()?);
+    // The comparison takes the same time for all.
+    Some(output(&argon2, password, hash.salt.as_ref()?)? == hash.hash?)
+}
+
+/// More than this, glibc takes from the system and gives back at once; of less, it keeps as much as was ever in use, for
+/// each thread ([mallopt(3)], M_MMAP_THRESHOLD). What is not touched takes no memory.
+///
+/// [mallopt(3)]: https://man7.org/linux/man-pages/man3/mallopt.3.html
+const GIVEN_BACK: usize = 33 * 1024 * 1024;
+
+fn output(argon2: &Argon2<'_>, password: &[u8], salt: &[u8]) -> Option<Output> {
+    let params = argon2.params();
+    let mut memory = Vec::with_capacity(params.block_count().max(GIVEN_BACK / Block::SIZE));
+    memory.resize(params.block_count(), Block::new());
+    let mut output = [0; Output::MAX_LENGTH];
+    let output = output.get_mut(..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN))?;
+    argon2.hash_password_into_with_memory(password, salt, output, memory).ok()?;
+    Output::new(output).ok()
 }
 
 #[cfg(test)]
@@ -117,5 +151,13 @@ mod tests {
         assert!(!passwords.verify(secret("correct horse"), Some(hash)).await);
         assert!(!passwords.verify(secret("nobody has this password"), None).await);
         assert!(passwords.hash(secret("short")).await.is_err());
+        assert!(!passwords.verify(secret("correct horse battery"), Some("no hash".to_owned())).await);
+    }
+
+    /// One of the reference implementation: `printf password | argon2 somesalt -id -t 2 -m 16 -p 1 -l 32`.
+    #[test]
+    fn hashes_of_others_are_verified() {
+        let hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+        assert!(verify(b"password", hash) && !verify(b"passwore", hash));
     }
 }
