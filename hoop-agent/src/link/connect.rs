@@ -18,10 +18,12 @@ use tower::service_fn;
 
 use crate::error::ConnectError;
 
-/// Flow control of one carry stream: as much as the target may be ahead of the gateway.
+/// Flow control of one carry stream: as much as a client may be ahead of its target. It is what the gateway grants in the
+/// other direction.
 const STREAM_WINDOW: u32 = 512 * 1024;
-/// Flow control of all carry streams together.
-const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// Flow control of all carry streams together. What a stuck stream holds counts here, too, so that there is room for as
+/// many of them as a gateway opens: one that is stuck must never stop another.
+const CONNECTION_WINDOW: u32 = 1024 * 1024 * 1024;
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -37,7 +39,9 @@ pub(super) fn channel(dsn: &Dsn) -> Result<Channel, ConnectError> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(10));
+        .keep_alive_timeout(Duration::from_secs(10))
+        // A connection that a firewall has forgotten is found before the next session needs it.
+        .keep_alive_while_idle(true);
     Ok(endpoint.connect_with_connector_lazy(service_fn(move |_: Uri| {
         let (host, tls) = (host.clone(), tls.clone());
         async move {
