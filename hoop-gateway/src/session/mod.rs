@@ -180,9 +180,10 @@ impl Session {
         Some((self.chain.take()?, self.channel.take()?))
     }
 
-    /// Makes a cancel key of this many secret bytes by which the client can cancel what runs.
-    pub(crate) fn cancel_key(&self, secret_bytes: usize) -> CancelKey {
-        self.sessions.inner.registry.cancel_key(self.context.id, secret_bytes)
+    /// Makes a cancel key of this many secret bytes by which the client can cancel what runs. `process` is the target's
+    /// own, which clients show and compare; 0 where there is none.
+    pub(crate) fn cancel_key(&self, process: i32, secret_bytes: usize) -> CancelKey {
+        self.sessions.inner.registry.cancel_key(self.context.id, process, secret_bytes)
     }
 
     /// Ends the session. The chain is closed first, so that the recording is sealed before anyone hears of the end.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use hoop_core::Denial;
 use hoop_core::id::{OrgId, SessionId};
 use rand::RngExt as _;
@@ -32,11 +32,11 @@ struct Running {
     key: Option<CancelKey>,
 }
 
-/// What a client must name to cancel what runs in its session. All of it is random: whoever does not know it cannot
-/// guess it.
+/// What a client must name to cancel what runs in its session. The secret is random: whoever does not know it cannot guess
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct CancelKey {
-    /// In the place of PostgreSQL's process id.
+    /// PostgreSQL's process id.
     pub(crate) process: i32,
     /// The secret.
     pub(crate) secret: Bytes,
@@ -80,16 +80,21 @@ impl Registry {
         }
     }
 
-    pub(super) fn cancel_key(&self, id: SessionId, secret_bytes: usize) -> CancelKey {
-        let mut random = rand::rng();
-        let mut secret = vec![0; secret_bytes];
-        random.fill(secret.as_mut_slice());
-        let key = CancelKey { process: random.random_range(1..=i32::MAX), secret: secret.into() };
-        if let Some(mut running) = self.shared.running.get_mut(&id) {
-            running.key = Some(key.clone());
-            self.shared.keys.insert(key.clone(), id);
+    pub(super) fn cancel_key(&self, id: SessionId, process: i32, secret_bytes: usize) -> CancelKey {
+        loop {
+            let mut random = rand::rng();
+            let mut secret = vec![0; secret_bytes];
+            random.fill(secret.as_mut_slice());
+            let process = if process == 0 { random.random_range(1..=i32::MAX) } else { process };
+            let key = CancelKey { process, secret: secret.into() };
+            // Processes of two servers may have one number; their keys must differ.
+            let Entry::Vacant(place) = self.shared.keys.entry(key.clone()) else { continue };
+            place.insert(id);
+            if let Some(mut running) = self.shared.running.get_mut(&id) {
+                running.key = Some(key.clone());
+            }
+            return key;
         }
-        key
     }
 
     pub(super) fn cancel(&self, key: &CancelKey) {

@@ -13,7 +13,8 @@ pub const PROTOCOL_3_2: u32 = (3 << 16) | 2;
 /// The longest first packet that is read, as on the server (`MAX_STARTUP_PACKET_LENGTH`).
 pub const MAX_STARTUP_BYTES: usize = 10_000;
 
-const CANCEL: u32 = (1234 << 16) | 5678;
+/// The code in the place of a version that makes a packet a CancelRequest.
+pub const CANCEL: u32 = (1234 << 16) | 5678;
 const SSL: u32 = (1234 << 16) | 5679;
 const GSSENC: u32 = (1234 << 16) | 5680;
 

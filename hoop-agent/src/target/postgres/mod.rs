@@ -79,7 +79,7 @@ async fn log_in(
 ) -> Result<Target, TargetFailure> {
     let login = login::Login::new(target, password).run(&mut socket).await?;
     let cancel = Cancel { address: Arc::clone(address), process: login.process, key: login.key };
-    let ready = PostgresReady { greeting: login.greeting, protocol: login.protocol };
+    let ready = PostgresReady { greeting: login.greeting, protocol: login.protocol, process: login.process };
     let (read, write) = tokio::io::split(socket.io);
     Ok(Target {
         ready: Ready { target: Some(ready::Target::Postgres(ready)) },

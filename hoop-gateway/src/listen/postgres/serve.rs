@@ -63,7 +63,7 @@ impl PostgresDoor {
         let Some((chain, mut channel)) = session.take() else { return };
         let catalog = Catalog::new(self.sessions.parts().agents.clone(), session.target.clone());
         let mut relay = PostgresRelay::new(chain, catalog, Arc::clone(&self.clock), self.max_message_bytes);
-        let key = session.cancel_key(if protocol >= PROTOCOL_3_2 { 32 } else { 4 });
+        let key = session.cancel_key(session.ready.process, if protocol >= PROTOCOL_3_2 { 32 } else { 4 });
         let control = Arc::clone(&session.control);
         let lasts = lasts(&session.context, &*self.clock);
         let outcome = match greeting(proof, &session.ready.greeting, key, &mut relay) {

@@ -47,6 +47,10 @@ pub(super) async fn packet<S: AsyncRead + Unpin>(io: &mut S) -> Result<Startup, 
     let len = startup::packet_length(first).map_err(|_| Refusal::Silent)?;
     let mut bytes = BytesMut::from(&first[..]);
     read_up_to(io, &mut bytes, len).await?;
+    // A cancel request is never answered, not even one that is none.
+    if bytes.get(4..8) == Some(&startup::CANCEL.to_be_bytes()) {
+        return startup::parse(bytes.freeze()).map_err(|_| Refusal::Silent);
+    }
     startup::parse(bytes.freeze()).map_err(|error| Denial::new("gateway", Code::ProtocolViolation, error.to_string()).into())
 }
 

@@ -11,14 +11,17 @@ use hoop_proto::postgres::frontend::{self, Bind, Execute, Named, Parse, Query};
 use hoop_proto::postgres::{Frame, FrameError, Header, write_frame};
 
 use super::names::Undo;
-use super::pending::{Described, Expected};
-use super::{HeldRequest, PostgresRelay, client_error, error};
+use super::pending::{Described, Expected, Probe};
+use super::{HeldRequest, PostgresRelay, client_error, copy, error};
 use crate::proxy::Stop;
 
 /// A text that no server can parse, in place of one that is refused.
 const IMPOSSIBLE: &[u8] = b"refused by the gateway";
 /// The statement that is not prepared then; a name of its own leaves the client's unnamed one alone.
 const IMPOSSIBLE_NAME: &[u8] = b"hoop refused";
+
+/// The statement by which a COPY's columns are asked for; it is closed at once.
+const PROBE: &[u8] = b"hoop copy";
 
 /// What the chain is asked about, and what was received for it.
 pub(super) enum Asking {
@@ -256,6 +259,9 @@ impl PostgresRelay {
 
     /// What the server must be asked before: what the portal gives, when the client has not just asked that.
     fn before(&mut self, asking: &Asking) {
+        if self.wants(Interest::ORIGINS) {
+            self.probe(asking);
+        }
         let Asking::Execute { portal, .. } = asking else { return };
         if !self.wants(Interest::COLUMNS) {
             return;
@@ -272,17 +278,40 @@ impl PostgresRelay {
         self.to_target.push(describe.freeze());
     }
 
+    /// Asks the server what a COPY will give, as a statement that is described and not run.
+    fn probe(&mut self, asking: &Asking) {
+        let (text, has_sync) = match asking {
+            Asking::Query { text, .. } if self.pending.is_at_boundary() => (text, true),
+            Asking::Execute { text, .. } => (text, false),
+            _ => return,
+        };
+        let Some(select) = copy::select(text, self.settings) else { return };
+        let mut out = BytesMut::new();
+        let named = Named::Statement(Bytes::from_static(PROBE));
+        Parse::write(PROBE, &select, &mut out);
+        named.write_describe(&mut out);
+        named.write_close(&mut out);
+        if has_sync {
+            frontend::write_bare(frontend::SYNC, &mut out);
+        }
+        let probe = Probe::default();
+        self.client.probe = Some(probe.clone());
+        self.pending.push(Expected::Probe { probe, has_sync });
+        self.client.cut.flush(&mut self.to_target);
+        self.to_target.push(out.freeze());
+    }
+
     /// Expects the server's answer.
     fn expect(&mut self, asking: Asking, denied: Option<Denial>) -> Result<(), Stop> {
         let expected = match asking {
-            Asking::Query { id, text, .. } => Expected::Query { id, text, denied, results: 0 },
+            Asking::Query { id, text, .. } => Expected::Query { id, text, denied, results: 0, probe: self.client.probe.take() },
             Asking::Parse { id, parse, .. } => {
                 let undo = if denied.is_some() { Undo::Nothing } else { self.names.prepare(&parse.name, &parse.text)? };
                 Expected::Parse { id, denied, undo }
             }
             Asking::Execute { id, text, .. } => {
                 let columns = self.client.described.take().map(|(_, columns)| columns);
-                Expected::Execute { id, text, columns, begun: false, denied }
+                Expected::Execute { id, text, columns, begun: false, denied, probe: self.client.probe.take() }
             }
             Asking::Function { id, .. } => Expected::Function { id, denied },
             Asking::CopyIn { .. } => return Ok(()),

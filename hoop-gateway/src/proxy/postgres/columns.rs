@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hoop_core::Column;
+use hoop_core::{Column, Format};
 use hoop_proto::postgres::{Frame, FrameError, backend};
 
 use super::origin::Names;
@@ -71,6 +71,16 @@ impl Memory {
             None => self.known.push(known),
         }
         self.next = (self.next + 1) % REMEMBERED;
+    }
+}
+
+/// The columns with cells that are written in this format, where one is given.
+pub(super) fn written(columns: Arc<[Column]>, format: Option<Format>) -> Arc<[Column]> {
+    match format {
+        Some(format) if columns.iter().any(|column| column.format != format) => {
+            columns.iter().map(|column| Column { format, ..column.clone() }).collect()
+        }
+        _ => columns,
     }
 }
 

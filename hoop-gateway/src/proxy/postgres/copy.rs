@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hoop_core::{Format, RowEncoding};
+use hoop_core::{Format, RowEncoding, TextEncoding, TextSettings};
 use hoop_proto::postgres::backend::CopyResponse;
 use hoop_proto::postgres::copy::{CopyBinary, CopyCsv, CopyLines, CopyText};
 use pg_query::NodeEnum;
-use pg_query::protobuf::DefElem;
+use pg_query::protobuf::{DefElem, Token};
 
 /// Longest text that is parsed for its COPY options, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -22,6 +22,65 @@ pub(super) fn encoding(text: &[u8], number: usize, response: &CopyResponse) -> A
         Some(options) => from_options(&options),
         None => Arc::new(CopyLines),
     }
+}
+
+/// The SELECT that gives what a COPY … TO STDOUT gives, when the text is one and nothing else.
+pub(super) fn select(text: &[u8], settings: TextSettings) -> Option<Vec<u8>> {
+    let mentions = text.len() <= LONGEST && text.windows(4).any(|word| word.eq_ignore_ascii_case(b"copy"));
+    let is_plain = text.is_ascii() || settings.encoding == TextEncoding::Utf8;
+    if !mentions || !is_plain || !settings.standard_conforming_strings {
+        return None;
+    }
+    let text = std::str::from_utf8(text).ok()?;
+    let parsed = pg_query::parse(text, 0).ok()?;
+    let [statement] = parsed.protobuf.stmts.as_slice() else { return None };
+    let Some(NodeEnum::CopyStmt(copy)) = &statement.stmt.as_ref()?.node else { return None };
+    if copy.is_from || copy.is_program || !copy.filename.is_empty() {
+        return None;
+    }
+    match &copy.relation {
+        Some(relation) => {
+            let columns: Vec<_> = copy.attlist.iter().filter_map(name).map(quoted).collect();
+            let columns = if columns.is_empty() { "*".to_owned() } else { columns.join(", ") };
+            let parts = [&relation.schemaname, &relation.relname].into_iter().filter(|part| !part.is_empty());
+            let table: Vec<_> = parts.map(|part| quoted(part)).collect();
+            Some(format!("select {columns} from {}", table.join(".")).into_bytes())
+        }
+        None => within_parentheses(text).map(|query| query.as_bytes().to_vec()),
+    }
+}
+
+fn name(node: &pg_query::protobuf::Node) -> Option<&str> {
+    match &node.node {
+        Some(NodeEnum::String(text)) => Some(&text.sval),
+        _ => None,
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// What is within the first parentheses of the text, as the scanner sees them.
+fn within_parentheses(text: &str) -> Option<&str> {
+    let scanned = pg_query::scan(text).ok()?;
+    let (mut depth, mut from) = (0_usize, None);
+    for token in &scanned.tokens {
+        match token.token() {
+            Token::Ascii40 => {
+                depth += 1;
+                from = from.or(Some(token.end));
+            }
+            Token::Ascii41 => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return text.get(usize::try_from(from?).ok()?..usize::try_from(token.start).ok()?);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 fn options(text: &[u8], number: usize) -> Option<Vec<(String, String)>> {
@@ -82,6 +141,23 @@ mod tests {
         assert!(shown("COPY t TO STDOUT (FORMAT csv, DELIMITER ';', NULL 'x')", 0).contains("delimiter: 59, null: b\"x\""));
         assert!(shown("copy t to stdout with csv quote '!'", 0).contains("quote: 33, escape: 33"));
         assert!(shown("select 1; copy (select 2) to stdout delimiter '|'", 1).contains("delimiter: 124"));
+    }
+
+    #[test]
+    fn a_copy_is_described_by_its_select() {
+        let settings = TextSettings::default();
+        for (copy, expected) in [
+            ("copy customers to stdout", Some("select * from \"customers\"")),
+            ("COPY shop.\"Odd\"\"name\" (ID, \"B\") TO STDOUT (FORMAT binary)", Some("select \"id\", \"B\" from \"shop\".\"Odd\"\"name\"")),
+            ("/* ( */ copy (select ')', (1) from t) to stdout csv", Some("select ')', (1) from t")),
+            ("copy t from stdin", None),
+            ("copy t to '/tmp/x'", None),
+            ("copy t to program 'x'", None),
+            ("select 'copy'", None),
+            ("copy t to stdout; select 1", None),
+        ] {
+            assert_eq!(select(copy.as_bytes(), settings).as_deref(), expected.map(str::as_bytes), "{copy}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use hoop_core::{
-    Clock, Code, Column, Denial, Held, Interest, Request, Response, RowEncoding, SessionChain, StatementId, TextEncoding,
+    Clock, Code, Column, Denial, Format, Held, Interest, Request, Response, RowEncoding, SessionChain, StatementId, TextEncoding,
     TextSettings,
 };
 use hoop_proto::postgres::FrameError;
@@ -72,6 +72,8 @@ struct FromClient {
     held: Option<HeldRequest>,
     /// The portal that the message before described.
     described: Option<(Bytes, Described)>,
+    /// What was asked about the COPY that comes next.
+    probe: Option<pending::Probe>,
     /// The server takes rows for this statement.
     copy_in: Option<StatementId>,
     /// The rows that still come were refused.
@@ -120,7 +122,13 @@ enum HeldResponse {
     /// By the chain.
     Chain { held: Held<Response>, then: Then },
     /// By the catalog, which is asked for the names of these columns.
-    Catalog { columns: Arc<[Column]>, statement: StatementId, names: BoxFuture<'static, origin::Names> },
+    Catalog {
+        columns: Arc<[Column]>,
+        statement: StatementId,
+        /// How the cells are written, where that is not what the columns say.
+        format: Option<Format>,
+        names: BoxFuture<'static, origin::Names>,
+    },
 }
 
 impl PostgresRelay {
@@ -267,9 +275,11 @@ impl PostgresRelay {
             }
             Some(HeldResponse::Catalog { names, .. }) => {
                 let Poll::Ready(names) = names.poll_unpin(cx) else { return Ok(false) };
-                let Some(HeldResponse::Catalog { columns, statement, .. }) = self.target.held.take() else { return Ok(false) };
+                let Some(HeldResponse::Catalog { columns, statement, format, .. }) = self.target.held.take() else {
+                    return Ok(false);
+                };
                 let named = self.target.memory.name(&columns, &names, self.clock.monotonic());
-                self.announce(statement, named)?;
+                self.announce(statement, columns::written(named, format))?;
             }
         }
         self.read_on()?;

@@ -11,9 +11,23 @@ use super::names::{Names, Undo};
 /// Columns that a Describe of a portal will bring, or has brought.
 pub(super) type Described = Arc<OnceLock<Arc<[Column]>>>;
 
+/// What the server says of a COPY's columns before it runs. The protocol itself does not describe them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Probe {
+    pub(super) columns: Described,
+    /// Its error, which the COPY's own would have been.
+    pub(super) failed: Arc<OnceLock<Vec<(u8, Bytes)>>>,
+}
+
 /// An answer that is expected.
 #[derive(Debug)]
 pub(super) enum Expected {
+    /// The gateway's own question what a COPY will give, in front of it.
+    Probe {
+        probe: Probe,
+        /// Whether it ends with a Sync of its own.
+        has_sync: bool,
+    },
     /// Query: results, then ReadyForQuery.
     Query {
         id: StatementId,
@@ -22,6 +36,8 @@ pub(super) enum Expected {
         denied: Option<Denial>,
         /// Results that have ended.
         results: usize,
+        /// What was asked before it.
+        probe: Option<Probe>,
     },
     /// FunctionCall: FunctionCallResponse, then ReadyForQuery.
     Function { id: StatementId, denied: Option<Denial> },
@@ -36,7 +52,14 @@ pub(super) enum Expected {
         is_ours: bool,
     },
     /// Execute: rows, then CommandComplete, EmptyQueryResponse or PortalSuspended.
-    Execute { id: StatementId, text: Bytes, columns: Option<Described>, begun: bool, denied: Option<Denial> },
+    Execute {
+        id: StatementId,
+        text: Bytes,
+        columns: Option<Described>,
+        begun: bool,
+        denied: Option<Denial>,
+        probe: Option<Probe>,
+    },
     /// Close: CloseComplete.
     Close { undo: Undo },
     /// CopyDone or CopyFail that was sent before the server asked for the rows. It is not answered.
@@ -146,6 +169,12 @@ impl Pending {
         self.queue.is_empty()
     }
 
+    /// Whether the server is between two batches once it has answered everything.
+    pub(super) fn is_at_boundary(&self) -> bool {
+        let back = self.queue.back();
+        !self.skipping && back.is_none_or(|back| matches!(back, Expected::Query { .. } | Expected::Function { .. } | Expected::Sync))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }
@@ -220,7 +249,7 @@ mod tests {
     #[test]
     fn a_sync_within_the_rows_of_a_copy_is_not_answered() {
         let mut pending = Pending::default();
-        let execute = || Expected::Execute { id: StatementId(1), text: Bytes::new(), columns: None, begun: false, denied: None };
+        let execute = || Expected::Execute { id: StatementId(1), text: Bytes::new(), columns: None, begun: false, denied: None, probe: None };
         pending.push(execute());
         pending.push(Expected::Sync);
         assert!(!pending.copy_in_begins());

@@ -11,6 +11,7 @@ use hoop_proto::postgres::backend::{self, CopyResponse, NotificationResponse, Pa
 use hoop_proto::postgres::rows::{DataRows, FunctionResult};
 use hoop_proto::postgres::{Frame, Header};
 
+use super::columns::written;
 use super::cut::Cut;
 use super::pending::Expected;
 use super::{FromTarget, HeldResponse, Passing, PostgresRelay, copy, error, target_error, violation};
@@ -184,6 +185,9 @@ impl PostgresRelay {
         if self.target.withheld.is_some() && self.withheld_frame(header)? {
             return Ok(());
         }
+        if self.probe_frame(header)? {
+            return Ok(());
+        }
         match header.tag {
             backend::DATA_ROW => return self.rows(backend::DATA_ROW),
             backend::COPY_DATA => return self.rows(backend::COPY_DATA),
@@ -269,25 +273,25 @@ impl PostgresRelay {
         *begun = true;
         let (statement, columns) = (*id, columns.as_ref().and_then(|columns| columns.get().cloned()));
         match columns {
-            Some(columns) => self.resolve(statement, columns),
+            Some(columns) => self.resolve(statement, columns, None),
             None if self.wants(Interest::ROWS) => Err(violation("rows of a portal that gives none").into()),
             None => Ok(()),
         }
     }
 
     /// Looks up where columns come from, where somebody wants that, and tells the chain.
-    fn resolve(&mut self, statement: StatementId, columns: Arc<[Column]>) -> Result<(), Stop> {
+    fn resolve(&mut self, statement: StatementId, columns: Arc<[Column]>, format: Option<Format>) -> Result<(), Stop> {
         let mut tables: Vec<u32> = columns.iter().filter_map(|column| Some(column.table.as_ref()?.table_oid)).collect();
         if tables.is_empty() || !self.wants(Interest::ORIGINS) {
-            return self.announce(statement, columns);
+            return self.announce(statement, written(columns, format));
         }
         if let Some(named) = self.target.memory.named(&columns, self.clock.monotonic()) {
-            return self.announce(statement, named);
+            return self.announce(statement, written(named, format));
         }
         tables.sort_unstable();
         tables.dedup();
         let names = self.catalog.look_up(tables);
-        self.target.held = Some(HeldResponse::Catalog { columns, statement, names });
+        self.target.held = Some(HeldResponse::Catalog { columns, statement, format, names });
         Ok(())
     }
 
@@ -306,7 +310,7 @@ impl PostgresRelay {
                 let statement = *id;
                 self.keep_answer(frame)?;
                 self.target.columns = None;
-                columns.map_or(Ok(()), |columns| self.resolve(statement, columns))
+                columns.map_or(Ok(()), |columns| self.resolve(statement, columns, None))
             }
             Some(Expected::Describe { columns: slot, is_ours }) => {
                 let is_ours = *is_ours;
@@ -378,11 +382,11 @@ impl PostgresRelay {
     fn copy_out_response(&mut self, frame: &Frame) -> Result<(), Stop> {
         let response = CopyResponse::parse(frame).map_err(|error| target_error(&error))?;
         let statement = self.row_statement()?;
-        let (text, number) = match self.pending.front_mut() {
-            Some(Expected::Query { text, results, .. }) => (text.clone(), *results),
-            Some(Expected::Execute { text, begun, .. }) => {
+        let (text, number, probe) = match self.pending.front_mut() {
+            Some(Expected::Query { text, results, probe, .. }) => (text.clone(), *results, probe.take()),
+            Some(Expected::Execute { text, begun, probe, .. }) => {
                 *begun = true;
-                (text.clone(), 0)
+                (text.clone(), 0, probe.take())
             }
             _ => return Err(violation("a COPY that nothing asks for").into()),
         };
@@ -392,10 +396,48 @@ impl PostgresRelay {
         self.keep_answer(frame)?;
         self.target.columns = None;
         if self.wants(Interest::COLUMNS) {
-            // The protocol does not describe the columns of a COPY.
-            return self.announce(statement, Arc::from([]));
+            // The protocol does not describe the columns of a COPY; what was asked before it does, if it gives as many.
+            let columns = probe.and_then(|probe| probe.columns.get().cloned());
+            return match columns.filter(|columns| columns.len() == response.columns.len()) {
+                Some(columns) => self.resolve(statement, columns, Some(response.format)),
+                None => self.announce(statement, Arc::from([])),
+            };
         }
         Ok(())
+    }
+
+    /// Whether the message answers what the gateway asked about a COPY, and has been dealt with.
+    fn probe_frame(&mut self, header: Header) -> Result<bool, Stop> {
+        let Some(Expected::Probe { probe, has_sync }) = self.pending.front() else { return Ok(false) };
+        let (probe, has_sync) = (probe.clone(), *has_sync);
+        let ends = match header.tag {
+            backend::PARSE_COMPLETE | backend::PARAMETER_DESCRIPTION | backend::NO_DATA => false,
+            backend::CLOSE_COMPLETE => !has_sync,
+            backend::READY_FOR_QUERY => has_sync,
+            backend::ROW_DESCRIPTION => {
+                if let Some(frame) = self.target.cut.frame().map_err(|error| target_error(&error))? {
+                    let columns = self.target.memory.columns(&frame).map_err(|error| target_error(&error))?;
+                    let _ = probe.columns.set(columns);
+                }
+                false
+            }
+            // Within the client's own batch its error is the batch's.
+            backend::ERROR_RESPONSE if has_sync => {
+                let Some(frame) = self.target.cut.frame().map_err(|error| target_error(&error))? else { return Ok(false) };
+                let fields = backend::error_fields(&frame).map_err(|error| target_error(&error))?;
+                if is_fatal(&fields) {
+                    return Ok(false);
+                }
+                let _ = probe.failed.set(fields);
+                false
+            }
+            _ => return Ok(false),
+        };
+        self.target.cut.remove(header.len, &mut self.to_client);
+        if ends {
+            self.pending.pop();
+        }
+        Ok(true)
     }
 
     // Ends
@@ -462,18 +504,34 @@ impl PostgresRelay {
     // Errors and notices
 
     fn error_response(&mut self, frame: &Frame) -> Result<(), Stop> {
-        let fields = backend::error_fields(frame).map_err(|error| target_error(&error))?;
+        let mut fields = backend::error_fields(frame).map_err(|error| target_error(&error))?;
         self.target.fatal |= is_fatal(&fields);
+        let probed = self.probed(&fields);
         let (statement, denied) = self.fails();
         if let Some(denial) = denied {
             self.target.cut.remove(frame.bytes().len(), &mut self.to_client);
             return self.refused(statement, denial);
         }
-        if !self.wants(Interest::ERRORS) {
+        if let Some(probed) = probed {
+            fields = probed;
+        } else if !self.wants(Interest::ERRORS) {
             return self.keep_answer(frame);
         }
-        let error = TargetError { statement, fields: fields.clone(), denial: None };
-        self.through(Response::Error(error), Then::Fields(frame.bytes().clone(), fields))
+        let error = TargetError { statement, fields, denial: None };
+        let original = backend::error_fields(frame).map_err(|error| target_error(&error))?;
+        self.through(Response::Error(error), Then::Fields(frame.bytes().clone(), original))
+    }
+
+    /// The fields in the place of these, where it is the gateway's own question that failed: the error is the COPY's, and
+    /// the place in its text is not.
+    fn probed(&self, fields: &[(u8, Bytes)]) -> Option<Vec<(u8, Bytes)>> {
+        let is_aborted = || fields.iter().any(|(letter, value)| *letter == b'C' && value == "25P02");
+        let failed = match self.pending.front()? {
+            Expected::Probe { .. } => fields.to_vec(),
+            Expected::Query { probe: Some(probe), .. } if is_aborted() => probe.failed.get()?.clone(),
+            _ => return None,
+        };
+        Some(failed.into_iter().filter(|(letter, _)| *letter != b'P').collect())
     }
 
     /// What is answered now has failed. Gives its statement, and the refusal when the gateway made it fail.
