@@ -67,9 +67,6 @@ impl Plan {
         rules: &[ColumnRule],
         search: bool,
     ) -> Result<Self, Denial> {
-        if columns.is_empty() && !rules.is_empty() {
-            return Err(untraceable(&rules[0]));
-        }
         let planned = columns
             .iter()
             .map(|column| plan(column, rules, search))

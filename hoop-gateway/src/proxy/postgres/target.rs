@@ -400,7 +400,7 @@ impl PostgresRelay {
             let columns = probe.and_then(|probe| probe.columns.get().cloned());
             return match columns.filter(|columns| columns.len() == response.columns.len()) {
                 Some(columns) => self.resolve(statement, columns, Some(response.format)),
-                None => self.announce(statement, Arc::from([])),
+                None => self.announce(statement, undescribed(&response)),
             };
         }
         Ok(())
@@ -723,6 +723,12 @@ impl PostgresRelay {
         }
         self.refused(statement, denial)
     }
+}
+
+/// The columns of a COPY of which nothing is known but their number.
+fn undescribed(response: &CopyResponse) -> Arc<[Column]> {
+    let column = |format: &Format| Column { name: Bytes::new(), table: None, type_oid: 0, format: *format };
+    response.columns.iter().map(column).collect()
 }
 
 /// Whether the message is one that is read as a whole.
