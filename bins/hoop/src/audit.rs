@@ -1,28 +1,29 @@
 //! `hoop audit`: it reads recordings where they lie, so it works without a gateway, too.
 
+mod verify;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use hoop_core::id::SessionId;
-use hoop_gateway::record::{self, PublicKey, Report, State};
+use hoop_gateway::record;
 
-use crate::api::Api;
 use crate::failure::Failure;
 use crate::output::Format;
-use crate::place::{self, Place};
+use crate::place;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// What was done in a session, and what was shown.
     Show {
-        /// Its id, `ses_…`, or the path of a recording.
-        session: String,
+        /// Its id, `ses_…`, or the path of a recording; unless given, the latest session.
+        session: Option<String>,
     },
     /// Whether a recording is as it was written. If not: exit code 1, and where it was changed.
     Verify {
-        /// Its id, `ses_…`, or the path of a recording.
-        session: String,
+        /// Its id, `ses_…`, or the path of a recording; unless given, the latest session.
+        session: Option<String>,
         /// The public key that signed it; unless given, that of the `hoop dev` in the folder.
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
@@ -31,103 +32,106 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(command: Command, dir: Option<&Path>, format: Format) -> Result<(), Failure> {
     match command {
-        Command::Show { session } => show(&find(&session, dir)?, format),
-        Command::Verify { session, key } => verify(&session, key, dir, format).await,
+        Command::Show { session } => show(&find(session.as_deref(), dir)?, format),
+        Command::Verify { session, key } => verify::run(&find(session.as_deref(), dir)?, key, dir, format).await,
     }
 }
 
 /// The recording that is meant.
-fn find(session: &str, dir: Option<&Path>) -> Result<PathBuf, Failure> {
+fn find(session: Option<&str>, dir: Option<&Path>) -> Result<PathBuf, Failure> {
+    let Some(session) = session else {
+        let none = "no session is recorded here yet; connect with a credential's psql line";
+        return latest(&place::folder(dir)?.join("recordings"))?.ok_or_else(|| Failure::new(Failure::NOT_FOUND, none));
+    };
     let path = Path::new(session);
     if path.is_file() {
         return Ok(path.to_owned());
     }
-    let missing = || Failure::new(Failure::NOT_FOUND, format!("there is no recording of {session}; see hoop sessions list"));
+    let missing =
+        || Failure::new(Failure::NOT_FOUND, format!("there is no recording of {session}; see hoop sessions list"));
     let id: SessionId = session.parse().map_err(|_| missing())?;
-    let folder = place::folder(dir)?.join("recordings");
-    record::find(&folder, id).ok_or_else(missing)
+    record::find(&place::folder(dir)?.join("recordings"), id).ok_or_else(missing)
 }
 
+/// The recording of the session that opened last: ids sort by time.
+fn latest(folder: &Path) -> Result<Option<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for day in days(folder)?.into_iter().next_back().into_iter().chain([folder.join("open")]) {
+        found.extend(entries(&day)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "hooplog")));
+    }
+    Ok(found.into_iter().max_by(|one, other| one.file_name().cmp(&other.file_name())))
+}
+
+/// The folders of sealed recordings, `yyyy/mm/dd`, the oldest first.
+fn days(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let number = |path: &PathBuf| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let mut level = vec![folder.to_owned()];
+    for _ in ["year", "month", "day"] {
+        let mut next = Vec::new();
+        for folder in &level {
+            next.extend(entries(folder)?.into_iter().filter(number));
+        }
+        level = next;
+    }
+    level.sort();
+    Ok(level)
+}
+
+/// What is in a folder; nothing in one that is not there.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => Ok(entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(anyhow::Error::from(error).context(format!("{} cannot be read", folder.display())).into()),
+    }
+}
+
+/// Tells what was recorded, one event after the other, in flat memory.
 fn show(path: &Path, format: Format) -> Result<(), Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut written = || -> Result<(), Failure> {
-        for event in record::read(path)? {
-            let event = event?;
-            match format {
-                Format::Table => writeln!(out, "{event}")?,
-                Format::Json | Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&event)?)?,
-            }
+    let mut before = if format == Format::Json { "[" } else { "" };
+    for event in record::read(path)? {
+        let event = event?;
+        match format {
+            Format::Table => writeln!(out, "{event}")?,
+            Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&event)?)?,
+            Format::Json => write!(out, "{before}\n{}", serde_json::to_string(&event)?)?,
         }
-        out.flush()?;
-        Ok(())
-    };
-    written()
-}
-
-async fn verify(session: &str, key: Option<PathBuf>, dir: Option<&Path>, format: Format) -> Result<(), Failure> {
-    let path = find(session, dir)?;
-    let key_path = match key {
-        Some(key) => key,
-        None => place::folder(dir)?.join("recording.pub"),
-    };
-    let key = std::fs::read_to_string(&key_path).map_err(|error| anyhow::anyhow!("{} cannot be read: {error}", key_path.display()))?;
-    let key: PublicKey = key.trim().parse()?;
-    let report = record::verify(&path, &key)?;
-    if format != Format::Table {
-        println!("{}", serde_json::to_string(&report)?);
+        before = ",";
     }
-    judge(&report)?;
-    compare(&report, dir).await?;
-    if format == Format::Table {
-        println!("{}", praise(&report));
+    if format == Format::Json {
+        writeln!(out, "{}\n]", if before == "[" { "[" } else { "" })?;
     }
-    Ok(())
+    Ok(out.flush()?)
 }
 
-fn judge(report: &Report) -> Result<(), Failure> {
-    let text = match (report.state, &report.bad) {
-        (State::Sealed | State::Open, None) => return Ok(()),
-        (_, Some(bad)) => format!("CHANGED at {bad}; the {} records before it are in order", report.records),
-        (State::Interrupted { torn_bytes }, None) => format!(
-            "CUT OFF after record {} at byte {} ({torn_bytes} bytes of a torn record): the end is missing, {} records are proven by a signature",
-            report.records, report.bytes, report.proven
-        ),
-        (State::Changed, None) => format!("CHANGED at record {} at byte {}", report.records, report.bytes),
-    };
-    Err(Failure::new(1, text))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn praise(report: &Report) -> String {
-    let session = report.session.map(|session| session.to_string()).unwrap_or_default();
-    match report.state {
-        State::Open => format!("{session} runs: {} records in order so far, {} of them signed", report.records, report.proven),
-        _ => format!("{session} is as it was written: {} records, {} bytes, sealed and signed", report.records, report.bytes),
+    fn touch(path: &Path) {
+        std::fs::create_dir_all(path.parent().expect("it has a folder")).expect("made");
+        std::fs::write(path, "").expect("written");
     }
-}
 
-/// Compares with what the gateway remembers of the session, where it runs: a whole recording put in the place of another
-/// is told by that.
-async fn compare(report: &Report, dir: Option<&Path>) -> Result<(), Failure> {
-    let (Some(session), Ok(folder)) = (report.session, place::folder(dir)) else { return Ok(()) };
-    let stored = match Place::read(&folder) {
-        Ok(place) => match Api::of(&place).await {
-            Ok(api) => api.get(&format!("/api/v1/sessions/{session}")).await,
-            Err(failure) => Err(failure),
-        },
-        Err(failure) => Err(failure),
-    };
-    let stored = match stored {
-        Ok(stored) => stored,
-        Err(failure) if failure.is_unavailable() => {
-            eprintln!("note: the gateway does not run, so the recording was verified by its signatures alone");
-            return Ok(());
+    #[test]
+    fn the_latest_recording_may_be_sealed_or_run() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let latest = || latest(folder.path()).expect("readable");
+        assert_eq!(latest(), None);
+        let sealed = folder.path().join("2026/11/02/ses_02.hooplog");
+        for path in
+            ["2026/09/30/ses_00.hooplog", "2026/11/02/ses_01.hooplog", "2026/11/02/ses_02.hooplog", "wal/9.wal", "lock"]
+        {
+            touch(&folder.path().join(path));
         }
-        Err(failure) => return Err(failure),
-    };
-    match (stored["log_head"].as_str(), &report.head) {
-        (Some(stored), Some(head)) if stored != head => {
-            Err(Failure::new(1, format!("REPLACED: the gateway remembers another recording of {session} (chain {stored}, here {head})")))
-        }
-        _ => Ok(()),
+        assert_eq!(latest(), Some(sealed));
+        let open = folder.path().join("open/ses_03.hooplog");
+        touch(&open);
+        assert_eq!(latest(), Some(open));
     }
 }

@@ -1,5 +1,6 @@
 //! What went wrong, and the exit code that says so to scripts.
 
+use std::fmt;
 use std::process::ExitCode;
 
 /// A command that did not do what it was asked.
@@ -27,10 +28,30 @@ impl Failure {
         self.code == Self::UNAVAILABLE
     }
 
+    /// Whether there is no such thing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.code == Self::NOT_FOUND
+    }
+
     /// Tells people, and gives the code for scripts.
     pub(crate) fn print(&self) -> ExitCode {
-        eprintln!("hoop: {:#}", self.error);
+        if self.is_reader_gone() {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("hoop: {self}");
         ExitCode::from(self.code)
+    }
+
+    /// Whether whoever read the output has seen enough, as `head` does.
+    fn is_reader_gone(&self) -> bool {
+        let error = self.error.downcast_ref::<std::io::Error>();
+        error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
     }
 }
 

@@ -75,17 +75,14 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<(), Failure> {
     let Global { output, dir } = cli.global;
     match cli.command {
-        Command::Dev(options) => dev::run(options, dir, output).await,
+        Command::Dev(options) => Box::pin(dev::run(options, dir, output)).await,
         Command::Sessions(command) => sessions::run(command, dir.as_deref(), output).await,
         Command::Audit(command) => audit::run(command, dir.as_deref(), output).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "hoop", &mut std::io::stdout());
             Ok(())
         }
-        Command::Version => {
-            println!("hoop {}", env!("CARGO_PKG_VERSION"));
-            Ok(())
-        }
+        Command::Version => Ok(output::line(concat!("hoop ", env!("CARGO_PKG_VERSION")))?),
     }
 }
 

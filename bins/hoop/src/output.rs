@@ -1,6 +1,6 @@
 //! Data on standard output.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -18,11 +18,20 @@ pub(crate) enum Format {
 }
 
 /// Prints a list: as JSON, or with these columns for people.
-pub(crate) fn list(format: Format, items: &[Value], head: &[&str], row: impl Fn(&Value) -> Vec<String>, empty: &str) {
+pub(crate) fn list(
+    format: Format,
+    items: &[Value],
+    head: &[&str],
+    row: impl Fn(&Value) -> Vec<String>,
+    empty: &str,
+) -> io::Result<()> {
     match format {
-        Format::Json => println!("{:#}", Value::Array(items.to_vec())),
-        Format::Ndjson => items.iter().for_each(|item| println!("{item}")),
-        Format::Table if items.is_empty() => eprintln!("{empty}"),
+        Format::Json => line(&format!("{:#}", Value::Array(items.to_vec()))),
+        Format::Ndjson => items.iter().try_for_each(|item| line(&item.to_string())),
+        Format::Table if items.is_empty() => {
+            eprintln!("{empty}");
+            Ok(())
+        }
         Format::Table => {
             let mut table = Table::new();
             table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -30,9 +39,14 @@ pub(crate) fn list(format: Format, items: &[Value], head: &[&str], row: impl Fn(
             for item in items {
                 table.add_row(row(item));
             }
-            println!("{table}");
+            line(&table.trim_fmt())
         }
     }
+}
+
+/// Prints a line. A reader that has seen enough, as `head` does, is an error here and not a panic.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
 }
 
 /// A field as text, empty when there is none.
@@ -49,7 +63,7 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Whether standard error takes colours.
+/// Whether standard output takes colours.
 pub(crate) fn has_colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

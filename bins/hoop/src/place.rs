@@ -1,8 +1,11 @@
 //! Where the gateway of a `hoop dev` is: its folder says so, to whoever may read it.
 
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,10 +45,44 @@ pub(crate) fn folder(dir: Option<&Path>) -> Result<PathBuf, Failure> {
     })
 }
 
+/// Makes the folder of a `hoop dev`, and gives its full path. Others may pass through it, as the database server's user
+/// must, and read nothing in it.
+pub(crate) fn make_folder(dir: &Path) -> Result<PathBuf, Failure> {
+    let make = || -> std::io::Result<PathBuf> {
+        DirBuilder::new().recursive(true).mode(0o711).create(dir)?;
+        for private in ["logs", "secrets"] {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir.join(private))?;
+        }
+        dir.canonicalize()
+    };
+    Ok(make().with_context(|| format!("the folder {} cannot be made", dir.display()))?)
+}
+
+/// The folder, for one `hoop dev` at a time; it is free again when the process is gone.
+pub(crate) fn lock(dir: &Path) -> Result<File, Failure> {
+    let path = dir.join("dev.lock");
+    let named = || format!("{} cannot be locked", path.display());
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).with_context(named)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let text = format!(
+                "a hoop dev runs in {} already; stop that one, or give this one a folder with --dir",
+                dir.display()
+            );
+            Err(Failure::new(1, text))
+        }
+        Err(TryLockError::Error(error)) => Err(anyhow::Error::from(error).context(named()).into()),
+    }
+}
+
 impl Place {
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(folder.join(FILE))?;
-        Ok(serde_json::from_str(&text)?)
+        let path = folder.join(FILE);
+        let named = || format!("{} cannot be read", path.display());
+        let text = std::fs::read_to_string(&path).with_context(named)?;
+        Ok(serde_json::from_str(&text).with_context(named)?)
     }
 
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Failure> {
@@ -56,9 +93,35 @@ impl Place {
 /// Writes a file that is its owner's alone, whole or not at all.
 pub(crate) fn write_private(path: &Path, contents: &[u8]) -> Result<(), Failure> {
     let new = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    Ok(())
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)
+    };
+    Ok(write().with_context(|| format!("{} cannot be written", path.display()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_nobody_else_reads() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let dir = make_folder(&parent.path().join("dev")).expect("made");
+        let held = lock(&dir).expect("free");
+        assert!(lock(&dir).expect_err("taken").to_string().contains("--dir"));
+        drop(held);
+        lock(&dir).expect("free again");
+        let admin = Admin { user: "admin".to_owned(), password: "secret".to_owned() };
+        Place { api: "http://127.0.0.1:8009".to_owned(), admin }.write(&dir).expect("written");
+        let mode = |name: &str| std::fs::metadata(dir.join(name)).expect("there").permissions().mode() & 0o777;
+        assert_eq!((mode(FILE), mode("logs"), mode("secrets"), mode("")), (0o600, 0o700, 0o700, 0o711));
+        assert_eq!(Place::read(&dir).expect("readable").admin.password, "secret");
+        assert_eq!(folder(Some(&dir)).expect("found"), dir);
+        assert!(folder(Some(parent.path())).is_err());
+    }
 }

@@ -39,9 +39,9 @@ pub(crate) async fn run(command: Command, dir: Option<&Path>, format: Format) ->
             let page = api.get(&format!("/api/v1/sessions?limit={limit}")).await?;
             let sessions = page["items"].as_array().cloned().unwrap_or_default();
             let head = ["session", "user", "role", "database", "application", "started", "lasted", "outcome", "rows"];
-            output::list(format, &sessions, &head, row, "no session yet; connect with a credential's psql line");
+            output::list(format, &sessions, &head, row, "no session yet; connect with a credential's psql line")?;
         }
-        Command::Show { session } => show(&api.get(&format!("/api/v1/sessions/{session}")).await?, format),
+        Command::Show { session } => show(&api.get(&format!("/api/v1/sessions/{session}")).await?, format)?,
         Command::Kill { session } => {
             api.call(reqwest::Method::POST, &format!("/api/v1/sessions/{session}/kill"), None).await?;
             eprintln!("session {session} was told to end");
@@ -72,17 +72,43 @@ fn row(session: &Value) -> Vec<String> {
     ]
 }
 
-fn show(session: &Value, format: Format) {
+/// What is told of one session, in this order.
+const FIELDS: [&str; 17] = [
+    "id",
+    "user",
+    "role",
+    "agent",
+    "database",
+    "application",
+    "source",
+    "mode",
+    "state",
+    "started_at",
+    "ended_at",
+    "outcome",
+    "code",
+    "reason",
+    "totals",
+    "log_records",
+    "log_head",
+];
+
+fn show(session: &Value, format: Format) -> std::io::Result<()> {
     if format != Format::Table {
-        println!("{session}");
-        return;
+        return output::line(&session.to_string());
     }
-    let Value::Object(fields) = session else { return };
-    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-        println!("{:<14} {}", name, text(session, name));
-        let _ = value;
+    for name in FIELDS {
+        let value = match &session[name] {
+            Value::Null => continue,
+            Value::Object(sums) => {
+                sums.keys().map(|sum| format!("{sum} {}", text(&session[name], sum))).collect::<Vec<_>>().join(", ")
+            }
+            _ => text(session, name),
+        };
+        output::line(&format!("{name:<12}  {value}"))?;
     }
     eprintln!("\nwhat happened in it: hoop audit show {}", text(session, "id"));
+    Ok(())
 }
 
 fn time(session: &Value, field: &str) -> Option<DateTime<Utc>> {
@@ -92,8 +118,38 @@ fn time(session: &Value, field: &str) -> Option<DateTime<Utc>> {
 fn lasted(duration: chrono::TimeDelta) -> String {
     let seconds = duration.num_seconds().max(0);
     match seconds {
-        0..60 => format!("{seconds} s"),
+        0 => format!("{} ms", duration.num_milliseconds().max(0)),
+        1..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_row_tells_how_it_went() {
+        let mut session = json!({
+            "id": "ses_1", "user": "ada", "role": "demo-pg", "database": "shop", "application": "psql\u{1b}[2J",
+            "state": "closed", "started_at": "2026-11-25T10:00:00Z", "ended_at": "2026-11-25T10:02:05Z",
+            "outcome": "closed", "totals": { "rows": 20 },
+        });
+        let ended = row(&session);
+        assert_eq!(ended[4], "psql\u{fffd}[2J", "nothing reaches the terminal that would move its cursor");
+        assert_eq!(ended[5..], ["2026-11-25 10:00:00", "2 min 5 s", "closed", "20"]);
+        session["ended_at"] = Value::Null;
+        session["state"] = "running".into();
+        assert_eq!(row(&session)[7], "running");
+    }
+
+    #[test]
+    fn durations() {
+        for (milliseconds, expected) in [(-5, "0 ms"), (7, "7 ms"), (59_999, "59 s"), (3_600_000, "1 h 0 min")] {
+            assert_eq!(lasted(chrono::TimeDelta::milliseconds(milliseconds)), expected);
+        }
     }
 }

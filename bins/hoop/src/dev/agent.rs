@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use hoop_agent::{Agent, SecretSources};
 
 use super::parts::{self, Mode, Part};
-use super::{GRACE, PartName, stop_signal, words};
+use super::{GRACE, PartName, Signals, words};
 use crate::failure::Failure;
 
 /// Where the agent's secrets lie.
@@ -25,14 +25,13 @@ pub(crate) async fn start(dir: &Path, key: &str, mode: Mode) -> Result<Part, Fai
 /// Runs it as a process of its own.
 pub(crate) async fn process(dir: &Path) -> Result<(), Failure> {
     words::log_to_stderr();
-    let stop = stop_signal()?;
+    let mut signals = Signals::new()?;
     let running = build(dir).key_from_env().build()?.connect().await?;
     println!("attached");
     tokio::select! {
-        () = stop => {}
-        () = parts::orphaned() => {}
+        () = signals.next() => running.shutdown(GRACE).await,
+        () = parts::orphaned() => running.shutdown(parts::ORPHAN).await,
     }
-    running.shutdown(GRACE).await;
     Ok(())
 }
 

@@ -2,15 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use hoop_gateway::Gateway;
 use hoop_gateway::config::{Config, Loader};
+use hoop_gateway::{BuildProblem, DataError, Gateway};
 use serde::{Deserialize, Serialize};
 
 use super::parts::{self, Mode, Part};
-use super::{PartName, stop_signal, words};
+use super::{PartName, Signals, words};
 use crate::failure::Failure;
-use crate::place::{self, Admin, Place};
+use crate::place::{Admin, Place};
 
 /// The configuration file that a user may put into the folder.
 const CONFIG: &str = "gateway.toml";
@@ -40,25 +41,27 @@ pub(crate) async fn start(dir: &Path, port_offset: Option<u16>, mode: Mode) -> R
         return Ok((part, serde_json::from_str(&line)?));
     }
     let (running, started) = build(dir, port_offset).await?;
-    Ok((Part::Gateway(running), started))
+    Ok((Part::Gateway(Box::new(running)), started))
 }
 
 /// Runs it as a process of its own, until it is told to stop or its parent is gone.
 pub(crate) async fn process(dir: &Path, port_offset: Option<u16>) -> Result<(), Failure> {
     words::log_to_stderr();
-    let stop = stop_signal()?;
+    let mut signals = Signals::new()?;
     let (running, started) = build(dir, port_offset).await?;
     println!("{}", serde_json::to_string(&started)?);
     tokio::select! {
-        () = stop => {}
-        () = parts::orphaned() => {}
+        () = signals.next() => running.shutdown().await,
+        () = parts::orphaned() => {
+            // What is not done by then is closed at the next start.
+            let _ = tokio::time::timeout(parts::ORPHAN, running.shutdown()).await;
+        }
     }
-    running.shutdown().await;
     Ok(())
 }
 
 async fn build(dir: &Path, port_offset: Option<u16>) -> Result<(hoop_gateway::Running, Started), Failure> {
-    let gateway = Gateway::builder().config(config(dir, port_offset)?).build().await?;
+    let gateway = open(&config(dir, port_offset)?).await?;
     let made = gateway.first_admin(ADMIN, false).await?;
     let admin = made.map(|made| Admin { user: made.name, password: made.password.expose().clone() });
     if let Some(admin) = &admin {
@@ -69,6 +72,22 @@ async fn build(dir: &Path, port_offset: Option<u16>) -> Result<(hoop_gateway::Ru
     let addresses = running.addresses();
     let addresses = Addresses { http: addresses.http, grpc: addresses.grpc, postgres: addresses.postgres };
     Ok((running, Started { addresses, admin }))
+}
+
+/// Opens everything but the doors. One that a killed `hoop dev` has left behind may still be closing.
+async fn open(config: &Config) -> Result<Gateway, Failure> {
+    let until = Instant::now() + 2 * parts::ORPHAN;
+    loop {
+        let error = match Gateway::builder().config(config.clone()).build().await {
+            Ok(gateway) => return Ok(gateway),
+            Err(error) => error,
+        };
+        let in_use = |problem: &BuildProblem| matches!(problem, BuildProblem::Data(DataError::InUse(_)));
+        if !error.problems().iter().all(in_use) || Instant::now() > until {
+            return Err(error.into());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 fn port_hint(error: impl Into<anyhow::Error>) -> anyhow::Error {
@@ -84,10 +103,7 @@ pub(crate) fn admin(dir: &Path, made: Option<Admin>) -> Result<Admin, Failure> {
 }
 
 fn no_admin(dir: &Path) -> Failure {
-    let text = format!(
-        "{} has users, and the administrator's password is lost; start with a new --dir",
-        place::folder(Some(dir)).unwrap_or_else(|_| dir.to_owned()).display()
-    );
+    let text = format!("{} has users, and the administrator's password is lost; start with a new --dir", dir.display());
     Failure::new(Failure::NOT_SIGNED_IN, text)
 }
 
@@ -99,7 +115,9 @@ fn config(dir: &Path, port_offset: Option<u16>) -> Result<Config, Failure> {
         .default_value("listen.http.address", address(8009))
         .default_value("listen.grpc.address", address(8010))
         .default_value("listen.postgres.address", address(15432))
-        .default_value("listen.postgres.tls", "optional");
+        .default_value("listen.postgres.tls", "optional")
+        // A development machine is stopped with Ctrl-C, and nobody waits for a forgotten psql then.
+        .default_value("limits.drain", "3s");
     let file = dir.join(CONFIG);
     if file.exists() {
         loader = loader.file(&file)?;
@@ -112,6 +130,7 @@ pub(crate) const fn shifted(port: u16, port_offset: Option<u16>) -> u16 {
     match port_offset {
         None => port,
         Some(0) => 0,
-        Some(offset) => port.wrapping_add(offset),
+        // The command line allows no offset that leads beyond the last port.
+        Some(offset) => port.saturating_add(offset),
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::output::Format;
@@ -28,7 +28,7 @@ pub(crate) struct Options {
     #[arg(long)]
     demo: bool,
     /// Added to every port, so that several run side by side; 0 takes free ones.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=50_000))]
     port_offset: Option<u16>,
     /// Gateway and agent as processes of their own.
     #[arg(long)]
@@ -50,50 +50,62 @@ const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(options: Options, dir: Option<PathBuf>, format: Format) -> Result<(), Failure> {
     let dir = dir.unwrap_or_else(|| PathBuf::from(place::FOLDER));
-    let dir = postgres::make_folder(&dir)?;
-    if let Some(part) = options.part {
-        return match part {
-            PartName::Gateway => gateway::process(&dir, options.port_offset).await,
-            PartName::Agent => agent::process(&dir).await,
-        };
+    let dir = place::make_folder(&dir)?;
+    match options.part {
+        Some(PartName::Gateway) => return gateway::process(&dir, options.port_offset).await,
+        Some(PartName::Agent) => return agent::process(&dir).await,
+        None => {}
     }
+    let _lock = place::lock(&dir)?;
     words::log_to(&dir)?;
     // From here on an interrupt is a request to stop, also while things are still starting.
-    let stop = stop_signal()?;
-    tokio::pin!(stop);
+    let mut signals = Signals::new()?;
     let mut running = Running::default();
     let started = tokio::select! {
         started = running.start(&options, &dir, format) => started,
-        () = &mut stop => Err(Failure::new(130, "interrupted")),
+        () = signals.next() => Err(Failure::new(130, "interrupted")),
     };
     let ended = match started {
         Ok(ready) => {
-            words::ready(&ready, format);
+            words::ready(&ready, format)?;
             tokio::select! {
-                () = &mut stop => Ok(()),
+                () = signals.next() => Ok(()),
                 failure = running.ended() => Err(failure),
             }
         }
         Err(failure) => Err(failure),
     };
-    if format == Format::Table {
-        eprintln!("stopping");
+    if format == Format::Table && ended.is_ok() {
+        eprintln!("\nstopping; Ctrl-C again stops at once");
     }
-    running.stop().await;
-    ended
+    tokio::select! {
+        () = running.stop() => ended,
+        () = signals.next() => Err(Failure::new(130, "stopped at once; the next start closes the sessions that ran")),
+    }
 }
 
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
+/// What asks a process to stop: Ctrl-C, `kill`, and a terminal that is closed.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let [terminate, interrupt, hangup] =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: hangup? })
+    }
+
+    /// The next of any.
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.hangup.recv() => {}
         }
-    })
+    }
 }
 
 /// What was started, in the order in which it was.
@@ -160,30 +172,27 @@ impl Running {
         Ok(Ready { dir: dir.to_owned(), addresses: started.addresses, admin, roles, pids })
     }
 
-    /// Resolves when a part ends that should not.
+    /// Resolves when the gateway ends by itself. A killed agent or database is something to try out: the gateway goes on,
+    /// and says so to its clients.
     async fn ended(&mut self) -> Failure {
-        let part = async |part: &mut Option<Part>| match part {
-            Some(part) => part.ended().await,
-            None => std::future::pending().await,
+        let Self { postgres, gateway, agent } = self;
+        let told = async {
+            tokio::join!(
+                told(parts::ended(agent), "the agent"),
+                told(postgres::ended(postgres), "the sample database")
+            );
+            std::future::pending().await
         };
-        let database = async |postgres: &mut Option<Postgres>| match postgres {
-            Some(postgres) => postgres.ended().await,
-            None => std::future::pending().await,
-        };
-        // A killed agent or database is something to try out: the gateway goes on, and says so to its clients.
         tokio::select! {
-            () = part(&mut self.gateway) => Failure::new(1, "the gateway ended; its log is in logs/"),
-            () = async {
-                tokio::join!(part(&mut self.agent), database(&mut self.postgres));
-                std::future::pending::<()>().await;
-            } => unreachable!("it waits for ever"),
+            () = parts::ended(gateway) => Failure::new(1, "the gateway ended by itself; its log is in logs/"),
+            never = told => never,
         }
     }
 
-    /// Stops everything, the last first.
+    /// Stops everything: the gateway first, while its sessions still have an agent and a database to end in good order.
     async fn stop(self) {
         let Self { postgres, gateway, agent } = self;
-        for part in [agent, gateway].into_iter().flatten() {
+        for part in [gateway, agent].into_iter().flatten() {
             part.stop().await;
         }
         if let Some(postgres) = postgres {
@@ -192,12 +201,17 @@ impl Running {
     }
 }
 
+async fn told(ended: impl Future<Output = ()>, what: &str) {
+    ended.await;
+    eprintln!("{what} ended; its log is in logs/, and the next hoop dev starts it again");
+}
+
 fn stale_admin(failure: Failure, dir: &Path) -> Failure {
     if failure.is_unavailable() {
         return failure;
     }
     let text = format!(
-        "the administrator's password is not the one in {}: it was changed; put the new one there, or start with a new --dir",
+        "the administrator's password is not the one in {} ({failure}): it was changed; put the new one there, or start with a new --dir",
         dir.join("dev.json").display()
     );
     Failure::new(Failure::NOT_SIGNED_IN, text)

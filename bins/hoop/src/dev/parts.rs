@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
-use super::PartName;
+use super::{PartName, words};
 use crate::failure::Failure;
 
 /// Whether parts are tasks or processes.
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// A part that runs.
 pub(crate) enum Part {
     /// The gateway, in this process.
-    Gateway(hoop_gateway::Running),
+    Gateway(Box<hoop_gateway::Running>),
     /// The agent, in this process.
     Agent(hoop_agent::Running),
     /// A process. It ends when its input does, so it never outlives this one.
@@ -53,15 +53,27 @@ impl Part {
         match self {
             Self::Gateway(running) => running.shutdown().await,
             Self::Agent(running) => running.shutdown(super::GRACE).await,
-            Self::Process { mut child, _input } => {
-                if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-                    let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-                }
-                if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
-                    let _ = child.kill().await;
-                }
-            }
+            Self::Process { mut child, _input } => stop_process(&mut child, Signal::SIGTERM, PATIENCE).await,
         }
+    }
+}
+
+/// Resolves when a part ends by itself; never, where there is none.
+pub(crate) async fn ended(part: &mut Option<Part>) {
+    match part {
+        Some(part) => part.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Asks a process to end, and kills it when it is not gone in time.
+pub(crate) async fn stop_process(child: &mut Child, how: Signal, patience: Duration) {
+    // One that has ended has no id any more.
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        let _ = kill(Pid::from_raw(pid), how);
+    }
+    if tokio::time::timeout(patience, child.wait()).await.is_err() {
+        let _ = child.kill().await;
     }
 }
 
@@ -77,7 +89,7 @@ pub(crate) async fn spawn(
         PartName::Agent => "agent",
     };
     let log_path = dir.join("logs").join(format!("{name}.log"));
-    let log = std::fs::File::options().create(true).append(true).open(&log_path)?;
+    let log = words::open_log(&log_path)?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["dev", "--part", name, "--dir"]).arg(dir);
     if let Some(offset) = port_offset {
@@ -101,9 +113,16 @@ pub(crate) async fn spawn(
     Ok((Part::Process { child, _input: input }, line))
 }
 
+/// How long a part goes on without its parent: its clients are told, and what can be sealed is.
+pub(crate) const ORPHAN: Duration = Duration::from_secs(2);
+
 /// Resolves when the parent is gone: its end of this process's input is closed then.
 pub(crate) async fn orphaned() {
-    let mut input = tokio::io::stdin();
-    let mut buffer = [0; 64];
-    while let Ok(1..) = tokio::io::AsyncReadExt::read(&mut input, &mut buffer).await {}
+    let (gone, told) = tokio::sync::oneshot::channel();
+    // A thread of its own: the runtime would wait for one of its own at the end, for as long as nothing is read.
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = gone.send(());
+    });
+    let _ = told.await;
 }

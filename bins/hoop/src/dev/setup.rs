@@ -21,9 +21,9 @@ const PASSWORD: &str = "demo-pg";
 
 /// A key for the agent: a new one at each start, since the port may be another.
 pub(crate) async fn agent_key(api: &Api) -> Result<String, Failure> {
-    let agent = match api.post("/api/v1/agents", &json!({ "name": AGENT })).await {
-        Ok(agent) => agent,
-        Err(_) => api.call(Method::POST, &format!("/api/v1/agents/{AGENT}/rotate"), None).await?,
+    let agent = match api.call(Method::POST, &format!("/api/v1/agents/{AGENT}/rotate"), None).await {
+        Err(failure) if failure.is_not_found() => api.post("/api/v1/agents", &json!({ "name": AGENT })).await?,
+        rotated => rotated?,
     };
     let key = agent["key"].as_str().ok_or_else(|| Failure::new(1, "the gateway gave no key for the agent"))?;
     Ok(key.to_owned())
@@ -31,9 +31,7 @@ pub(crate) async fn agent_key(api: &Api) -> Result<String, Failure> {
 
 /// The role on the sample database, and a credential for it.
 pub(crate) async fn demo_role(api: &Api, dir: &Path, postgres: &Postgres) -> Result<Role, Failure> {
-    let folder = secrets(dir);
-    std::fs::create_dir_all(&folder)?;
-    let secret = folder.join(PASSWORD);
+    let secret = secrets(dir).join(PASSWORD);
     write_private(&secret, postgres.password().as_bytes())?;
     let target = json!({
         "kind": "postgres", "host": "127.0.0.1", "port": postgres.port(), "user": postgres.user(),
@@ -41,13 +39,13 @@ pub(crate) async fn demo_role(api: &Api, dir: &Path, postgres: &Postgres) -> Res
         "sslmode": "disable",
     });
     let path = format!("/api/v1/roles/{ROLE}");
-    match api.get(&path).await {
-        // Only where it is can have changed; what a user made of its rules stays.
-        Ok(_) => api.call(Method::PATCH, &path, Some(&json!({ "target": target }))).await?,
-        Err(_) => {
+    // Only where it is can have changed; what a user made of its rules stays.
+    match api.call(Method::PATCH, &path, Some(&json!({ "target": target }))).await {
+        Err(failure) if failure.is_not_found() => {
             let role = json!({ "name": ROLE, "agent": AGENT, "target": target, "labels": { "env": "demo" }, "plugins": rules() });
             api.post("/api/v1/roles", &role).await?
         }
+        changed => changed?,
     };
     let credential = api.post(&format!("{path}/credentials"), &json!({})).await?;
     let url = credential["url"].as_str().unwrap_or_default();

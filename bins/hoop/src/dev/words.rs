@@ -1,21 +1,30 @@
 //! What a `hoop dev` says.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use anyhow::Context as _;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use super::Ready;
+use super::{Ready, Role};
 use crate::failure::Failure;
-use crate::output::{Format, has_colour};
+use crate::output::{self, Format, has_colour};
+use crate::place::FOLDER;
 
 /// Logs go to a file in the folder: the terminal is for people.
 pub(crate) fn log_to(dir: &Path) -> Result<(), Failure> {
-    let logs = dir.join("logs");
-    std::fs::create_dir_all(&logs)?;
-    let file = std::fs::File::options().create(true).append(true).open(logs.join("hoop.log"))?;
+    let file = open_log(&dir.join("logs/hoop.log"))?;
     tracing_subscriber::fmt().json().with_env_filter(filter()).with_writer(file).init();
     Ok(())
+}
+
+/// A log that is its owner's alone, to be appended to.
+pub(crate) fn open_log(path: &Path) -> Result<File, Failure> {
+    let file = File::options().create(true).append(true).mode(0o600).open(path);
+    Ok(file.with_context(|| format!("the log {} cannot be written", path.display()))?)
 }
 
 /// A part's logs go to standard error, which is a file.
@@ -28,17 +37,20 @@ fn filter() -> EnvFilter {
 }
 
 /// Says that everything runs.
-pub(crate) fn ready(ready: &Ready, format: Format) {
+pub(crate) fn ready(ready: &Ready, format: Format) -> io::Result<()> {
     match format {
-        Format::Table => people(ready),
-        Format::Json | Format::Ndjson => println!("{}", line(ready)),
+        Format::Table => {
+            let here = std::env::current_dir().unwrap_or_default();
+            output::line(&people(ready, &option(&ready.dir, &here), Paint::new(has_colour())))
+        }
+        Format::Json | Format::Ndjson => output::line(&line(ready).to_string()),
     }
 }
 
 fn line(ready: &Ready) -> serde_json::Value {
-    let roles = ready.roles.iter().map(|role| {
-        json!({ "name": role.name, "url": role.url, "tls_url": role.tls_url, "target_url": role.target_url })
-    });
+    let roles = ready.roles.iter().map(
+        |role| json!({ "name": role.name, "url": role.url, "tls_url": role.tls_url, "target_url": role.target_url }),
+    );
     json!({
         "api": format!("http://{}", ready.addresses.http),
         "grpc": ready.addresses.grpc.to_string(),
@@ -50,31 +62,122 @@ fn line(ready: &Ready) -> serde_json::Value {
     })
 }
 
-fn people(ready: &Ready) {
-    let (bold, dim, plain) = if has_colour() { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
-    let dir = ready.dir.display();
-    println!();
-    println!("{bold}Hoop runs on this machine.{plain}");
-    println!();
-    println!("  API         http://{}   {dim}administrator {} / {}{plain}", ready.addresses.http, ready.admin.user, ready.admin.password);
-    println!("  agents      grpcs://{}", ready.addresses.grpc);
-    println!("  PostgreSQL  {}", ready.addresses.postgres);
-    println!("  folder      {dir}   {dim}store, recordings, logs{plain}");
-    println!();
-    let Some(role) = ready.roles.first() else {
-        println!("Next: a sample database to try it on:  {bold}hoop dev --demo{plain}");
-        println!("Ctrl-C stops everything.");
-        return;
+/// What must be added to a command that is typed in `here`, so that it finds the folder.
+fn option(dir: &Path, here: &Path) -> String {
+    if dir == here || dir == here.join(FOLDER) { String::new() } else { format!(" --dir {}", dir.display()) }
+}
+
+/// Bold, dim and plain, where the terminal has them.
+#[derive(Clone, Copy)]
+struct Paint {
+    bold: &'static str,
+    dim: &'static str,
+    plain: &'static str,
+}
+
+impl Paint {
+    const fn new(colours: bool) -> Self {
+        match colours {
+            true => Self { bold: "\x1b[1m", dim: "\x1b[2m", plain: "\x1b[0m" },
+            false => Self { bold: "", dim: "", plain: "" },
+        }
+    }
+}
+
+fn people(ready: &Ready, option: &str, paint: Paint) -> String {
+    let Ready { addresses, admin, dir, .. } = ready;
+    let Paint { bold, dim, plain } = paint;
+    let dir = dir.display();
+    let begin = format!(
+        "
+{bold}Hoop runs on this machine.{plain}
+
+  API         http://{}
+  sign in     {} / {}
+  PostgreSQL  {}
+  agents      grpcs://{}
+  folder      {dir}   {dim}store, recordings, logs, certificate{plain}
+",
+        addresses.http, admin.user, admin.password, addresses.postgres, addresses.grpc,
+    );
+    let next = match ready.roles.first() {
+        Some(role) => demo(role, option, paint),
+        None => format!("With a sample database to try it on:  {bold}hoop dev --demo{option}{plain}\n"),
     };
-    println!("Try, in another terminal:");
-    println!();
-    println!("  {bold}psql '{}'{plain}", role.url);
-    println!("    {dim}select name, email, card_number, ssn from customers limit 5;   -- masked{plain}");
-    println!("    {dim}drop table customers;                                          -- refused{plain}");
-    println!();
-    println!("  {bold}hoop sessions list --dir {dir}{plain}");
-    println!("  {bold}hoop audit show --dir {dir} SESSION{plain}     {dim}what was done, and what was shown{plain}");
-    println!("  {bold}hoop audit verify --dir {dir} SESSION{plain}   {dim}that nobody changed it since{plain}");
-    println!();
-    println!("Ctrl-C stops everything.");
+    format!("{begin}\n{next}\n{dim}Ctrl-C stops everything.{plain}")
+}
+
+fn demo(role: &Role, option: &str, Paint { bold, dim, plain }: Paint) -> String {
+    let url = &role.url;
+    format!(
+        "{bold}Try it{plain}, in another terminal:
+
+  {bold}psql '{url}'{plain}
+
+    select name, email, card_number, ssn from customers limit 5;   {dim}-- masked{plain}
+    drop table customers;                                          {dim}-- refused, and the session goes on{plain}
+    \\q
+
+  {bold}hoop audit show{option}{plain}     {dim}what was done, and what was shown{plain}
+  {bold}hoop audit verify{option}{plain}   {dim}that nobody has changed it since{plain}
+  {bold}hoop sessions list{option}{plain}  {dim}who used what{plain}
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::dev::gateway::Addresses;
+    use crate::place::Admin;
+
+    fn example(demo: bool) -> Ready {
+        let address = |port: u16| ([127, 0, 0, 1], port).into();
+        let role = Role {
+            name: "demo-pg".to_owned(),
+            url: "postgresql://demo-pg-x:y@127.0.0.1:15432/shop".to_owned(),
+            tls_url: String::new(),
+            target_url: String::new(),
+        };
+        Ready {
+            dir: PathBuf::from("/srv/hoop-dev"),
+            addresses: Addresses { http: address(8009), grpc: address(8010), postgres: address(15432) },
+            admin: Admin { user: "admin".to_owned(), password: "secret".to_owned() },
+            roles: demo.then_some(role).into_iter().collect(),
+            pids: json!({ "hoop": 1 }),
+        }
+    }
+
+    #[test]
+    fn people_are_told_what_to_type_next() {
+        let plain = Paint::new(false);
+        let text = people(&example(true), "", plain);
+        for part in [
+            "http://127.0.0.1:8009",
+            "admin / secret",
+            "psql 'postgresql://demo-pg-x:y@127.0.0.1:15432/shop'",
+            "hoop audit show ",
+        ] {
+            assert!(text.contains(part), "no {part:?} in {text}");
+        }
+        assert!(!text.contains('\x1b'), "{text:?}");
+        assert!(people(&example(false), "", plain).contains("hoop dev --demo"));
+        assert!(people(&example(true), "", Paint::new(true)).contains("\x1b[1mpsql"));
+    }
+
+    #[test]
+    fn the_folder_is_named_where_it_would_not_be_found() {
+        let dir = Path::new("/srv/hoop-dev");
+        assert_eq!(option(dir, Path::new("/srv")), "");
+        assert_eq!(option(dir, dir), "");
+        assert_eq!(option(dir, Path::new("/home")), " --dir /srv/hoop-dev");
+    }
+
+    #[test]
+    fn programs_get_one_line() {
+        let line = line(&example(true)).to_string();
+        assert!(!line.contains('\n') && line.contains(r#""postgres":"127.0.0.1:15432""#), "{line}");
+    }
 }
