@@ -42,7 +42,8 @@ fn find(session: &str, dir: Option<&Path>) -> Result<PathBuf, Failure> {
     if path.is_file() {
         return Ok(path.to_owned());
     }
-    let missing = || Failure::new(Failure::NOT_FOUND, format!("there is no recording of {session}; see hoop sessions list"));
+    let missing =
+        || Failure::new(Failure::NOT_FOUND, format!("there is no recording of {session}; see hoop sessions list"));
     let id: SessionId = session.parse().map_err(|_| missing())?;
     let folder = place::folder(dir)?.join("recordings");
     record::find(&folder, id).ok_or_else(missing)
@@ -70,7 +71,8 @@ async fn verify(session: &str, key: Option<PathBuf>, dir: Option<&Path>, format:
         Some(key) => key,
         None => place::folder(dir)?.join("recording.pub"),
     };
-    let key = std::fs::read_to_string(&key_path).map_err(|error| anyhow::anyhow!("{} cannot be read: {error}", key_path.display()))?;
+    let key = std::fs::read_to_string(&key_path)
+        .map_err(|error| anyhow::anyhow!("{} cannot be read: {error}", key_path.display()))?;
     let key: PublicKey = key.trim().parse()?;
     let report = record::verify(&path, &key)?;
     if format != Format::Table {
@@ -100,8 +102,13 @@ fn judge(report: &Report) -> Result<(), Failure> {
 fn praise(report: &Report) -> String {
     let session = report.session.map(|session| session.to_string()).unwrap_or_default();
     match report.state {
-        State::Open => format!("{session} runs: {} records in order so far, {} of them signed", report.records, report.proven),
-        _ => format!("{session} is as it was written: {} records, {} bytes, sealed and signed", report.records, report.bytes),
+        State::Open => {
+            format!("{session} runs: {} records in order so far, {} of them signed", report.records, report.proven)
+        }
+        _ => format!(
+            "{session} is as it was written: {} records, {} bytes, sealed and signed",
+            report.records, report.bytes
+        ),
     }
 }
 
@@ -125,9 +132,10 @@ async fn compare(report: &Report, dir: Option<&Path>) -> Result<(), Failure> {
         Err(failure) => return Err(failure),
     };
     match (stored["log_head"].as_str(), &report.head) {
-        (Some(stored), Some(head)) if stored != head => {
-            Err(Failure::new(1, format!("REPLACED: the gateway remembers another recording of {session} (chain {stored}, here {head})")))
-        }
+        (Some(stored), Some(head)) if stored != head => Err(Failure::new(
+            1,
+            format!("REPLACED: the gateway remembers another recording of {session} (chain {stored}, here {head})"),
+        )),
         _ => Ok(()),
     }
 }

@@ -114,7 +114,10 @@ impl Postgres {
                 return Ok(());
             }
             if let Some(status) = self.server.try_wait()? {
-                let text = format!("the sample database ended at once ({status}); its log is logs/postgres.log, and is port {} taken? --port-offset chooses others", self.port);
+                let text = format!(
+                    "the sample database ended at once ({status}); its log is logs/postgres.log, and is port {} taken? --port-offset chooses others",
+                    self.port
+                );
                 return Err(Failure::new(1, text));
             }
             if started.elapsed() > PATIENCE {
@@ -170,7 +173,10 @@ impl Programs {
         folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         let is_whole = |folder: &PathBuf| ["postgres", "initdb"].iter().all(|program| folder.join(program).is_file());
         folders.into_iter().find(is_whole).map(Self).ok_or_else(|| {
-            Failure::new(1, "the sample database needs PostgreSQL's server programs; install them with: apt-get install postgresql")
+            Failure::new(
+                1,
+                "the sample database needs PostgreSQL's server programs; install them with: apt-get install postgresql",
+            )
         })
     }
 
@@ -198,7 +204,10 @@ fn server_user() -> Result<Option<User>, Failure> {
     }
     match User::from_name("postgres")? {
         Some(user) => Ok(Some(user)),
-        None => Err(Failure::new(1, "PostgreSQL does not run as root, and there is no user postgres; install: apt-get install postgresql")),
+        None => Err(Failure::new(
+            1,
+            "PostgreSQL does not run as root, and there is no user postgres; install: apt-get install postgresql",
+        )),
     }
 }
 
@@ -239,7 +248,8 @@ fn private_folder(dir: &Path) -> Result<PathBuf, Failure> {
         return Ok(folder);
     }
     // A home that others cannot pass through, such as root's.
-    let name: String = dir.display().to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name: String =
+        dir.display().to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let elsewhere = PathBuf::from("/var/tmp").join(format!("hoop-demo{name}"));
     if own(&elsewhere)? {
         return Ok(elsewhere);

@@ -36,9 +36,9 @@ pub(crate) fn ready(ready: &Ready, format: Format) {
 }
 
 fn line(ready: &Ready) -> serde_json::Value {
-    let roles = ready.roles.iter().map(|role| {
-        json!({ "name": role.name, "url": role.url, "tls_url": role.tls_url, "target_url": role.target_url })
-    });
+    let roles = ready.roles.iter().map(
+        |role| json!({ "name": role.name, "url": role.url, "tls_url": role.tls_url, "target_url": role.target_url }),
+    );
     json!({
         "api": format!("http://{}", ready.addresses.http),
         "grpc": ready.addresses.grpc.to_string(),
@@ -56,7 +56,10 @@ fn people(ready: &Ready) {
     println!();
     println!("{bold}Hoop runs on this machine.{plain}");
     println!();
-    println!("  API         http://{}   {dim}administrator {} / {}{plain}", ready.addresses.http, ready.admin.user, ready.admin.password);
+    println!(
+        "  API         http://{}   {dim}administrator {} / {}{plain}",
+        ready.addresses.http, ready.admin.user, ready.admin.password
+    );
     println!("  agents      grpcs://{}", ready.addresses.grpc);
     println!("  PostgreSQL  {}", ready.addresses.postgres);
     println!("  folder      {dir}   {dim}store, recordings, logs{plain}");
