@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ed25519_dalek::SigningKey;
 use bytes::{Bytes, BytesMut};
+use ed25519_dalek::SigningKey;
 use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
 use hoop_core::{
     AccessMode, CellIndex, Clock as _, Column, Completion, CompletionKind, Flow, Format, Outcome, Phase, PluginChain,
@@ -28,7 +28,8 @@ fn main() {
     };
     let key = PublicKey::from(&config.key);
     let recorder = Recorder::open(config, Arc::new(SystemClock)).expect("a fresh folder").0;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         appends(&recorder).await;
         audited(&recorder).await;

@@ -126,7 +126,10 @@ impl Running {
     pub async fn shutdown(self, grace: Duration) {
         self.drain.cancel();
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
-            tracing::warn!(channels = self.tasks.len(), "channels were still open after the grace time, and are closed");
+            tracing::warn!(
+                channels = self.tasks.len(),
+                "channels were still open after the grace time, and are closed"
+            );
         }
         self.stop.cancel();
         self.tasks.wait().await;

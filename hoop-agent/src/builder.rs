@@ -76,12 +76,9 @@ impl AgentBuilder {
             problems.push(Problem { what: format!("`{pattern}` is not of the form host:port"), fix: "allow_target" });
         }
         match dsn {
-            Some(dsn) if problems.is_empty() => Ok(Agent::new(Settings {
-                dsn,
-                labels: self.labels,
-                secrets: self.secrets,
-                targets: self.targets,
-            })),
+            Some(dsn) if problems.is_empty() => {
+                Ok(Agent::new(Settings { dsn, labels: self.labels, secrets: self.secrets, targets: self.targets }))
+            }
             _ => Err(BuildError { problems }),
         }
     }

@@ -81,8 +81,7 @@ impl Config {
     /// [`ConfigError`] names the file, and the line where one is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = read(path)?;
-        toml::from_str(&text)
-            .map_err(|source| ConfigError::Form { path: path.to_owned(), source: Box::new(source) })
+        toml::from_str(&text).map_err(|source| ConfigError::Form { path: path.to_owned(), source: Box::new(source) })
     }
 
     /// An agent's builder with everything that the file says; `HOOP_KEY` comes before `key_file`.

@@ -57,10 +57,7 @@ pub enum SessionState {
 impl SessionState {
     /// Whether a session in this state may become `next`.
     pub const fn may_become(self, next: Self) -> bool {
-        matches!(
-            (self, next),
-            (Self::Opening, Self::Running | Self::Closed) | (Self::Running, Self::Closed)
-        )
+        matches!((self, next), (Self::Opening, Self::Running | Self::Closed) | (Self::Running, Self::Closed))
     }
 
     /// The name as the API and the CLI spell it.

@@ -35,10 +35,10 @@ pub mod record;
 mod running;
 pub mod session;
 mod start;
-#[cfg(test)]
-mod tests;
 pub mod store;
 pub mod telemetry;
+#[cfg(test)]
+mod tests;
 pub mod tunnel;
 
 pub use builder::{BuildError, BuildProblem, GatewayBuilder};

@@ -152,8 +152,10 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn parse_hex(digits: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = digits.chars().map(|digit| digit.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).filter_map(|pair| <[u8; 2]>::try_from(pair).ok()).map(|[a, b]| a * 16 + b).collect();
+    let digits: Vec<u8> =
+        digits.chars().map(|digit| digit.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    let bytes: Vec<u8> =
+        digits.chunks_exact(2).filter_map(|pair| <[u8; 2]>::try_from(pair).ok()).map(|[a, b]| a * 16 + b).collect();
     if digits.len() == 64 { bytes.try_into().ok() } else { None }
 }
 
@@ -176,13 +178,20 @@ mod tests {
         for (text, error) in [
             ("", "the key is not of the form grpcs://name:token@host:port"),
             ("https://a:b@c", "the key's scheme is `https`; it must be grpcs"),
-            ("grpc://a:b@db.example.com", "the key asks for an unencrypted link to db.example.com; grpc:// is for this machine alone, use grpcs://"),
+            (
+                "grpc://a:b@db.example.com",
+                "the key asks for an unencrypted link to db.example.com; grpc:// is for this machine alone, use grpcs://",
+            ),
             ("grpcs://:b@c", "the key has no agent name"),
             ("grpcs://a@c", "the key has no token"),
             ("grpcs://a:b@c?ca=sha256:00", "the key's parameter `ca` is unknown or has a wrong value"),
             ("grpcs://a:b@c?x=1", "the key's parameter `x` is unknown or has a wrong value"),
         ] {
-            assert_eq!(text.parse::<Dsn>().map(|_| ()).map_err(|error| error.to_string()), Err(error.to_owned()), "{text}");
+            assert_eq!(
+                text.parse::<Dsn>().map(|_| ()).map_err(|error| error.to_string()),
+                Err(error.to_owned()),
+                "{text}"
+            );
         }
         assert!("grpc://a:b@127.0.0.1:1".parse::<Dsn>().is_ok() && "grpc://a:b@[::1]:1".parse::<Dsn>().is_ok());
     }

@@ -56,7 +56,11 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("hoop-agent: {error:#}");
-            ExitCode::from(if error.downcast_ref::<ConnectError>().is_some_and(ConnectError::is_lasting) { 3 } else { 1 })
+            ExitCode::from(if error.downcast_ref::<ConnectError>().is_some_and(ConnectError::is_lasting) {
+                3
+            } else {
+                1
+            })
         }
     }
 }

@@ -11,8 +11,8 @@ use hoop_proto::tunnel::v1::{
 use hoop_proto::tunnel::version::{PROTOCOL_MAX, PROTOCOL_MIN};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
 use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Code as GrpcCode, Status as GrpcStatus, Streaming};
@@ -63,7 +63,9 @@ impl Link {
             protocol_max: PROTOCOL_MAX,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             instance: self.instance.as_bytes().to_vec().into(),
-            hostname: std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default(),
+            hostname: std::fs::read_to_string("/proc/sys/kernel/hostname")
+                .map(|name| name.trim().to_owned())
+                .unwrap_or_default(),
             mode: self.settings.dsn.mode.as_str().to_owned(),
             labels: self.settings.labels.clone().into_iter().collect(),
             protocols: crate::target::PROTOCOLS.iter().map(|&name| name.to_owned()).collect(),
@@ -72,7 +74,9 @@ impl Link {
 
     fn refusal(&self, status: GrpcStatus) -> ConnectError {
         match status.code() {
-            GrpcCode::Unauthenticated | GrpcCode::PermissionDenied => ConnectError::Refused(status.message().to_owned()),
+            GrpcCode::Unauthenticated | GrpcCode::PermissionDenied => {
+                ConnectError::Refused(status.message().to_owned())
+            }
             GrpcCode::FailedPrecondition => ConnectError::Version(status.message().to_owned()),
             _ => connect::unreachable(&self.settings.dsn, status),
         }
@@ -158,10 +162,17 @@ impl Attached {
                 }
             }
             Some(gateway_message::Body::Heartbeat(heartbeat)) if heartbeat.echo == 0 => {
-                send(&self.control, agent_message::Body::Heartbeat(Heartbeat { echo: heartbeat.sequence, sequence: 0 }));
+                send(
+                    &self.control,
+                    agent_message::Body::Heartbeat(Heartbeat { echo: heartbeat.sequence, sequence: 0 }),
+                );
             }
             // What is not known is ignored; everything is a sign of life.
-            Some(gateway_message::Body::Heartbeat(_) | gateway_message::Body::Welcome(_) | gateway_message::Body::Drain(_))
+            Some(
+                gateway_message::Body::Heartbeat(_)
+                | gateway_message::Body::Welcome(_)
+                | gateway_message::Body::Drain(_),
+            )
             | None => {}
         }
     }

@@ -80,8 +80,11 @@ async fn serve(link: &Link, open: Open, channels: &Channels) {
 }
 
 fn too_late(open: &Open, deadline: Duration) -> TargetFailure {
-    TargetFailure::new(Code::TargetUnavailable, format!("the target of role {} did not answer in {deadline:?}", open.role))
-        .hint("check the target's address in the role, and the network between agent and target")
+    TargetFailure::new(
+        Code::TargetUnavailable,
+        format!("the target of role {} did not answer in {deadline:?}", open.role),
+    )
+    .hint("check the target's address in the role, and the network between agent and target")
 }
 
 /// Writes what the gateway sends to the target, until either ends; then says goodbye in the target's own way.
@@ -152,9 +155,13 @@ impl Stream for UpStream {
                         self.state = Up::Reading(reader);
                         return Poll::Pending;
                     }
-                    Poll::Ready(Ok(data)) if data.is_empty() => (carry_up::Body::Closed(Closed { failure: None }), Up::Ended),
+                    Poll::Ready(Ok(data)) if data.is_empty() => {
+                        (carry_up::Body::Closed(Closed { failure: None }), Up::Ended)
+                    }
                     Poll::Ready(Ok(data)) => (carry_up::Body::Data(data), Up::Reading(reader)),
-                    Poll::Ready(Err(error)) => (carry_up::Body::Closed(Closed { failure: Some(lost(&error)) }), Up::Ended),
+                    Poll::Ready(Err(error)) => {
+                        (carry_up::Body::Closed(Closed { failure: Some(lost(&error)) }), Up::Ended)
+                    }
                 },
                 Up::Ended => return Poll::Ready(None),
             };

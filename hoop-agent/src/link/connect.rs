@@ -71,9 +71,7 @@ fn tls_config(dsn: &Dsn) -> Result<Arc<ClientConfig>, ConnectError> {
         .map_err(|error| unreachable(dsn, error))?;
     let mut config = match dsn.certificate {
         Some(sha256) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned { sha256, provider })),
-        None => builder.with_root_certificates(RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        }),
+        None => builder.with_root_certificates(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }),
     }
     .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];

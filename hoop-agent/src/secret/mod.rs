@@ -65,9 +65,8 @@ impl SecretSources {
             return Err(unavailable(format!("the agent does not allow the environment variable {name}"))
                 .hint("allow it in the agent's configuration: secrets.env"));
         }
-        let value = std::env::var(name).map_err(|_| {
-            unavailable(format!("the environment variable {name} is not set where the agent runs"))
-        })?;
+        let value = std::env::var(name)
+            .map_err(|_| unavailable(format!("the environment variable {name} is not set where the agent runs")))?;
         Ok(Secret::new(value.into_bytes()))
     }
 
@@ -76,7 +75,8 @@ impl SecretSources {
             return Err(unavailable("this agent reads no secrets from files"));
         }
         let shown = path.display();
-        let unreadable = |error: std::io::Error| unavailable(format!("the secret file {shown} cannot be read: {error}"));
+        let unreadable =
+            |error: std::io::Error| unavailable(format!("the secret file {shown} cannot be read: {error}"));
         // Links are followed before the folder is compared, so that none leads out of it.
         let real = tokio::fs::canonicalize(path).await.map_err(unreadable)?;
         if !self.allows_file(&real).await {

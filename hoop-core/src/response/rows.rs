@@ -420,7 +420,9 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_rows_are_an_error() {
-        assert!(RowBatch::new(StatementId(1), Arc::new([]), Arc::new(Lines), Bytes::from_static(b"a"), 1).cells().is_err());
+        assert!(
+            RowBatch::new(StatementId(1), Arc::new([]), Arc::new(Lines), Bytes::from_static(b"a"), 1).cells().is_err()
+        );
         let mut short = batch("a\nb\n");
         short.rows = 3;
         assert!(short.cells().is_err());

@@ -169,11 +169,7 @@ pub struct Tls {
 
 impl Default for Tls {
     fn default() -> Self {
-        Self {
-            certificate: None,
-            key: None,
-            names: ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec(),
-        }
+        Self { certificate: None, key: None, names: ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec() }
     }
 }
 
@@ -196,7 +192,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { login_timeout: Duration::from_secs(10), pending_logins: 2048, message_bytes: 64 << 20, drain: Duration::from_secs(30) }
+        Self {
+            login_timeout: Duration::from_secs(10),
+            pending_logins: 2048,
+            message_bytes: 64 << 20,
+            drain: Duration::from_secs(30),
+        }
     }
 }
 

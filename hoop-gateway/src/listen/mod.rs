@@ -7,8 +7,8 @@ mod http;
 mod postgres;
 mod tls;
 
-pub use accept::PreAuthLimits;
 pub(crate) use accept::Listener;
+pub use accept::PreAuthLimits;
 pub(crate) use grpc::serve as serve_grpc;
 pub(crate) use http::serve as serve_http;
 pub(crate) use postgres::PostgresDoor;

@@ -70,7 +70,8 @@ impl TlsIdentity {
             move |source| TlsError::Pem { path, source }
         };
         let pem = read(certificate)?;
-        let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(pem_error(certificate))?;
+        let chain =
+            CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(pem_error(certificate))?;
         if chain.is_empty() {
             return Err(pem_error(certificate)(rustls_pki_types::pem::Error::NoItemsFound));
         }
@@ -166,7 +167,8 @@ mod tests {
         let (stored_key, server_key) = crate::auth::credential::keys(password.expose(), &salt);
         let secret = ScramSecret::Verifier { salt: salt.to_vec(), iterations: 4096, stored_key, server_key };
         let server = identity.scram().expect("ECDSA with SHA-256 has a binding").clone();
-        let Ok((challenge, server)) = server.on_client_first_message_with_secret(format!("{flag},,n=,r=abc").as_bytes(), secret)
+        let Ok((challenge, server)) =
+            server.on_client_first_message_with_secret(format!("{flag},,n=,r=abc").as_bytes(), secret)
         else {
             return false;
         };
@@ -191,7 +193,8 @@ mod tests {
     fn a_certificate_without_a_binding_can_be_used_without_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let pair = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
-        let made = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name").self_signed(&pair).expect("signed");
+        let made =
+            CertificateParams::new(vec!["localhost".to_owned()]).expect("a name").self_signed(&pair).expect("signed");
         let (certificate, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
         write_private(&certificate, made.pem().as_bytes()).expect("written");
         write_private(&key, pair.serialize_pem().as_bytes()).expect("written");

@@ -138,7 +138,17 @@ where
     R: Relay,
 {
     let expires = lasts.map(|lasts| Box::pin(sleep_until(Instant::now() + lasts)));
-    let mut pump = Pump { client, channel, relay, control, expires, inbox: BytesMut::new(), size: SMALLEST, flush: false, last: None };
+    let mut pump = Pump {
+        client,
+        channel,
+        relay,
+        control,
+        expires,
+        inbox: BytesMut::new(),
+        size: SMALLEST,
+        flush: false,
+        last: None,
+    };
     let end = std::future::poll_fn(|cx| pump.poll(cx)).await;
     let Pump { client, relay, .. } = pump;
     if let End::Told(outcome) = &end
@@ -223,7 +233,8 @@ where
         if let Some(expires) = &mut self.expires
             && expires.as_mut().poll(cx).is_ready()
         {
-            let why = Denial::new("gateway", Code::SessionExpired, "the time that was granted for this session is over");
+            let why =
+                Denial::new("gateway", Code::SessionExpired, "the time that was granted for this session is over");
             return Err(End::Told(why.hint("ask for access again").into()));
         }
         Ok(())

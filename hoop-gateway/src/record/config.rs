@@ -44,7 +44,10 @@ impl RecorderConfig {
 
 impl std::fmt::Debug for RecorderConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RecorderConfig").field("folder", &self.folder).field("window", &self.window).finish_non_exhaustive()
+        f.debug_struct("RecorderConfig")
+            .field("folder", &self.folder)
+            .field("window", &self.window)
+            .finish_non_exhaustive()
     }
 }
 

@@ -208,7 +208,13 @@ impl Log {
     }
 
     /// Cuts the torn tail off, and appends what is missing: a header, the end, the seal.
-    fn close(&mut self, config: &RecorderConfig, clock: &dyn Clock, session: SessionId, file: &mut File) -> io::Result<()> {
+    fn close(
+        &mut self,
+        config: &RecorderConfig,
+        clock: &dyn Clock,
+        session: SessionId,
+        file: &mut File,
+    ) -> io::Result<()> {
         let time = clock.now().timestamp_micros();
         let mut out = Vec::new();
         if self.kept == 0 {
@@ -229,7 +235,8 @@ impl Log {
         if self.last != Some(Kind::End.byte()) {
             let reason = Text::from("the gateway died while the session ran");
             let totals = Some(self.totals.clone());
-            End { outcome: "gateway_lost".into(), reason, totals, torn_bytes: self.torn, ..End::default() }.encode(&mut payload);
+            End { outcome: "gateway_lost".into(), reason, totals, torn_bytes: self.torn, ..End::default() }
+                .encode(&mut payload);
             add(Kind::End, &payload, &mut out);
         }
         self.records += format::finish(out.get_mut(start..).unwrap_or_default(), &mut self.chain);

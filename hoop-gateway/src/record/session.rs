@@ -282,7 +282,8 @@ impl SessionLog {
 
 impl Drop for SessionLog {
     fn drop(&mut self) {
-        let aborted = End { outcome: "aborted".into(), reason: Text::from("dropped without being closed"), ..End::default() };
+        let aborted =
+            End { outcome: "aborted".into(), reason: Text::from("dropped without being closed"), ..End::default() };
         // A recorder that has failed has said so; recovery closes the log.
         let _ = self.end(&aborted);
         self.session.shared.open_sessions.fetch_sub(1, Ordering::Relaxed);

@@ -137,7 +137,14 @@ impl fmt::Display for EventView {
             Event::Rows(rows) => show_rows(f, "shown", rows),
             Event::CopyIn(rows) => show_rows(f, "sent", rows),
             Event::Complete(c) => {
-                write!(f, "#{} {}{}, {} ms", c.statement, c.tag, if c.suspended { " (suspended)" } else { "" }, milliseconds(c.duration_us))?;
+                write!(
+                    f,
+                    "#{} {}{}, {} ms",
+                    c.statement,
+                    c.tag,
+                    if c.suspended { " (suspended)" } else { "" },
+                    milliseconds(c.duration_us)
+                )?;
                 sums(f, &c.shown, &c.sent)
             }
             Event::Failed(e) => {
@@ -163,7 +170,11 @@ impl fmt::Display for EventView {
                 write!(f, "end: {}", end.outcome)?;
                 labelled(f, "because", &end.reason)?;
                 end.totals.iter().try_for_each(|t| {
-                    write!(f, "; {} statements, {} denied, {} failed, {} rows shown", t.statements, t.denied, t.failed, t.rows)
+                    write!(
+                        f,
+                        "; {} statements, {} denied, {} failed, {} rows shown",
+                        t.statements, t.denied, t.failed, t.rows
+                    )
                 })
             }
             Event::Seal(c) => write!(f, "sealed: {} records, {}", c.records, blake3::Hash::from_bytes(c.head).to_hex()),

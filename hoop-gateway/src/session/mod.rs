@@ -106,7 +106,10 @@ impl Sessions {
         }
         self.inner.registry.end_all(&why);
         if tokio::time::timeout(LAST_WORDS, self.inner.registry.emptied()).await.is_err() {
-            tracing::error!(sessions = self.inner.registry.count(), "sessions that did not end in time are left to recovery");
+            tracing::error!(
+                sessions = self.inner.registry.count(),
+                "sessions that did not end in time are left to recovery"
+            );
         }
     }
 

@@ -130,7 +130,13 @@ pub trait Credentials: Send + Sync {
     /// Finds the one with this login.
     async fn by_login(&self, login: &str) -> Result<Option<Credential>>;
     /// The latest first: at most `limit` that are older than `before`, of everyone or of one user.
-    async fn list(&self, org: OrgId, of: Option<UserId>, before: Option<CredentialId>, limit: u32) -> Result<Page<Credential>>;
+    async fn list(
+        &self,
+        org: OrgId,
+        of: Option<UserId>,
+        before: Option<CredentialId>,
+        limit: u32,
+    ) -> Result<Page<Credential>>;
     /// Notes that it was used.
     async fn used(&self, org: OrgId, id: CredentialId, at: DateTime<Utc>) -> Result<()>;
     /// Takes it away. Says whether there was one of this user, or of anyone when no user is given.
@@ -162,7 +168,13 @@ pub trait Sessions: Send + Sync {
     /// Finds one.
     async fn get(&self, org: OrgId, id: SessionId) -> Result<Option<Session>>;
     /// The latest first: at most `limit` that are older than `before`, of everyone or of one user.
-    async fn list(&self, org: OrgId, of: Option<UserId>, before: Option<SessionId>, limit: u32) -> Result<Page<Session>>;
+    async fn list(
+        &self,
+        org: OrgId,
+        of: Option<UserId>,
+        before: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Page<Session>>;
     /// The sessions of a user that have not ended.
     async fn open_of(&self, org: OrgId, user: UserId) -> Result<Vec<SessionId>>;
     /// Ends every session that has not ended: at start, they are those of a gateway that died.

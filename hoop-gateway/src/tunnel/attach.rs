@@ -18,10 +18,7 @@ use super::registry::{AgentIdentity, Agents, Attachment};
 pub(super) const CONTROL_QUEUE: usize = 64;
 
 /// Reads the agent's hello, within the heartbeat limit, and settles the version.
-pub(super) async fn hello(
-    agents: &Agents,
-    messages: &mut Streaming<AgentMessage>,
-) -> Result<(Hello, u32), Status> {
+pub(super) async fn hello(agents: &Agents, messages: &mut Streaming<AgentMessage>) -> Result<(Hello, u32), Status> {
     let first = timeout(agents.limits().heartbeat_timeout, messages.message())
         .await
         .map_err(|_| Status::deadline_exceeded("no hello in time"))??;
@@ -56,8 +53,7 @@ pub(super) fn welcome(
         .try_send(GatewayMessage { body: Some(gateway_message::Body::Welcome(welcome)) })
         .map_err(|_| Status::unavailable("the attachment ended"))?;
     tracing::info!(agent = %identity.name, version = %hello.agent_version, hostname = %hello.hostname, "agent attached");
-    let attachment =
-        Arc::new(Attachment::new(identity, hello, control.clone(), clock.now(), shutdown.child_token()));
+    let attachment = Arc::new(Attachment::new(identity, hello, control.clone(), clock.now(), shutdown.child_token()));
     agents.attach(&attachment);
     Ok(Attached { agents: agents.clone(), attachment, control })
 }

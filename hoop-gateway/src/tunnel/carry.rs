@@ -56,9 +56,9 @@ impl Channel {
     pub(super) async fn ready(&mut self) -> Result<PostgresReady, OpenFailure> {
         let frame = std::future::poll_fn(|cx| self.poll_frame(cx)).await?;
         match frame {
-            Some(carry_up::Body::Ready(hoop_proto::tunnel::v1::Ready { target: Some(ready::Target::Postgres(ready)) })) => {
-                Ok(ready)
-            }
+            Some(carry_up::Body::Ready(hoop_proto::tunnel::v1::Ready {
+                target: Some(ready::Target::Postgres(ready)),
+            })) => Ok(ready),
             Some(carry_up::Body::Failed(failure)) => Err(OpenFailure::from(failure)),
             _ => Err(self.violation().into()),
         }
@@ -220,7 +220,9 @@ impl Stream for CarryDownStream {
         match self.bytes.poll_recv(cx) {
             Poll::Ready(Some(data)) => Poll::Ready(Some(Ok(CarryDown { body: Some(carry_down::Body::Data(data)) }))),
             Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending if self.lost.is_cancelled() => Poll::Ready(Some(Err(Status::unavailable("the attachment ended")))),
+            Poll::Pending if self.lost.is_cancelled() => {
+                Poll::Ready(Some(Err(Status::unavailable("the attachment ended"))))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

@@ -16,5 +16,5 @@ mod service;
 mod ticket;
 
 pub use carry::{Canceller, Channel, OpenFailure, Received};
-pub use registry::{AgentStatus, Agents, AgentIdentity, OpenTarget, TunnelLimits};
+pub use registry::{AgentIdentity, AgentStatus, Agents, OpenTarget, TunnelLimits};
 pub use service::{AgentAuthenticator, TunnelService};

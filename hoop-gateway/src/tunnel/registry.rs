@@ -123,7 +123,8 @@ impl Agents {
         let limit = self.inner.limits.connect_timeout;
         let opened = attachment.open(&target, limit);
         let timed_out = || {
-            let reason = format!("agent {} did not reach the target of role {} in {limit:?}", target.agent, target.role);
+            let reason =
+                format!("agent {} did not reach the target of role {} in {limit:?}", target.agent, target.role);
             Denial::new("tunnel", Code::TargetUnavailable, reason)
                 .hint("check the target's address in the role, and the network between agent and target")
         };
@@ -190,12 +191,18 @@ impl Agents {
         let ready = of_name.iter().filter(|attachment| attachment.takes_channels());
         let Some(attachment) = ready.min_by_key(|attachment| attachment.channels.load(Ordering::Relaxed)) else {
             let reason = format!("agent {}, which serves role {}, is not connected", target.agent, target.role);
-            return Err(Denial::new("tunnel", Code::AgentUnavailable, reason)
-                .hint(format!("start the agent with its HOOP_KEY, then try again: hoop-agent start ({})", target.agent)));
+            return Err(Denial::new("tunnel", Code::AgentUnavailable, reason).hint(format!(
+                "start the agent with its HOOP_KEY, then try again: hoop-agent start ({})",
+                target.agent
+            )));
         };
         if attachment.channels.load(Ordering::Relaxed) >= self.inner.limits.channels_per_agent {
-            let reason = format!("agent {} carries {} channels, as many as it may", target.agent, self.inner.limits.channels_per_agent);
-            return Err(Denial::new("tunnel", Code::LimitExceeded, reason).hint("try again later, or start another process of the agent"));
+            let reason = format!(
+                "agent {} carries {} channels, as many as it may",
+                target.agent, self.inner.limits.channels_per_agent
+            );
+            return Err(Denial::new("tunnel", Code::LimitExceeded, reason)
+                .hint("try again later, or start another process of the agent"));
         }
         Ok(Arc::clone(attachment))
     }
@@ -293,7 +300,11 @@ impl Attachment {
         }
     }
 
-    async fn open(self: Arc<Self>, target: &OpenTarget, limit: Duration) -> Result<(Channel, PostgresReady), OpenFailure> {
+    async fn open(
+        self: Arc<Self>,
+        target: &OpenTarget,
+        limit: Duration,
+    ) -> Result<(Channel, PostgresReady), OpenFailure> {
         let number = self.next_channel.fetch_add(1, Ordering::Relaxed);
         let (ticket, dialled) = self.tickets.issue(number);
         // However this ends (an error, a client that goes away), the ticket is worth nothing afterwards.

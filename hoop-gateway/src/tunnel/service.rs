@@ -85,8 +85,7 @@ impl Tunnel for TunnelService {
         let mut messages = request.into_inner();
         let (hello, protocol) = attach::hello(&self.agents, &mut messages).await?;
         let (control, outgoing) = mpsc::channel(attach::CONTROL_QUEUE);
-        let attached =
-            attach::welcome(&self.agents, identity, hello, protocol, control, &*self.clock, &self.shutdown)?;
+        let attached = attach::welcome(&self.agents, identity, hello, protocol, control, &*self.clock, &self.shutdown)?;
         let lost = attached.attachment().lost().clone();
         self.tasks.spawn(attached.run(messages));
         // The link ends with the attachment, even while messages wait.

@@ -28,10 +28,7 @@ struct Pending {
 
 impl Tickets {
     /// A new ticket for this channel, and where its `Carry` stream, or the agent's refusal, will arrive.
-    pub(super) fn issue(
-        &self,
-        channel: u64,
-    ) -> (Ticket, oneshot::Receiver<Arrival>) {
+    pub(super) fn issue(&self, channel: u64) -> (Ticket, oneshot::Receiver<Arrival>) {
         let ticket: Ticket = rand::rng().random();
         let (dialled, arrives) = oneshot::channel();
         self.pending.lock().insert(ticket, Pending { channel, dialled });

@@ -446,7 +446,9 @@ mod tests {
 
     fn rows() -> impl Strategy<Value = Row> {
         let cell = proptest::collection::vec(
-            prop_oneof![Just(b','), Just(b'"'), Just(b'\\'), Just(b'\n'), Just(b'\t'), Just(b'.'), any::<u8>()], 0..12);
+            prop_oneof![Just(b','), Just(b'"'), Just(b'\\'), Just(b'\n'), Just(b'\t'), Just(b'.'), any::<u8>()],
+            0..12,
+        );
         proptest::collection::vec(proptest::option::of(cell), 1..6)
     }
 

@@ -72,7 +72,10 @@ pub struct Parse {
     pub types: Bytes,
 }
 
-#[allow(clippy::self_named_constructors, reason = "the message is called Parse, and all messages are read with `parse`")]
+#[allow(
+    clippy::self_named_constructors,
+    reason = "the message is called Parse, and all messages are read with `parse`"
+)]
 impl Parse {
     /// Reads the message.
     ///

@@ -42,7 +42,8 @@ impl Reader {
 
     /// A string up to its terminating zero, which is cut off.
     pub(crate) fn string(&mut self) -> Result<Bytes, FrameError> {
-        let end = memchr::memchr(0, &self.body).ok_or_else(|| self.malformed("a string without its terminating zero"))?;
+        let end =
+            memchr::memchr(0, &self.body).ok_or_else(|| self.malformed("a string without its terminating zero"))?;
         let text = self.body.split_to(end);
         self.body.advance(1);
         Ok(text)

@@ -101,7 +101,8 @@ fn index_value(bytes: &[u8], at: usize, index: &mut CellIndex) -> Result<usize, 
         return Ok(start);
     }
     let len = usize::try_from(len).map_err(|_| RowError::new("a negative length"))?;
-    let end = start.checked_add(len).filter(|end| *end <= bytes.len()).ok_or(RowError::new("a value longer than its row"))?;
+    let end =
+        start.checked_add(len).filter(|end| *end <= bytes.len()).ok_or(RowError::new("a value longer than its row"))?;
     index.push_cell(Some(start..end));
     Ok(end)
 }
@@ -110,10 +111,7 @@ fn read<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk::<N>().copied()
 }
 
-pub(super) fn write_tuple(
-    cells: &mut dyn Iterator<Item = Option<&[u8]>>,
-    out: &mut BytesMut,
-) -> Result<(), RowError> {
+pub(super) fn write_tuple(cells: &mut dyn Iterator<Item = Option<&[u8]>>, out: &mut BytesMut) -> Result<(), RowError> {
     let place = out.len();
     out.put_u16(0);
     let mut count = 0_u16;

@@ -3,7 +3,14 @@
 pub mod version;
 
 /// The generated messages and services.
-#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::unwrap_used, reason = "generated code; the proto files hold the documentation")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    reason = "generated code; the proto files hold the documentation"
+)]
 pub mod v1 {
     tonic::include_proto!("hoop.v1");
 }

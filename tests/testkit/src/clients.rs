@@ -32,7 +32,9 @@ impl Client {
             Self::Psycopg => (made("python/bin/python"), vec![sources.join("python/psycopg_client.py")]),
             Self::Asyncpg => (made("python/bin/python"), vec![sources.join("python/asyncpg_client.py")]),
             Self::Node => ("node".into(), vec![sources.join("node/client.cjs")]),
-            Self::Jdbc => ("java".into(), vec!["-XX:TieredStopAtLevel=1".into(), "-XX:+UseSerialGC".into(), "Client".into()]),
+            Self::Jdbc => {
+                ("java".into(), vec!["-XX:TieredStopAtLevel=1".into(), "-XX:+UseSerialGC".into(), "Client".into()])
+            }
             Self::Pgx => (made("go-client"), vec![]),
         };
         let mut command = Command::new(program);

@@ -74,7 +74,13 @@ impl Gateway {
         command.extend(self.options.processes.then(|| "--processes".to_owned()));
         let environment = vec![("HOOP_LOG".to_owned(), "info".to_owned())];
         let folder = self.folder.path().to_owned();
-        let server = self.server.insert(Guarded::start(&Plan { name: "hoop-dev".to_owned(), command, environment, stop: "TERM", folder }));
+        let server = self.server.insert(Guarded::start(&Plan {
+            name: "hoop-dev".to_owned(),
+            command,
+            environment,
+            stop: "TERM",
+            folder,
+        }));
         let ready = until(Duration::from_secs(60), "a line of hoop dev", || {
             let text = server.printed();
             let line = text.split_once('\n').map(|(line, _)| line.to_owned());
@@ -82,7 +88,8 @@ impl Gateway {
         });
         self.ready = serde_json::from_str(&ready)
             .unwrap_or_else(|error| panic!("hoop dev printed {ready:?}: {error}\n{}", self.log()));
-        let admin = |field: &str| self.ready["admin"][field].as_str().expect("the line names the administrator").to_owned();
+        let admin =
+            |field: &str| self.ready["admin"][field].as_str().expect("the line names the administrator").to_owned();
         self.api = Some(Api::sign_in(self.text("api"), &admin("user"), &admin("password")));
     }
 
@@ -119,7 +126,8 @@ impl Gateway {
 
     /// The demo's role: its URLs through the gateway and straight to the database.
     pub fn demo_urls(&self) -> (String, String) {
-        let url = |field: &str| self.ready["roles"][0][field].as_str().expect("the line has the demo's role").to_owned();
+        let url =
+            |field: &str| self.ready["roles"][0][field].as_str().expect("the line has the demo's role").to_owned();
         (url("url"), url("target_url"))
     }
 
@@ -143,7 +151,13 @@ impl Gateway {
         let command = vec![hoop_agent().display().to_string(), "start".to_owned()];
         let secret = ("HOOP_SECRET_E2E".to_owned(), Postgres::password().to_owned());
         let environment = vec![("HOOP_KEY".to_owned(), key), secret, ("HOOP_LOG".to_owned(), "info".to_owned())];
-        let plan = Plan { name: format!("agent-{name}"), command, environment, stop: "TERM", folder: self.folder.path().to_owned() };
+        let plan = Plan {
+            name: format!("agent-{name}"),
+            command,
+            environment,
+            stop: "TERM",
+            folder: self.folder.path().to_owned(),
+        };
         let agent = Guarded::start(&plan);
         until(Duration::from_secs(20), "the attached agent", || {
             assert!(agent.is_alive(), "the agent ended: {}", agent.log());

@@ -117,7 +117,13 @@ fn run(folder: &Folder, port: u16) -> Guarded {
     let server = find("postgres", "postgresql").display().to_string();
     let mut command = as_server_user();
     command.extend([server, "-D".into(), data, "-p".into(), port.to_string()]);
-    Guarded::start(&Plan { name: "postgres".to_owned(), command, environment: Vec::new(), stop: "INT", folder: folder.path().to_owned() })
+    Guarded::start(&Plan {
+        name: "postgres".to_owned(),
+        command,
+        environment: Vec::new(),
+        stop: "INT",
+        folder: folder.path().to_owned(),
+    })
 }
 
 fn init(folder: &Path) {
@@ -127,7 +133,8 @@ fn init(folder: &Path) {
     std::fs::write(&password, PASSWORD).expect("an own folder takes a file");
     if let Some(user) = server_user() {
         for path in [&data, &password] {
-            std::os::unix::fs::chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("root may give files away");
+            std::os::unix::fs::chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+                .expect("root may give files away");
         }
     }
     let mut words = as_server_user();
@@ -143,7 +150,8 @@ fn init(folder: &Path) {
 
 /// PostgreSQL refuses to run as root.
 fn server_user() -> Option<User> {
-    let wanted = || User::from_name("postgres").ok().flatten().expect("there is a user postgres: apt-get install postgresql");
+    let wanted =
+        || User::from_name("postgres").ok().flatten().expect("there is a user postgres: apt-get install postgresql");
     Uid::effective().is_root().then(wanted)
 }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 /// Names `what` when the time is over.
 #[track_caller]
 pub fn until<T>(within: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    retry(within, || probe().ok_or_else(|| "not yet".to_owned())).unwrap_or_else(|_| panic!("{what}: not within {within:?}"))
+    retry(within, || probe().ok_or_else(|| "not yet".to_owned()))
+        .unwrap_or_else(|_| panic!("{what}: not within {within:?}"))
 }
 
 /// Tries until `probe` succeeds, for at most `within`.

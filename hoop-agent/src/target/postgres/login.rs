@@ -52,9 +52,11 @@ impl<'a> Login<'a> {
         let ours = [("user", &self.target.user), ("database", &self.target.dbname)];
         let ours = ours.map(|(name, value)| (Bytes::from_static(name.as_bytes()), Bytes::from(value.clone())));
         // Whom to log in as, and where, is the role's to say and never the client's.
-        let theirs = self.target.parameters.iter().filter(|parameter| {
-            ![&b"user"[..], b"database"].contains(&&parameter.name[..])
-        });
+        let theirs = self
+            .target
+            .parameters
+            .iter()
+            .filter(|parameter| ![&b"user"[..], b"database"].contains(&&parameter.name[..]));
         let theirs = theirs.map(|parameter| (parameter.name.clone(), parameter.value.clone()));
         StartupMessage { protocol, parameters: ours.into_iter().chain(theirs).collect() }
     }
@@ -64,22 +66,20 @@ impl<'a> Login<'a> {
         loop {
             let frame = wire.receive().await?;
             match frame.tag() {
-                backend::AUTHENTICATION => {
-                    match Authentication::parse(&frame).map_err(|error| malformed(&error))? {
-                        Authentication::Ok if self.binding_required() && !proven => return Err(self.unbound()),
-                        Authentication::Ok => return Ok(()),
-                        Authentication::Sasl(mechanisms) => {
-                            proven = self.scram(wire, &mechanisms).await?;
-                        }
-                        _ if self.binding_required() => return Err(self.unbound()),
-                        Authentication::CleartextPassword => self.cleartext(wire).await?,
-                        Authentication::Md5Password(salt) => {
-                            let hash = md5_hash(self.target.user.as_bytes(), self.password()?, salt);
-                            wire.send_password(hash.as_bytes()).await?;
-                        }
-                        _ => return Err(self.unsupported()),
+                backend::AUTHENTICATION => match Authentication::parse(&frame).map_err(|error| malformed(&error))? {
+                    Authentication::Ok if self.binding_required() && !proven => return Err(self.unbound()),
+                    Authentication::Ok => return Ok(()),
+                    Authentication::Sasl(mechanisms) => {
+                        proven = self.scram(wire, &mechanisms).await?;
                     }
-                }
+                    _ if self.binding_required() => return Err(self.unbound()),
+                    Authentication::CleartextPassword => self.cleartext(wire).await?,
+                    Authentication::Md5Password(salt) => {
+                        let hash = md5_hash(self.target.user.as_bytes(), self.password()?, salt);
+                        wire.send_password(hash.as_bytes()).await?;
+                    }
+                    _ => return Err(self.unsupported()),
+                },
                 backend::NEGOTIATE_PROTOCOL_VERSION => {
                     let offer = NegotiateProtocolVersion::parse(&frame).map_err(|error| malformed(&error))?;
                     *protocol = offer.protocol.min(*protocol);
@@ -96,8 +96,11 @@ impl<'a> Login<'a> {
     }
 
     fn unbound(&self) -> TargetFailure {
-        TargetFailure::new(Code::TargetLoginFailed, "the role asks for channel binding, and the server lets us in without")
-            .hint("switch the server to scram-sha-256 over TLS, or set the role's channel_binding to prefer")
+        TargetFailure::new(
+            Code::TargetLoginFailed,
+            "the role asks for channel binding, and the server lets us in without",
+        )
+        .hint("switch the server to scram-sha-256 over TLS, or set the role's channel_binding to prefer")
     }
 
     fn unsupported(&self) -> TargetFailure {
@@ -108,14 +111,18 @@ impl<'a> Login<'a> {
     fn password(&self) -> Result<&[u8], TargetFailure> {
         self.password.map(|password| password.expose().as_slice()).ok_or_else(|| {
             let reason = format!("the server wants a password for {}, and the role names none", self.target.user);
-            TargetFailure::new(Code::TargetLoginFailed, reason).hint("set the role's password to env:NAME or file:/path")
+            TargetFailure::new(Code::TargetLoginFailed, reason)
+                .hint("set the role's password to env:NAME or file:/path")
         })
     }
 
     async fn cleartext(&self, wire: &mut Wire<'_>) -> Result<(), TargetFailure> {
         if !wire.socket.private {
-            return Err(TargetFailure::new(Code::TargetTls, "the server wants the password as it is, over an unencrypted connection")
-                .hint("set the role's sslmode to verify-full"));
+            return Err(TargetFailure::new(
+                Code::TargetTls,
+                "the server wants the password as it is, over an unencrypted connection",
+            )
+            .hint("set the role's sslmode to verify-full"));
         }
         wire.send_password(self.password()?).await
     }
@@ -182,7 +189,10 @@ async fn greeting(wire: &mut Wire<'_>, protocol: u32) -> Result<LoggedIn, Target
             _ => return Err(unexpected(&frame)),
         }
         if greeting.len() > MAX_GREETING_BYTES {
-            return Err(TargetFailure::new(Code::TargetLoginFailed, "the server does not come to an end of its greeting"));
+            return Err(TargetFailure::new(
+                Code::TargetLoginFailed,
+                "the server does not come to an end of its greeting",
+            ));
         }
     }
 }

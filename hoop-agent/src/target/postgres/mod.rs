@@ -12,7 +12,6 @@ use hoop_core::{Code, Secret};
 use hoop_proto::postgres::frontend;
 use hoop_proto::tunnel::v1::{PostgresReady, PostgresTarget, Ready, ready};
 
-
 pub(super) use cancel::Cancel;
 
 use super::{Canceller, Target};
@@ -32,7 +31,9 @@ pub(super) struct Address {
 pub(super) async fn connect(target: &PostgresTarget, settings: &Settings) -> Result<Target, TargetFailure> {
     if !settings.allows_target(&target.host, target.port) {
         let reason = format!("the agent does not allow the target {}:{}", target.host, target.port);
-        return Err(TargetFailure::new(Code::AgentRefused, reason).hint("allow it in the agent's configuration: targets"));
+        return Err(
+            TargetFailure::new(Code::AgentRefused, reason).hint("allow it in the agent's configuration: targets")
+        );
     }
     let password = settings.secrets.resolve(&target.password).await?;
     let address = Arc::new(address(target, settings).await?);

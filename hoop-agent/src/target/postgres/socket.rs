@@ -60,7 +60,8 @@ impl Address {
             return Ok(Socket { io: Box::new(io), private: true, end_point: None });
         }
         let name = format!("{}:{}", self.host, self.port);
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| unreachable(&name, &error))?;
+        let tcp =
+            TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| unreachable(&name, &error))?;
         tcp.set_nodelay(true).map_err(|error| unreachable(&name, &error))?;
         let local = tcp.peer_addr().is_ok_and(|address| address.ip().is_loopback());
         self.negotiate(tcp, local).await
@@ -81,7 +82,10 @@ impl Address {
             b'N' if self.sslmode == SslMode::Prefer => Ok(plain(tcp)),
             b'N' => Err(TargetFailure::new(Code::TargetTls, "the server does not offer TLS, and the role asks for it")
                 .hint("switch TLS on at the server, or lower the role's sslmode")),
-            _ => Err(TargetFailure::new(Code::TargetTls, "the server answers the request for TLS with neither yes nor no")),
+            _ => Err(TargetFailure::new(
+                Code::TargetTls,
+                "the server answers the request for TLS with neither yes nor no",
+            )),
         }
     }
 }

@@ -59,7 +59,11 @@ impl Tls {
                     .map_err(|error| failure(format!("the client certificate cannot be used: {error}")))?
             }
             (None, None) => builder.with_no_client_auth(),
-            _ => return Err(failure("the role names a client certificate without its key, or a key without its certificate")),
+            _ => {
+                return Err(failure(
+                    "the role names a client certificate without its key, or a key without its certificate",
+                ));
+            }
         };
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(Self { config: Arc::new(config) })

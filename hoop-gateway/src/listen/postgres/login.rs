@@ -44,7 +44,9 @@ impl PostgresDoor {
         let protocol = negotiate(message, &mut out);
         if encryption == Encryption::None && self.tls_use == TlsUse::Required {
             let denial = Denial::new("gateway", Code::TlsRequired, "this gateway takes encrypted connections only");
-            return Err(denial.hint("connect with sslmode=require, or verify-full and the gateway's certificate").into());
+            return Err(denial
+                .hint("connect with sslmode=require, or verify-full and the gateway's certificate")
+                .into());
         }
         let user = user(message)?;
         self.throttle.check(Some(stranger.peer.ip()), &user).map_err(Denial::from)?;
@@ -95,7 +97,8 @@ fn named(mut denial: Denial, user: &str) -> Denial {
 fn user(message: &StartupMessage) -> Result<String, Denial> {
     let user = message.parameter("user").map(|user| String::from_utf8_lossy(user).into_owned()).unwrap_or_default();
     if user.is_empty() {
-        let denial = Denial::new("gateway", Code::InvalidRequest, "no PostgreSQL user name specified in startup packet");
+        let denial =
+            Denial::new("gateway", Code::InvalidRequest, "no PostgreSQL user name specified in startup packet");
         return Err(denial.hint("the user is the login of a credential; get one with hoop connect"));
     }
     Ok(user)
@@ -122,7 +125,8 @@ fn offer(bound: bool, out: &mut BytesMut) {
 
 /// The client's first message, of a mechanism that was offered and whose name it keeps to.
 fn first_message(bytes: &Bytes, bound: bool) -> Result<Bytes, Denial> {
-    let response = SaslInitialResponse::parse(&password_message(bytes)?).map_err(|error| violation(&error.to_string()))?;
+    let response =
+        SaslInitialResponse::parse(&password_message(bytes)?).map_err(|error| violation(&error.to_string()))?;
     let first = response.data.unwrap_or_default();
     let is_bound = first.starts_with(b"p=");
     match &response.mechanism[..] {
@@ -133,7 +137,8 @@ fn first_message(bytes: &Bytes, bound: bool) -> Result<Bytes, Denial> {
 }
 
 fn password_message(bytes: &Bytes) -> Result<Frame, Denial> {
-    let frame = Frames::new(bytes.clone()).next(usize::MAX).map_err(|error: FrameError| violation(&error.to_string()))?;
+    let frame =
+        Frames::new(bytes.clone()).next(usize::MAX).map_err(|error: FrameError| violation(&error.to_string()))?;
     frame
         .filter(|frame| frame.tag() == frontend::PASSWORD)
         .ok_or_else(|| violation("a message that does not belong into a login"))

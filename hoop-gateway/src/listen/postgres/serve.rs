@@ -109,7 +109,9 @@ fn opening(
     let role = &proven.role.role;
     let Target::Postgres(target) = &role.target else {
         let reason = format!("role {} is not a PostgreSQL server", role.name);
-        return Err(Denial::new("gateway", Code::RoleNotFound, reason).hint("connect with the client that the role is for"));
+        return Err(
+            Denial::new("gateway", Code::RoleNotFound, reason).hint("connect with the client that the role is for")
+        );
     };
     let database = database(message, role, target)?;
     if let Some(kind) = message.parameter("replication").filter(|value| asks_for_replication(value))
@@ -135,11 +137,13 @@ fn opening(
 
 /// The database that the client named. libpq names the user's where nobody named one; here that is the role's own.
 fn database(message: &StartupMessage, role: &ResourceRole, target: &PostgresTarget) -> Result<String, Denial> {
-    let named = message.parameter("database").filter(|name| !name.is_empty() && Some(*name) != message.parameter("user"));
+    let named =
+        message.parameter("database").filter(|name| !name.is_empty() && Some(*name) != message.parameter("user"));
     let Some(named) = named else { return Ok(target.database.clone()) };
     let denied = |name: &str| {
         let reason = format!("role {} does not reach database {name}", role.name);
-        Denial::new("gateway", Code::DatabaseDenied, reason).hint("ask an administrator to add it to the role's databases")
+        Denial::new("gateway", Code::DatabaseDenied, reason)
+            .hint("ask an administrator to add it to the role's databases")
     };
     let name = std::str::from_utf8(named).map_err(|_| denial_of_bytes(role))?;
     if target.allows_database(name) { Ok(name.to_owned()) } else { Err(denied(name)) }

@@ -51,7 +51,8 @@ pub(super) async fn packet<S: AsyncRead + Unpin>(io: &mut S) -> Result<Startup, 
     if bytes.get(4..8) == Some(&startup::CANCEL.to_be_bytes()) {
         return startup::parse(bytes.freeze()).map_err(|_| Refusal::Silent);
     }
-    startup::parse(bytes.freeze()).map_err(|error| Denial::new("gateway", Code::ProtocolViolation, error.to_string()).into())
+    startup::parse(bytes.freeze())
+        .map_err(|error| Denial::new("gateway", Code::ProtocolViolation, error.to_string()).into())
 }
 
 /// Reads one message of the login: a PasswordMessage or what else has its type.

@@ -130,7 +130,8 @@ impl Plugin for Audit {
         let (recorder, id) = (self.recorder.clone(), session.id);
         // It makes a file, which a slow disk must not turn into a stop of everything else.
         let log = tokio::task::spawn_blocking(move || recorder.session(id, &header)).await;
-        let log = log.map_err(|error| Denial::failed(NAME, error).with_code(Code::RecordingFailed))?.map_err(refused)?;
+        let log =
+            log.map_err(|error| Denial::failed(NAME, error).with_code(Code::RecordingFailed))?.map_err(refused)?;
         let clock = self.recorder.clock().clone();
         Ok(Some(Box::new(SessionAudit::new(log, clock, limit, self.redactor.clone(), self.on_close.clone()))))
     }

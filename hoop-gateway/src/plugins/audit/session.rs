@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hoop_core::request::FunctionCall;
 use hoop_core::{
-    Clock, Column, Completion, CompletionKind, Denial, Format, Hold, Interest, Notification, Outcome, Parameters, Phase,
-    Request, Response, ResultColumns, RowBatch, RowPart, SessionPlugin, Statement, TargetError, Verdict,
+    Clock, Column, Completion, CompletionKind, Denial, Format, Hold, Interest, Notification, Outcome, Parameters,
+    Phase, Request, Response, ResultColumns, RowBatch, RowPart, SessionPlugin, Statement, TargetError, Verdict,
 };
 
 use super::redact::{Memory, Redactor};
@@ -69,7 +69,9 @@ impl Recording {
     /// Lets `value` go on: at once, when there is room again, or, in a strict session, when all is on disk.
     fn verdict<T: Send + 'static>(&mut self, value: T, on_disk_first: bool) -> Verdict<T> {
         if let Some(Waiting { room, records }) = self.waiting.take() {
-            return Verdict::Hold(Hold::quietly(async move { room.append(records).await.map(|()| value).map_err(refused) }));
+            return Verdict::Hold(Hold::quietly(
+                async move { room.append(records).await.map(|()| value).map_err(refused) },
+            ));
         }
         match self.log() {
             Ok(log) if on_disk_first && log.is_strict() => {
@@ -170,7 +172,14 @@ impl SessionAudit {
         }
         // Redacted before it is cut: half a value would not be found.
         let bytes = self.redactor.framed(bytes, &mut self.memory.hits);
-        pieces(&mut self.recording, Kind::CopyIn, id.0, rows, bytes.get(..keep).unwrap_or_default(), keep == bytes.len())
+        pieces(
+            &mut self.recording,
+            Kind::CopyIn,
+            id.0,
+            rows,
+            bytes.get(..keep).unwrap_or_default(),
+            keep == bytes.len(),
+        )
     }
 
     fn result_columns(&mut self, result: &ResultColumns) -> Result<(), Denial> {

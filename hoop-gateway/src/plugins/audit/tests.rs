@@ -237,9 +237,15 @@ async fn what_is_not_kept_is_summed_up() {
     passes(chain.response(complete(1, "SELECT 3")));
     chain.close(&Outcome::Completed).await;
     let events = events(&fixture.closed().log.expect("sealed").path);
-    let kept: Vec<u8> = events.iter().filter_map(|event| if let Event::Rows(rows) = event { Some(rows.bytes.0.to_vec()) } else { None }).flatten().collect();
+    let kept: Vec<u8> = events
+        .iter()
+        .filter_map(|event| if let Event::Rows(rows) = event { Some(rows.bytes.0.to_vec()) } else { None })
+        .flatten()
+        .collect();
     assert_eq!(kept, all[..20]);
-    let Some(Event::Complete(complete)) = events.iter().find(|event| matches!(event, Event::Complete(_))) else { panic!("{events:?}") };
+    let Some(Event::Complete(complete)) = events.iter().find(|event| matches!(event, Event::Complete(_))) else {
+        panic!("{events:?}")
+    };
     let shown = complete.shown.as_ref().expect("rows were shown");
     assert_eq!((shown.rows, shown.bytes, shown.kept), (3, 42, 20));
     assert_eq!(shown.digest, blake3::hash(&all[20..]).to_hex().as_str());

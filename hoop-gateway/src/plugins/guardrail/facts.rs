@@ -46,7 +46,9 @@ impl Facts {
 
     /// Structures that stand in a field of their own type, without the name of their kind.
     fn untagged(&mut self, fields: &Map<String, Value>) {
-        if let (Some(Value::String(name)), Some(Value::String(schema))) = (fields.get("relname"), fields.get("schemaname")) {
+        if let (Some(Value::String(name)), Some(Value::String(schema))) =
+            (fields.get("relname"), fields.get("schemaname"))
+        {
             self.tables.push(named(schema, name));
         }
         if let Some(Value::Array(parts)) = fields.get("funcname") {
@@ -73,10 +75,14 @@ impl Facts {
             "TruncateStmt" => add(&[Kind::Truncate]),
             "DropStmt" => {
                 add(&[Kind::Drop]);
-                if is_object("remove_type", ObjectType::ObjectTable) || is_object("remove_type", ObjectType::ObjectForeignTable) {
+                if is_object("remove_type", ObjectType::ObjectTable)
+                    || is_object("remove_type", ObjectType::ObjectForeignTable)
+                {
                     add(&[Kind::DropTable]);
                 }
-                if is_object("remove_type", ObjectType::ObjectView) || is_object("remove_type", ObjectType::ObjectMatview) {
+                if is_object("remove_type", ObjectType::ObjectView)
+                    || is_object("remove_type", ObjectType::ObjectMatview)
+                {
                     add(&[Kind::DropView]);
                 }
                 if is_object("remove_type", ObjectType::ObjectSchema) {
@@ -119,14 +125,18 @@ impl Facts {
             "CallStmt" => add(&[Kind::Call]),
             "PrepareStmt" => add(&[Kind::Prepare]),
             "ExecuteStmt" => add(&[Kind::Execute]),
-            "VariableSetStmt" if matches!(text("name"), "role" | "session_authorization") => add(&[Kind::Set, Kind::SetRole]),
+            "VariableSetStmt" if matches!(text("name"), "role" | "session_authorization") => {
+                add(&[Kind::Set, Kind::SetRole])
+            }
             "VariableSetStmt" => add(&[Kind::Set]),
             "LockStmt" => add(&[Kind::Lock]),
             "ExplainStmt" => add(&[Kind::Explain]),
             "TransactionStmt" => add(&[Kind::Transaction]),
             "ListenStmt" | "NotifyStmt" | "UnlistenStmt" => add(&[Kind::Notify]),
             "LoadStmt" => add(&[Kind::Load]),
-            "VacuumStmt" | "ClusterStmt" | "ReindexStmt" | "RefreshMatViewStmt" | "CheckPointStmt" => add(&[Kind::Maintenance]),
+            "VacuumStmt" | "ClusterStmt" | "ReindexStmt" | "RefreshMatViewStmt" | "CheckPointStmt" => {
+                add(&[Kind::Maintenance])
+            }
             // Kinds that nobody thought of here still count as what their name says.
             other if other.starts_with("Create") && other.ends_with("Stmt") => add(&[Kind::Create]),
             other if other.starts_with("Alter") && other.ends_with("Stmt") => add(&[Kind::Alter]),

@@ -213,7 +213,9 @@ impl Compiled {
             return Err(wrong("it has no name".to_owned()));
         }
         if rule.kinds.is_empty() && rule.tables.is_empty() && rule.functions.is_empty() && rule.pattern.is_none() {
-            return Err(wrong("it gives neither kinds nor tables nor functions nor a pattern, and would refuse everything".to_owned()));
+            return Err(wrong(
+                "it gives neither kinds nor tables nor functions nor a pattern, and would refuse everything".to_owned(),
+            ));
         }
         let pattern = match &rule.pattern {
             Some(pattern) if pattern.len() > MAX_PATTERN => {

@@ -39,9 +39,19 @@ fn no_spelling_gets_past() {
         "drop foreign table f",
     ] {
         let denial = judge(&mut guardrail, text).expect_err(text);
-        assert!(denial.code == Code::StatementDenied && denial.reason.contains("rule r refuses drop table"), "{text}: {denial}");
+        assert!(
+            denial.code == Code::StatementDenied && denial.reason.contains("rule r refuses drop table"),
+            "{text}: {denial}"
+        );
     }
-    for text in ["select 'drop table customers'", "select 1 -- drop table", "select 1 as \"drop table\"", "drop view v", "", ";"] {
+    for text in [
+        "select 'drop table customers'",
+        "select 1 -- drop table",
+        "select 1 as \"drop table\"",
+        "drop view v",
+        "",
+        ";",
+    ] {
         judge(&mut guardrail, text).expect(text);
     }
 }
@@ -99,12 +109,23 @@ fn what_is_within_counts() {
 #[test]
 fn tables_functions_and_patterns() {
     let mut tables = one(r#""tables":["payroll.*","secret*"]"#);
-    for text in ["select * from payroll.salaries", "select (select a from Payroll.x)", "table secrets", "drop table payroll.x", "select * from public.secret_one"] {
+    for text in [
+        "select * from payroll.salaries",
+        "select (select a from Payroll.x)",
+        "table secrets",
+        "drop table payroll.x",
+        "select * from public.secret_one",
+    ] {
         assert!(judge(&mut tables, text).is_err(), "{text}");
     }
     judge(&mut tables, "select payroll, secret from public.other").expect("columns are no tables");
     let mut functions = one(r#""functions":["pg_read_*","pg_catalog.lo_export"]"#);
-    for text in ["select pg_read_file('x')", "select * from pg_catalog.pg_read_binary_file('x')", "select lo_export(1, 'x')", "select 1 where pg_read_file('x') is null"] {
+    for text in [
+        "select pg_read_file('x')",
+        "select * from pg_catalog.pg_read_binary_file('x')",
+        "select lo_export(1, 'x')",
+        "select 1 where pg_read_file('x') is null",
+    ] {
         assert!(judge(&mut functions, text).is_err(), "{text}");
     }
     judge(&mut functions, "select 'pg_read_file'").expect("a text");

@@ -27,11 +27,7 @@ pub enum Action {
 impl Action {
     /// What is done with hits of a detector, or with values of a column, when nothing else is said.
     pub(crate) fn default_for(label: &str) -> Self {
-        if label == Builtin::Email.as_str() || label == Builtin::Card.as_str() {
-            Self::Partial
-        } else {
-            Self::Label
-        }
+        if label == Builtin::Email.as_str() || label == Builtin::Card.as_str() { Self::Partial } else { Self::Label }
     }
 }
 
@@ -43,10 +39,7 @@ impl MaskingKey {
     /// Derives the key of an organisation from a secret of the gateway. Whoever changes either, changes every token.
     pub fn derive(secret: &[u8], organisation: &str) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("hoop masking 2026 tokens and hashes");
-        hasher
-            .update(&(secret.len() as u64).to_le_bytes())
-            .update(secret)
-            .update(organisation.as_bytes());
+        hasher.update(&(secret.len() as u64).to_le_bytes()).update(secret).update(organisation.as_bytes());
         Self(Secret::new(*hasher.finalize().as_bytes()))
     }
 
@@ -64,10 +57,7 @@ impl std::fmt::Debug for MaskingKey {
 
 /// A value without case, and a number without its separators.
 fn canonical(value: &[u8]) -> Vec<u8> {
-    if value
-        .iter()
-        .all(|byte| byte.is_ascii_digit() || is_separator(*byte))
-    {
+    if value.iter().all(|byte| byte.is_ascii_digit() || is_separator(*byte)) {
         return value.iter().copied().filter(u8::is_ascii_digit).collect();
     }
     value.to_ascii_lowercase()
@@ -79,12 +69,7 @@ const fn is_separator(byte: u8) -> bool {
 
 /// What is shown for a value of the kind `label`; `None` for NULL. It is ASCII without quotes, braces, brackets of
 /// composites, commas or backslashes, so that it can stand inside arrays, JSON and SQL.
-pub(crate) fn replacement(
-    action: Action,
-    label: &str,
-    value: &[u8],
-    key: &MaskingKey,
-) -> Option<Vec<u8>> {
+pub(crate) fn replacement(action: Action, label: &str, value: &[u8], key: &MaskingKey) -> Option<Vec<u8>> {
     match action {
         Action::Null => None,
         Action::Label => Some(format!("[{label}]").into_bytes()),
@@ -102,38 +87,18 @@ fn partial(label: &str, value: &[u8]) -> Vec<u8> {
     }
     let digits = || value.iter().copied().filter(u8::is_ascii_digit);
     if label == "card" && digits().count() >= 13 {
-        return b"**** **** **** "
-            .iter()
-            .copied()
-            .chain(digits().skip(digits().count() - 4))
-            .collect();
+        return b"**** **** **** ".iter().copied().chain(digits().skip(digits().count() - 4)).collect();
     }
-    let tail = value
-        .len()
-        .checked_sub(4)
-        .filter(|hidden| *hidden >= 4)
-        .and_then(|hidden| value.get(hidden..));
-    let tail = tail
-        .filter(|tail| tail.iter().all(u8::is_ascii_alphanumeric))
-        .unwrap_or_default();
+    let tail = value.len().checked_sub(4).filter(|hidden| *hidden >= 4).and_then(|hidden| value.get(hidden..));
+    let tail = tail.filter(|tail| tail.iter().all(u8::is_ascii_alphanumeric)).unwrap_or_default();
     let stars = (value.len() - tail.len()).clamp(4, 12);
     [vec![b'*'; stars].as_slice(), tail].concat()
 }
 
 fn partial_email(value: &[u8], at: usize) -> Vec<u8> {
-    let first = value
-        .first()
-        .filter(|first| at > 1 && first.is_ascii_alphanumeric());
-    let top = value
-        .rsplit(|byte| *byte == b'.')
-        .next()
-        .filter(|top| top.iter().all(u8::is_ascii_alphabetic));
-    [
-        first.map_or(&b""[..], std::slice::from_ref),
-        b"***@***.",
-        top.unwrap_or(b"***"),
-    ]
-    .concat()
+    let first = value.first().filter(|first| at > 1 && first.is_ascii_alphanumeric());
+    let top = value.rsplit(|byte| *byte == b'.').next().filter(|top| top.iter().all(u8::is_ascii_alphabetic));
+    [first.map_or(&b""[..], std::slice::from_ref), b"***@***.", top.unwrap_or(b"***")].concat()
 }
 
 fn token(label: &str, value: &[u8], key: &MaskingKey) -> Vec<u8> {
@@ -149,9 +114,7 @@ fn token(label: &str, value: &[u8], key: &MaskingKey) -> Vec<u8> {
 fn pseudo_digits(value: &[u8], digest: &[u8; 32]) -> Vec<u8> {
     let mut stream = digest.iter().cycle();
     let mut place = 0;
-    let kept = value
-        .iter()
-        .filter(|byte| byte.is_ascii_digit() || is_separator(**byte));
+    let kept = value.iter().filter(|byte| byte.is_ascii_digit() || is_separator(**byte));
     kept.map(|byte| {
         if !byte.is_ascii_digit() {
             return *byte;
@@ -180,33 +143,16 @@ mod tests {
 
     fn shown(action: Action, label: &str, value: &str) -> String {
         let key = MaskingKey::derive(b"secret", "org");
-        String::from_utf8(replacement(action, label, value.as_bytes(), &key).expect("not null"))
-            .expect("ascii")
+        String::from_utf8(replacement(action, label, value.as_bytes(), &key).expect("not null")).expect("ascii")
     }
 
     #[test]
     fn partial_forms() {
-        assert_eq!(
-            shown(Action::Partial, "email", "ada@example.com"),
-            "a***@***.com"
-        );
-        assert_eq!(
-            shown(Action::Partial, "email", "a@example.com"),
-            "***@***.com"
-        );
-        assert_eq!(
-            shown(Action::Partial, "card", "4111-1111-1111-1111"),
-            "**** **** **** 1111"
-        );
-        assert_eq!(
-            shown(Action::Partial, "iban", "DE89370400440532013000"),
-            "************3000"
-        );
-        assert_eq!(
-            shown(Action::Partial, "ssn", "1234567"),
-            "*******",
-            "too short to keep anything"
-        );
+        assert_eq!(shown(Action::Partial, "email", "ada@example.com"), "a***@***.com");
+        assert_eq!(shown(Action::Partial, "email", "a@example.com"), "***@***.com");
+        assert_eq!(shown(Action::Partial, "card", "4111-1111-1111-1111"), "**** **** **** 1111");
+        assert_eq!(shown(Action::Partial, "iban", "DE89370400440532013000"), "************3000");
+        assert_eq!(shown(Action::Partial, "ssn", "1234567"), "*******", "too short to keep anything");
     }
 
     #[test]
@@ -217,14 +163,8 @@ mod tests {
                 && token.len() == 19
                 && token != shown(Action::Token, "card", "4012 8888 8888 1881")
         );
-        assert_eq!(
-            token.replace(' ', ""),
-            shown(Action::Token, "card", "4111111111111111")
-        );
-        assert_eq!(
-            shown(Action::Token, "email", "Ada@Example.com"),
-            shown(Action::Token, "email", "ada@example.com")
-        );
+        assert_eq!(token.replace(' ', ""), shown(Action::Token, "card", "4111111111111111"));
+        assert_eq!(shown(Action::Token, "email", "Ada@Example.com"), shown(Action::Token, "email", "ada@example.com"));
         let other = MaskingKey::derive(b"secret", "another").digest(b"a");
         assert_ne!(MaskingKey::derive(b"secret", "org").digest(b"a"), other);
     }

@@ -23,20 +23,13 @@ impl Scratch {
     ///
     /// # Errors
     /// [`RowError`] when the bytes are not rows. They must not be shown then.
-    pub(crate) fn mask(
-        &mut self,
-        batch: &mut RowBatch,
-        plan: &Plan,
-        masker: &Masker,
-    ) -> Result<(), RowError> {
+    pub(crate) fn mask(&mut self, batch: &mut RowBatch, plan: &Plan, masker: &Masker) -> Result<(), RowError> {
         batch.apply()?;
         self.edits.clear();
         let cells = batch.cells()?;
         self.every_cell(&cells, plan, masker);
         if !masker.detectors.is_empty() {
-            if masker.detectors.needs_every_value()
-                || batch.received().len() > masker.max_value_bytes
-            {
+            if masker.detectors.needs_every_value() || batch.received().len() > masker.max_value_bytes {
                 self.searched_cells(&batch.cells()?, plan, masker);
             } else {
                 let received = batch.received().clone();
@@ -79,9 +72,7 @@ impl Scratch {
             }
         }
         let mut candidates = std::mem::take(&mut self.candidates);
-        masker
-            .detectors
-            .candidates(received, plan.has_escapes(), &mut candidates);
+        masker.detectors.candidates(received, plan.has_escapes(), &mut candidates);
         let mut left = candidates.as_slice();
         let mut row = 0;
         while let Some((at, _)) = left.first() {
@@ -91,22 +82,14 @@ impl Scratch {
             let Some(range) = cells.row_range(row) else {
                 break;
             };
-            let (of_row, rest) =
-                left.split_at(left.iter().take_while(|(at, _)| *at < range.end).count());
+            let (of_row, rest) = left.split_at(left.iter().take_while(|(at, _)| *at < range.end).count());
             left = rest;
             self.row(cells, row, of_row, plan, masker);
         }
         self.candidates = candidates;
     }
 
-    fn row(
-        &mut self,
-        cells: &Cells<'_>,
-        row: usize,
-        candidates: &[(usize, Anchor)],
-        plan: &Plan,
-        masker: &Masker,
-    ) {
+    fn row(&mut self, cells: &Cells<'_>, row: usize, candidates: &[(usize, Anchor)], plan: &Plan, masker: &Masker) {
         let mut left = candidates;
         for column in 0..cells.columns(row) {
             let Some(range) = cells.range(row, column) else {
@@ -114,12 +97,10 @@ impl Scratch {
             };
             let before = left.iter().take_while(|(at, _)| *at < range.start).count();
             let (_, rest) = left.split_at(before);
-            let (inside, rest) =
-                rest.split_at(rest.iter().take_while(|(at, _)| *at < range.end).count());
+            let (inside, rest) = rest.split_at(rest.iter().take_while(|(at, _)| *at < range.end).count());
             left = rest;
             let planned = plan.column(column);
-            if !inside.is_empty() && planned.treatment == Treatment::Search && !planned.needs_each()
-            {
+            if !inside.is_empty() && planned.treatment == Treatment::Search && !planned.needs_each() {
                 match planned.shape {
                     Shape::Text | Shape::Bytea | Shape::Other => {
                         self.text(cells, row, column, range.start, inside, masker)
@@ -146,31 +127,17 @@ impl Scratch {
             return;
         };
         self.hits.clear();
-        masker
-            .detectors
-            .find_at(value, start, inside, &mut self.hits);
+        masker.detectors.find_at(value, start, inside, &mut self.hits);
         if let Masked::As(shown) = masker.hits(value, &self.hits) {
             self.edits.push((row, column, shown));
         }
     }
 
-    fn cell(
-        &mut self,
-        cells: &Cells<'_>,
-        row: usize,
-        column: usize,
-        planned: &Planned,
-        masker: &Masker,
-    ) {
+    fn cell(&mut self, cells: &Cells<'_>, row: usize, column: usize, planned: &Planned, masker: &Masker) {
         let Some(Some(value)) = cells.get(row, column) else {
             return;
         };
-        let Planned {
-            shape,
-            type_oid,
-            format,
-            ..
-        } = *planned;
+        let Planned { shape, type_oid, format, .. } = *planned;
         match &planned.treatment {
             Treatment::None => {}
             Treatment::Search => {
@@ -179,11 +146,7 @@ impl Scratch {
                 }
             }
             Treatment::Whole(action, label) => {
-                self.edits.push((
-                    row,
-                    column,
-                    masker.whole(value, *action, label, shape, type_oid, format),
-                ));
+                self.edits.push((row, column, masker.whole(value, *action, label, shape, type_oid, format)));
             }
         }
     }

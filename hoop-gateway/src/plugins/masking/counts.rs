@@ -24,11 +24,7 @@ impl MaskCounts {
 
     /// The number of values masked until now, by label.
     pub fn totals(&self) -> BTreeMap<String, u64> {
-        self.0
-            .lock()
-            .iter()
-            .map(|(label, count)| (label.to_string(), *count))
-            .collect()
+        self.0.lock().iter().map(|(label, count)| (label.to_string(), *count)).collect()
     }
 }
 

@@ -16,16 +16,9 @@ pub(crate) fn mask_error(error: &mut TargetError, rules: &[ColumnRule], masker: 
         return;
     }
     let tables = (error.field(b's').to_vec(), error.field(b't').to_vec());
-    let rules: Vec<_> = rules
-        .iter()
-        .filter(|rule| rule.matches_table(&tables.0, &tables.1))
-        .collect();
+    let rules: Vec<_> = rules.iter().filter(|rule| rule.matches_table(&tables.0, &tables.1)).collect();
     let is_data_error = error.field(b'C').starts_with(b"22");
-    for (letter, value) in error
-        .fields
-        .iter_mut()
-        .filter(|(letter, _)| !TECHNICAL.contains(letter))
-    {
+    for (letter, value) in error.fields.iter_mut().filter(|(letter, _)| !TECHNICAL.contains(letter)) {
         if !rules.is_empty() && matches!(letter, b'M' | b'D') {
             if let Some(masked) = keys(value, &rules, masker).or_else(|| failing_row(value)) {
                 *value = masked;
@@ -53,22 +46,14 @@ fn keys(value: &[u8], rules: &[&ColumnRule], masker: &Masker) -> Option<Bytes> {
     if parts.len() != names.len() {
         return Some(format!("{head}({})=([masked]{tail}", names.join(", ")).into());
     }
-    let shown = names
-        .iter()
-        .zip(parts)
-        .map(|(name, part)| match found(name) {
-            Some(rule) => {
-                masker
-                    .counts
-                    .add(&Label::from(std::sync::Arc::from(rule.label())));
-                let shown = replacement(rule.action(), &rule.label(), part.as_bytes(), &masker.key);
-                shown.map_or_else(
-                    || "null".to_owned(),
-                    |shown| String::from_utf8_lossy(&shown).into_owned(),
-                )
-            }
-            None => part.to_owned(),
-        });
+    let shown = names.iter().zip(parts).map(|(name, part)| match found(name) {
+        Some(rule) => {
+            masker.counts.add(&Label::from(std::sync::Arc::from(rule.label())));
+            let shown = replacement(rule.action(), &rule.label(), part.as_bytes(), &masker.key);
+            shown.map_or_else(|| "null".to_owned(), |shown| String::from_utf8_lossy(&shown).into_owned())
+        }
+        None => part.to_owned(),
+    });
     let shown = shown.collect::<Vec<String>>().join(", ");
     Some(format!("{head}({})=({shown}{tail}", names.join(", ")).into())
 }
@@ -90,9 +75,5 @@ fn failing_row(value: &[u8]) -> Option<Bytes> {
 /// `invalid input syntax for type integer: "ada"` repeats a value of a column that nobody names.
 fn quoted(value: &[u8]) -> Option<Bytes> {
     let (open, close) = (memchr::memchr(b'"', value)?, memchr::memrchr(b'"', value)?);
-    (open < close).then(|| {
-        [&value[..=open], b"[masked]", &value[close..]]
-            .concat()
-            .into()
-    })
+    (open < close).then(|| [&value[..=open], b"[masked]", &value[close..]].concat().into())
 }

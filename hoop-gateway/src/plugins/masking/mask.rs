@@ -35,22 +35,12 @@ pub(crate) struct Masker {
 
 impl Masker {
     fn action(&self, label: &Label) -> Action {
-        let known = Builtin::ALL
-            .into_iter()
-            .find(|builtin| builtin.as_str() == label.as_str());
-        known
-            .and_then(|builtin| self.actions.get(&builtin).copied())
-            .unwrap_or(Action::Label)
+        let known = Builtin::ALL.into_iter().find(|builtin| builtin.as_str() == label.as_str());
+        known.and_then(|builtin| self.actions.get(&builtin).copied()).unwrap_or(Action::Label)
     }
 
     /// Masks a value of a type that no rule names.
-    pub(crate) fn value(
-        &self,
-        value: &[u8],
-        shape: Shape,
-        type_oid: u32,
-        format: Format,
-    ) -> Masked {
+    pub(crate) fn value(&self, value: &[u8], shape: Shape, type_oid: u32, format: Format) -> Masked {
         if value.len() > self.max_value_bytes {
             return self.too_large(type_oid, shape, format);
         }
@@ -86,12 +76,7 @@ impl Masker {
         for hit in hits {
             self.counts.add(&hit.label);
             let found = value.get(hit.start..hit.end).unwrap_or_default();
-            let Some(shown) = replacement(
-                self.action(&hit.label),
-                hit.label.as_str(),
-                found,
-                &self.key,
-            ) else {
+            let Some(shown) = replacement(self.action(&hit.label), hit.label.as_str(), found, &self.key) else {
                 return Masked::As(None);
             };
             out.extend_from_slice(value.get(kept..hit.start).unwrap_or_default());
@@ -133,21 +118,11 @@ impl Masker {
                 self.shown(value, action, label)
             }
             Shape::Json => {
-                let version: &[u8] = if type_oid == JSONB && format == Format::Binary {
-                    &[1]
-                } else {
-                    &[]
-                };
-                Some(
-                    [version, b"\"", &self.shown(value, action, label)?, b"\""]
-                        .concat()
-                        .into(),
-                )
+                let version: &[u8] = if type_oid == JSONB && format == Format::Binary { &[1] } else { &[] };
+                Some([version, b"\"", &self.shown(value, action, label)?, b"\""].concat().into())
             }
             Shape::Inet => self.address(value, action, format),
-            _ if action == Action::Token && type_oid == 2950 => {
-                Some(self.pseudo_uuid(value, format))
-            }
+            _ if action == Action::Token && type_oid == 2950 => Some(self.pseudo_uuid(value, format)),
             _ => neutral(type_oid, format),
         }
     }
@@ -159,9 +134,7 @@ impl Masker {
         }
         // A whole value of a known kind keeps the form of that kind, so that tokens of one value are the same everywhere.
         let kind = match hits.as_slice() {
-            [hit] if hit.start == 0 && hit.end == value.len() && action != Action::Label => {
-                &hit.label
-            }
+            [hit] if hit.start == 0 && hit.end == value.len() && action != Action::Label => &hit.label,
             _ => label,
         };
         replacement(action, kind.as_str(), value, &self.key).map(Bytes::from)
@@ -172,31 +145,22 @@ impl Masker {
         Masked::As(match shape {
             Shape::Fixed => return Masked::Same,
             Shape::Text => self.whole(&[], Action::Label, &label, shape, type_oid, format),
-            _ if format == Format::Text => {
-                self.whole(&[], Action::Label, &label, shape, type_oid, format)
-            }
+            _ if format == Format::Text => self.whole(&[], Action::Label, &label, shape, type_oid, format),
             _ => self.whole(&[], Action::Null, &label, shape, type_oid, format),
         })
     }
 
     fn hex(&self, value: &[u8]) -> Masked {
-        let nibble = |byte: u8| {
-            char::from(byte)
-                .to_digit(16)
-                .and_then(|digit| u8::try_from(digit).ok())
-        };
+        let nibble = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let digits = value.get(2..).unwrap_or_default();
         let pairs = digits.as_chunks::<2>().0.iter();
-        let Some(bytes) = pairs
-            .map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?))
-            .collect::<Option<Vec<_>>>()
+        let Some(bytes) =
+            pairs.map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?)).collect::<Option<Vec<_>>>()
         else {
             return self.text(value);
         };
         match self.text(&bytes) {
-            Masked::As(Some(shown)) => {
-                Masked::As(Some([&b"\\x"[..], &hex(&shown)].concat().into()))
-            }
+            Masked::As(Some(shown)) => Masked::As(Some([&b"\\x"[..], &hex(&shown)].concat().into())),
             other => other,
         }
     }
@@ -221,20 +185,11 @@ impl Masker {
         let v6 = is_v6(value, format);
         let len = if v6 { 16 } else { 4 };
         let (short, long) = (digest.first_chunk::<4>()?, digest.first_chunk::<16>()?);
-        let address = if v6 {
-            IpAddr::from(*long)
-        } else {
-            IpAddr::from(*short)
-        };
+        let address = if v6 { IpAddr::from(*long) } else { IpAddr::from(*short) };
         Some(match format {
             Format::Text => address.to_string().into(),
             Format::Binary => {
-                let head = [
-                    *value.first()?,
-                    if v6 { 128 } else { 32 },
-                    value.get(2).copied().unwrap_or(0),
-                    len,
-                ];
+                let head = [*value.first()?, if v6 { 128 } else { 32 }, value.get(2).copied().unwrap_or(0), len];
                 [&head[..], &digest[..usize::from(len)]].concat().into()
             }
         })
@@ -246,17 +201,14 @@ impl Masker {
         }
         let digits = match format {
             Format::Text => Some(value.to_vec()),
-            Format::Binary if type_oid == INT8 => value
-                .try_into()
-                .ok()
-                .map(|bytes| i64::from_be_bytes(bytes).to_string().into()),
+            Format::Binary if type_oid == INT8 => {
+                value.try_into().ok().map(|bytes| i64::from_be_bytes(bytes).to_string().into())
+            }
             Format::Binary => binary::numeric_digits(value),
         };
         let is_card = digits.is_some_and(|digits| {
             // Longer ones are far more often ids than cards.
-            (14..=16).contains(&digits.len())
-                && digits.iter().all(u8::is_ascii_digit)
-                && is_card_number(&digits)
+            (14..=16).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) && is_card_number(&digits)
         });
         if !is_card {
             return Masked::Same;
@@ -270,14 +222,10 @@ impl Masker {
     fn pseudo_uuid(&self, value: &[u8], format: Format) -> Bytes {
         let bytes = match format {
             Format::Binary => <[u8; 16]>::try_from(value).ok().map(uuid::Uuid::from_bytes),
-            Format::Text => std::str::from_utf8(value)
-                .ok()
-                .and_then(|text| text.parse().ok()),
+            Format::Text => std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()),
         };
         let digest = self.key.digest(bytes.unwrap_or_default().as_bytes());
-        let uuid =
-            uuid::Builder::from_custom_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
-                .into_uuid();
+        let uuid = uuid::Builder::from_custom_bytes(*digest.first_chunk().expect("a digest has 32 bytes")).into_uuid();
         match format {
             Format::Binary => Bytes::copy_from_slice(uuid.as_bytes()),
             Format::Text => uuid.to_string().into(),

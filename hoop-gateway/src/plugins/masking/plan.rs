@@ -30,19 +30,15 @@ pub(crate) struct Planned {
 
 impl Planned {
     /// A column that the protocol did not describe.
-    const UNKNOWN: Self = Self {
-        treatment: Treatment::Search,
-        shape: Shape::Other,
-        type_oid: 0,
-        format: Format::Text,
-    };
+    const UNKNOWN: Self = Self { treatment: Treatment::Search, shape: Shape::Other, type_oid: 0, format: Format::Text };
 
     /// Whether what it holds cannot be seen in the bytes of the batch, so that each cell must be read.
     pub(crate) fn needs_each(&self) -> bool {
         match (&self.treatment, self.shape, self.format) {
             (Treatment::Whole(..), ..) | (Treatment::Search, Shape::Inet, _) => true,
-            (Treatment::Search, Shape::Number, Format::Binary)
-            | (Treatment::Search, Shape::Bytea, Format::Text) => true,
+            (Treatment::Search, Shape::Number, Format::Binary) | (Treatment::Search, Shape::Bytea, Format::Text) => {
+                true
+            }
             // Within arrays and records there may be such values too.
             (Treatment::Search, Shape::Other, Format::Binary) => true,
             _ => false,
@@ -85,10 +81,7 @@ impl Plan {
             type_oid: column.type_oid,
             format: column.format,
         });
-        Self {
-            columns: columns.clone(),
-            planned: planned.collect(),
-        }
+        Self { columns: columns.clone(), planned: planned.collect() }
     }
 
     /// What is done with the column; one that was not described is searched.
@@ -98,48 +91,30 @@ impl Plan {
 
     /// Whether anything is to be done.
     pub(crate) fn is_active(&self) -> bool {
-        self.planned.is_empty()
-            || self
-                .planned
-                .iter()
-                .any(|column| column.treatment != Treatment::None)
+        self.planned.is_empty() || self.planned.iter().any(|column| column.treatment != Treatment::None)
     }
 
     /// The columns of which each cell must be read.
     pub(crate) fn each(&self) -> impl Iterator<Item = (usize, &Planned)> {
-        self.planned
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| column.needs_each())
+        self.planned.iter().enumerate().filter(|(_, column)| column.needs_each())
     }
 
     /// Whether escapes in the text can hide something.
     pub(crate) fn has_escapes(&self) -> bool {
-        self.planned
-            .iter()
-            .any(|column| column.shape == Shape::Json && column.treatment == Treatment::Search)
+        self.planned.iter().any(|column| column.shape == Shape::Json && column.treatment == Treatment::Search)
     }
 }
 
 fn plan(column: &Column, rules: &[ColumnRule], search: bool) -> Result<Planned, Denial> {
     let shape = shape(column.type_oid);
-    let mut treatment = if search && shape != Shape::Fixed {
-        Treatment::Search
-    } else {
-        Treatment::None
-    };
+    let mut treatment = if search && shape != Shape::Fixed { Treatment::Search } else { Treatment::None };
     for rule in rules {
         if matches(rule, column)? {
             treatment = Treatment::Whole(rule.action(), Label::from(Arc::from(rule.label())));
             break;
         }
     }
-    Ok(Planned {
-        treatment,
-        shape,
-        type_oid: column.type_oid,
-        format: column.format,
-    })
+    Ok(Planned { treatment, shape, type_oid: column.type_oid, format: column.format })
 }
 
 fn matches(rule: &ColumnRule, column: &Column) -> Result<bool, Denial> {

@@ -67,28 +67,17 @@ impl Masking {
     /// A [`Denial`] when the role's settings cannot be read.
     pub fn redactor(&self, session: &SessionContext) -> Result<Redactor, Denial> {
         let rules = self.rules(session)?;
-        Ok(Redactor::new(Arc::new(self.masker(
-            &rules,
-            session,
-            MaskCounts::default(),
-        ))))
+        Ok(Redactor::new(Arc::new(self.masker(&rules, session, MaskCounts::default()))))
     }
 
     fn rules(&self, session: &SessionContext) -> Result<MaskingRules, Denial> {
-        Ok(session
-            .role
-            .settings(NAME)?
-            .unwrap_or_else(|| (*self.defaults).clone()))
+        Ok(session.role.settings(NAME)?.unwrap_or_else(|| (*self.defaults).clone()))
     }
 
     fn masker(&self, rules: &MaskingRules, session: &SessionContext, counts: MaskCounts) -> Masker {
         Masker {
             detectors: Detectors::new(rules.detectors.keys().copied(), self.custom.iter().cloned()),
-            actions: rules
-                .detectors
-                .iter()
-                .map(|(builtin, action)| (*builtin, *action))
-                .collect(),
+            actions: rules.detectors.iter().map(|(builtin, action)| (*builtin, *action)).collect(),
             key: MaskingKey::derive(self.secret.expose(), &session.org.to_string()),
             max_value_bytes: rules.max_value_bytes,
             counts,
@@ -99,10 +88,7 @@ impl Masking {
 impl std::fmt::Debug for Masking {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let custom: Vec<_> = self.custom.iter().map(|detector| detector.name()).collect();
-        f.debug_struct("Masking")
-            .field("defaults", &self.defaults)
-            .field("custom", &custom)
-            .finish_non_exhaustive()
+        f.debug_struct("Masking").field("defaults", &self.defaults).field("custom", &custom).finish_non_exhaustive()
     }
 }
 
@@ -112,36 +98,17 @@ impl Plugin for Masking {
         NAME
     }
 
-    async fn open(
-        &self,
-        session: &SessionContext,
-    ) -> Result<Option<Box<dyn SessionPlugin>>, Denial> {
+    async fn open(&self, session: &SessionContext) -> Result<Option<Box<dyn SessionPlugin>>, Denial> {
         let mut rules = self.rules(session)?;
-        let excepted = rules
-            .except_groups
-            .iter()
-            .any(|group| session.principal.is_in(group));
-        let columns: Vec<_> = rules
-            .columns
-            .drain(..)
-            .filter(|rule| rule.applies_to(&session.principal))
-            .collect();
+        let excepted = rules.except_groups.iter().any(|group| session.principal.is_in(group));
+        let columns: Vec<_> = rules.columns.drain(..).filter(|rule| rule.applies_to(&session.principal)).collect();
         let searches = !rules.detectors.is_empty() || !self.custom.is_empty();
         if excepted || columns.is_empty() && !searches {
             return Ok(None);
         }
         let masker = self.masker(&rules, session, self.counts.open(session.id));
-        let counts = Counted {
-            counts: self.counts.clone(),
-            session: session.id,
-        };
-        Ok(Some(Box::new(SessionMasking {
-            masker,
-            columns,
-            plan: None,
-            scratch: Scratch::default(),
-            counts,
-        })))
+        let counts = Counted { counts: self.counts.clone(), session: session.id };
+        Ok(Some(Box::new(SessionMasking { masker, columns, plan: None, scratch: Scratch::default(), counts })))
     }
 
     fn check_role(&self, role: &ResourceRole) -> Result<(), Denial> {
@@ -174,11 +141,7 @@ struct SessionMasking {
 impl SessionMasking {
     fn plan(&mut self, columns: &Arc<[hoop_core::Column]>) -> Result<(), Denial> {
         self.plan = None;
-        self.plan = Some(Plan::new(
-            columns,
-            &self.columns,
-            !self.masker.detectors.is_empty(),
-        )?);
+        self.plan = Some(Plan::new(columns, &self.columns, !self.masker.detectors.is_empty())?);
         Ok(())
     }
 
@@ -192,21 +155,14 @@ impl SessionMasking {
             self.plan(&columns)?;
         }
         match &self.plan {
-            Some(plan) if plan.is_active() => {
-                self.scratch.mask(batch, plan, &self.masker).map_err(failed)
-            }
+            Some(plan) if plan.is_active() => self.scratch.mask(batch, plan, &self.masker).map_err(failed),
             _ => Ok(()),
         }
     }
 }
 
 fn failed(error: RowError) -> Denial {
-    Denial::new(
-        NAME,
-        Code::MaskingFailed,
-        "the result could not be searched, so it is not shown",
-    )
-    .caused_by(error)
+    Denial::new(NAME, Code::MaskingFailed, "the result could not be searched, so it is not shown").caused_by(error)
 }
 
 #[async_trait]

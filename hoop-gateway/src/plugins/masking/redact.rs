@@ -37,9 +37,8 @@ impl Redactor {
 
     /// All parameters.
     pub fn parameters(&self, parameters: &Parameters) -> Parameters {
-        let redact = |(index, value): (usize, &Option<Bytes>)| {
-            self.parameter(value.as_ref()?, parameters.format(index))
-        };
+        let redact =
+            |(index, value): (usize, &Option<Bytes>)| self.parameter(value.as_ref()?, parameters.format(index));
         Parameters {
             values: parameters.values.iter().enumerate().map(redact).collect(),
             formats: parameters.formats.clone(),

@@ -36,14 +36,8 @@ pub struct MaskingRules {
 
 impl Default for MaskingRules {
     fn default() -> Self {
-        let detectors =
-            Builtin::ALL.map(|builtin| (builtin, Action::default_for(builtin.as_str())));
-        Self {
-            detectors: detectors.into(),
-            columns: Vec::new(),
-            except_groups: Vec::new(),
-            max_value_bytes: 1 << 20,
-        }
+        let detectors = Builtin::ALL.map(|builtin| (builtin, Action::default_for(builtin.as_str())));
+        Self { detectors: detectors.into(), columns: Vec::new(), except_groups: Vec::new(), max_value_bytes: 1 << 20 }
     }
 }
 
@@ -104,9 +98,7 @@ impl ColumnRule {
     pub(crate) fn matches(&self, origin: &TableColumn) -> Option<bool> {
         let names = origin.names.as_ref()?;
         let [schema, table, column] = self.parts();
-        Some(
-            same(schema, &names.schema) && same(table, &names.table) && same(column, &names.column),
-        )
+        Some(same(schema, &names.schema) && same(table, &names.table) && same(column, &names.column))
     }
 
     /// Whether the rule is for columns of this name.
@@ -116,29 +108,21 @@ impl ColumnRule {
 
     /// Whether the rule may be for columns of this table; empty names match.
     pub(crate) fn matches_table(&self, schema: &[u8], table: &[u8]) -> bool {
-        let may =
-            |pattern, name: &[u8]| name.is_empty() || same(pattern, &String::from_utf8_lossy(name));
+        let may = |pattern, name: &[u8]| name.is_empty() || same(pattern, &String::from_utf8_lossy(name));
         may(self.parts()[0], schema) && may(self.parts()[1], table)
     }
 
     /// What `label` shows.
     pub(crate) fn label(&self) -> String {
         let text = self.label.as_deref().unwrap_or(self.parts()[2]);
-        let text: String = text
-            .chars()
-            .filter(|char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-'))
-            .collect();
-        if text.is_empty() {
-            "masked".to_owned()
-        } else {
-            text
-        }
+        let text: String =
+            text.chars().filter(|char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-')).collect();
+        if text.is_empty() { "masked".to_owned() } else { text }
     }
 
     /// What is done.
     pub(crate) fn action(&self) -> Action {
-        self.action
-            .unwrap_or_else(|| Action::default_for(&self.label()))
+        self.action.unwrap_or_else(|| Action::default_for(&self.label()))
     }
 }
 

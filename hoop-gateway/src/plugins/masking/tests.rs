@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hoop_core::response::ColumnNames;
-use hoop_core::{
-    CellIndex, Column, Format, RowBatch, RowEncoding, RowError, StatementId, TableColumn,
-    TargetError,
-};
+use hoop_core::{CellIndex, Column, Format, RowBatch, RowEncoding, RowError, StatementId, TableColumn, TargetError};
 
 use super::action::{Action, MaskingKey};
 use super::batch::Scratch;
@@ -33,27 +30,13 @@ fn rule(json: &str) -> ColumnRule {
     serde_json::from_str(json).expect("a rule")
 }
 
-fn column(
-    name: &'static str,
-    origin: Option<(&str, &str, &str)>,
-    type_oid: u32,
-    format: Format,
-) -> Column {
+fn column(name: &'static str, origin: Option<(&str, &str, &str)>, type_oid: u32, format: Format) -> Column {
     let table = origin.map(|(schema, table, column)| TableColumn {
         table_oid: 1,
         attribute: 1,
-        names: Some(Arc::new(ColumnNames {
-            schema: schema.into(),
-            table: table.into(),
-            column: column.into(),
-        })),
+        names: Some(Arc::new(ColumnNames { schema: schema.into(), table: table.into(), column: column.into() })),
     });
-    Column {
-        name: Bytes::from_static(name.as_bytes()),
-        table,
-        type_oid,
-        format,
-    }
+    Column { name: Bytes::from_static(name.as_bytes()), table, type_oid, format }
 }
 
 /// Length and bytes of each cell, as in DataRow.
@@ -66,10 +49,7 @@ impl RowEncoding for Framed {
         while at < bytes.len() {
             index.begin_row(at);
             for _ in 0..self.0 {
-                let len = bytes
-                    .get(at..at + 4)
-                    .and_then(|len| len.try_into().ok())
-                    .map(i32::from_be_bytes);
+                let len = bytes.get(at..at + 4).and_then(|len| len.try_into().ok()).map(i32::from_be_bytes);
                 let len = usize::try_from(len.ok_or(RowError::new("torn"))?).ok();
                 at += 4;
                 index.push_cell(len.map(|len| at..at + len));
@@ -100,13 +80,7 @@ fn batch(columns: &Arc<[Column]>, rows: &[&[&[u8]]]) -> RowBatch {
         out.put_i32(i32::try_from(cell.len()).expect("short"));
         out.extend_from_slice(cell);
     }
-    RowBatch::new(
-        StatementId(1),
-        columns.clone(),
-        Arc::new(Framed(columns.len())),
-        out.freeze(),
-        rows.len(),
-    )
+    RowBatch::new(StatementId(1), columns.clone(), Arc::new(Framed(columns.len())), out.freeze(), rows.len())
 }
 
 fn text(masked: Masked) -> String {
@@ -123,40 +97,25 @@ fn value(value: &str, type_oid: u32) -> String {
 
 #[test]
 fn text_forms_stay_valid() {
-    assert_eq!(
-        value("mail ada@example.com now", 25),
-        "mail a***@***.com now"
-    );
-    assert_eq!(
-        value("{ada@example.com,\"x y\"}", 1009),
-        "{a***@***.com,\"x y\"}"
-    );
+    assert_eq!(value("mail ada@example.com now", 25), "mail a***@***.com now");
+    assert_eq!(value("{ada@example.com,\"x y\"}", 1009), "{a***@***.com,\"x y\"}");
     assert_eq!(
         value(r#"{"a":"ada@example.com","n":4111111111111111}"#, 3802),
         r#"{"a":"a***@***.com","n":"**** **** **** 1111"}"#
     );
-    assert_eq!(
-        value(r#"["ada\u0040example.com","\n"]"#, 114),
-        r#"["a***@***.com","\n"]"#
-    );
+    assert_eq!(value(r#"["ada\u0040example.com","\n"]"#, 114), r#"["a***@***.com","\n"]"#);
     assert_eq!(value("10.1.2.3/8", 869), "0.0.0.0");
     assert_eq!(value("2001:db8::1", 869), "::");
     assert_eq!(value("4111111111111111", 20), "0");
     assert_eq!(value("4111111111111112", 20), "same");
-    assert_eq!(
-        value("\\x616461406578616d706c652e636f6d", 17),
-        "\\x612a2a2a402a2a2a2e636f6d"
-    );
+    assert_eq!(value("\\x616461406578616d706c652e636f6d", 17), "\\x612a2a2a402a2a2a2e636f6d");
     assert_eq!(value("123-45-6789", 25), "[ssn]");
     assert_eq!(value(&"x".repeat(5000), 25), "[too_large]");
 }
 
 fn array(elements: &[&str]) -> Vec<u8> {
     let count = i32::try_from(elements.len()).expect("few");
-    let mut out: Vec<u8> = [1, 0, 25, count, 1]
-        .iter()
-        .flat_map(|int: &i32| int.to_be_bytes())
-        .collect();
+    let mut out: Vec<u8> = [1, 0, 25, count, 1].iter().flat_map(|int: &i32| int.to_be_bytes()).collect();
     for element in elements {
         out.extend(i32::try_from(element.len()).expect("short").to_be_bytes());
         out.extend(element.bytes());
@@ -171,107 +130,42 @@ fn binary_forms_stay_valid() {
         bytes[7] = 1;
         Masked::As(Some(bytes.into()))
     };
-    assert_eq!(
-        masked(&array(&["ada@example.com", "x"]), 1009),
-        flagged(array(&["a***@***.com", "x"]))
-    );
+    assert_eq!(masked(&array(&["ada@example.com", "x"]), 1009), flagged(array(&["a***@***.com", "x"])));
     assert_eq!(masked(&array(&["x"]), 1009), Masked::Same);
-    assert_eq!(
-        masked(b"\x01\"ada@example.com\"", 3802),
-        Masked::As(Some(Bytes::from_static(b"\x01\"a***@***.com\"")))
-    );
-    let record = |text: &str| {
-        [
-            &[0, 0, 0, 1, 0, 0, 0, 25, 0, 0, 0, text.len() as u8][..],
-            text.as_bytes(),
-        ]
-        .concat()
-    };
-    assert_eq!(
-        masked(&record("ada@example.com"), 2249),
-        Masked::As(Some(record("a***@***.com").into()))
-    );
+    assert_eq!(masked(b"\x01\"ada@example.com\"", 3802), Masked::As(Some(Bytes::from_static(b"\x01\"a***@***.com\""))));
+    let record = |text: &str| [&[0, 0, 0, 1, 0, 0, 0, 25, 0, 0, 0, text.len() as u8][..], text.as_bytes()].concat();
+    assert_eq!(masked(&record("ada@example.com"), 2249), Masked::As(Some(record("a***@***.com").into())));
     assert_eq!(
         masked(&[2, 32, 0, 4, 10, 1, 2, 3], 869),
         Masked::As(Some(Bytes::from_static(&[2, 32, 0, 4, 0, 0, 0, 0])))
     );
-    assert_eq!(
-        masked(&4_111_111_111_111_111_i64.to_be_bytes(), 20),
-        Masked::As(Some(Bytes::from_static(&[0; 8])))
-    );
+    assert_eq!(masked(&4_111_111_111_111_111_i64.to_be_bytes(), 20), Masked::As(Some(Bytes::from_static(&[0; 8]))));
     let numeric = [0, 4, 0, 3, 0, 0, 0, 0, 16, 15, 4, 87, 4, 87, 4, 87];
-    assert_eq!(
-        masked(&numeric, 1700),
-        Masked::As(Some(Bytes::from_static(&[0; 8])))
-    );
-    assert_eq!(
-        masked(b"ada@example.com", 99_999),
-        Masked::As(Some(Bytes::from_static(b"a***@***.com")))
-    );
-    assert_eq!(
-        masked(b"\0\0ada@example.com", 99_999),
-        Masked::As(None),
-        "not a form that is known"
-    );
+    assert_eq!(masked(&numeric, 1700), Masked::As(Some(Bytes::from_static(&[0; 8]))));
+    assert_eq!(masked(b"ada@example.com", 99_999), Masked::As(Some(Bytes::from_static(b"a***@***.com"))));
+    assert_eq!(masked(b"\0\0ada@example.com", 99_999), Masked::As(None), "not a form that is known");
 }
 
 #[test]
 fn a_rule_follows_the_column_and_not_its_name() {
     let rules = [rule(r#"{"column": "customers.email", "action": "label"}"#)];
-    let treatment = |column: Column| {
-        Plan::new(&Arc::from([column]), &rules, true)
-            .expect("a plan")
-            .column(0)
-            .treatment
-            .clone()
-    };
-    let masked = |column| matches!(treatment(column), Treatment::Whole(Action::Label, label) if label.as_str() == "email");
-    assert!(masked(column(
-        "alias",
-        Some(("public", "customers", "email")),
-        25,
-        Format::Text
-    )));
-    assert!(!masked(column(
-        "email",
-        Some(("public", "orders", "email")),
-        25,
-        Format::Text
-    )));
-    assert!(
-        masked(column("Email", None, 25, Format::Text)),
-        "an expression with the column's name"
-    );
+    let treatment =
+        |column: Column| Plan::new(&Arc::from([column]), &rules, true).expect("a plan").column(0).treatment.clone();
+    let masked =
+        |column| matches!(treatment(column), Treatment::Whole(Action::Label, label) if label.as_str() == "email");
+    assert!(masked(column("alias", Some(("public", "customers", "email")), 25, Format::Text)));
+    assert!(!masked(column("email", Some(("public", "orders", "email")), 25, Format::Text)));
+    assert!(masked(column("Email", None, 25, Format::Text)), "an expression with the column's name");
     assert!(!masked(column("id", None, 25, Format::Text)));
-    assert_eq!(
-        treatment(column("id", None, 23, Format::Text)),
-        Treatment::None
-    );
-    assert!(
-        Plan::new(&Arc::from([]), &rules, true).is_err(),
-        "nobody knows what is in there"
-    );
+    assert_eq!(treatment(column("id", None, 23, Format::Text)), Treatment::None);
+    assert!(Plan::new(&Arc::from([]), &rules, true).is_err(), "nobody knows what is in there");
     let denies = [rule(r#"{"column": "customers.email", "unknown": "deny"}"#)];
-    assert!(
-        Plan::new(
-            &Arc::from([column("x", None, 25, Format::Text)]),
-            &denies,
-            true
-        )
-        .is_err()
-    );
+    assert!(Plan::new(&Arc::from([column("x", None, 25, Format::Text)]), &denies, true).is_err());
     let all = [rule(r#"{"column": "*.ssn", "unknown": "mask_all"}"#)];
-    let plan = Plan::new(
-        &Arc::from([column("x", None, 23, Format::Text)]),
-        &all,
-        true,
-    )
-    .expect("a plan");
+    let plan = Plan::new(&Arc::from([column("x", None, 23, Format::Text)]), &all, true).expect("a plan");
     assert!(plan.is_active());
-    let ids: Arc<[Column]> = Arc::from([
-        column("id", None, 23, Format::Binary),
-        column("at", None, 1184, Format::Text),
-    ]);
+    let ids: Arc<[Column]> =
+        Arc::from([column("id", None, 23, Format::Binary), column("at", None, 1184, Format::Text)]);
     assert!(!Plan::new(&ids, &rules, true).expect("a plan").is_active());
     assert!(serde_json::from_str::<ColumnRule>(r#"{"column": "a", "acton": "null"}"#).is_err());
 }
@@ -281,65 +175,26 @@ fn a_batch_is_masked_where_it_must_be() {
     let columns: Arc<[Column]> = Arc::from([
         column("id", None, 23, Format::Text),
         column("note", None, 25, Format::Text),
-        column(
-            "salary",
-            Some(("public", "staff", "salary")),
-            23,
-            Format::Text,
-        ),
+        column("salary", Some(("public", "staff", "salary")), 23, Format::Text),
     ]);
     let rules = [rule(r#"{"column": "staff.salary", "action": "null"}"#)];
     let (masker, mut scratch) = (masker(), Scratch::default());
     let plan = Plan::new(&columns, &rules, true).expect("a plan");
-    let mut rows = batch(
-        &columns,
-        &[
-            &[b"1", b"nothing", b"10"],
-            &[b"2", b"ada@example.com", b"20"],
-        ],
-    );
+    let mut rows = batch(&columns, &[&[b"1", b"nothing", b"10"], &[b"2", b"ada@example.com", b"20"]]);
     scratch.mask(&mut rows, &plan, &masker).expect("rows");
     let cells = rows.cells().expect("rows");
-    let shown: Vec<_> = (0..2)
-        .map(|row| {
-            cells
-                .row(row)
-                .map(|cell| cell.map(<[u8]>::to_vec))
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    assert_eq!(
-        shown[0],
-        [Some(b"1".to_vec()), Some(b"nothing".to_vec()), None]
-    );
-    assert_eq!(
-        shown[1],
-        [Some(b"2".to_vec()), Some(b"a***@***.com".to_vec()), None]
-    );
-    assert_eq!(
-        masker.counts.totals(),
-        [("email".to_owned(), 1), ("salary".to_owned(), 2)].into()
-    );
-    let torn = RowBatch::new(
-        StatementId(1),
-        columns,
-        Arc::new(Framed(3)),
-        Bytes::from_static(b"\0\0"),
-        1,
-    );
+    let shown: Vec<_> =
+        (0..2).map(|row| cells.row(row).map(|cell| cell.map(<[u8]>::to_vec)).collect::<Vec<_>>()).collect();
+    assert_eq!(shown[0], [Some(b"1".to_vec()), Some(b"nothing".to_vec()), None]);
+    assert_eq!(shown[1], [Some(b"2".to_vec()), Some(b"a***@***.com".to_vec()), None]);
+    assert_eq!(masker.counts.totals(), [("email".to_owned(), 1), ("salary".to_owned(), 2)].into());
+    let torn = RowBatch::new(StatementId(1), columns, Arc::new(Framed(3)), Bytes::from_static(b"\0\0"), 1);
     assert!({ torn }.cells().is_err());
 }
 
 fn error(fields: &[(u8, &'static str)]) -> TargetError {
-    let fields = fields
-        .iter()
-        .map(|(letter, text)| (*letter, Bytes::from_static(text.as_bytes())))
-        .collect();
-    TargetError {
-        statement: None,
-        fields,
-        denial: None,
-    }
+    let fields = fields.iter().map(|(letter, text)| (*letter, Bytes::from_static(text.as_bytes()))).collect();
+    TargetError { statement: None, fields, denial: None }
 }
 
 #[test]
@@ -348,8 +203,7 @@ fn errors_and_notices_tell_nothing() {
     let shown = |fields: &[(u8, &'static str)]| {
         let mut error = error(fields);
         fields::mask_error(&mut error, &rules, &masker());
-        String::from_utf8_lossy(error.field(b'D')).into_owned()
-            + &String::from_utf8_lossy(error.field(b'M'))
+        String::from_utf8_lossy(error.field(b'D')).into_owned() + &String::from_utf8_lossy(error.field(b'M'))
     };
     assert_eq!(
         shown(&[(b'D', "Key (email)=(ada@example.com) already exists.")]),
@@ -359,19 +213,10 @@ fn errors_and_notices_tell_nothing() {
         shown(&[(b't', "staff"), (b'D', "Key (id, salary)=(1, 99) exists.")]),
         "Key (id, salary)=(1, [salary]) exists."
     );
+    assert_eq!(shown(&[(b't', "other"), (b'D', "Key (salary)=(99) exists.")]), "Key (salary)=(99) exists.");
+    assert_eq!(shown(&[(b't', "staff"), (b'D', "Failing row contains (1, 99).")]), "Failing row contains ([masked]).");
     assert_eq!(
-        shown(&[(b't', "other"), (b'D', "Key (salary)=(99) exists.")]),
-        "Key (salary)=(99) exists."
-    );
-    assert_eq!(
-        shown(&[(b't', "staff"), (b'D', "Failing row contains (1, 99).")]),
-        "Failing row contains ([masked])."
-    );
-    assert_eq!(
-        shown(&[
-            (b'C', "22P02"),
-            (b'M', "invalid input syntax for type date: \"99\"")
-        ]),
+        shown(&[(b'C', "22P02"), (b'M', "invalid input syntax for type date: \"99\"")]),
         "invalid input syntax for type date: \"[masked]\""
     );
 }
@@ -380,10 +225,7 @@ fn errors_and_notices_tell_nothing() {
 fn inputs_are_redacted() {
     let redactor = Redactor::new(Arc::new(masker()));
     let statement = Bytes::from_static(b"insert into t values ('ada@example.com', 1)");
-    assert_eq!(
-        redactor.statement(&statement),
-        &b"insert into t values ('a***@***.com', 1)"[..]
-    );
+    assert_eq!(redactor.statement(&statement), &b"insert into t values ('a***@***.com', 1)"[..]);
     assert_eq!(
         redactor.parameter(&Bytes::from_static(b"123-45-6789"), Format::Binary),
         Some(Bytes::from_static(b"[ssn]"))

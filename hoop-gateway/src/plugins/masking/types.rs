@@ -54,18 +54,7 @@ pub(crate) const fn shape(type_oid: u32) -> Shape {
         | 718
         | 2278 => Shape::Fixed,
         // Arrays of these, and ranges of numbers and times.
-        1000
-        | 1005
-        | 1007
-        | 1021
-        | 1022
-        | 1115
-        | 1182
-        | 1183
-        | 1185
-        | 1187
-        | 2951
-        | 3904..=3927 => Shape::Fixed,
+        1000 | 1005 | 1007 | 1021 | 1022 | 1115 | 1182 | 1183 | 1185 | 1187 | 2951 | 3904..=3927 => Shape::Fixed,
         18 | 19 | 25 | 1042 | 1043 | 142 | 705 | 1790 | 2275 => Shape::Text,
         114 | JSONB => Shape::Json,
         17 => Shape::Bytea,

@@ -3,9 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
-use hoop_core::{
-    Denial, Flow, FunctionCall, Interest, Phase, Request, RowBatch, RowEncoding, Statement, StatementId,
-};
+use hoop_core::{Denial, Flow, FunctionCall, Interest, Phase, Request, RowBatch, RowEncoding, Statement, StatementId};
 use hoop_proto::postgres::copy::CopyLines;
 use hoop_proto::postgres::frontend::{self, Bind, Execute, Named, Parse, Query};
 use hoop_proto::postgres::{Frame, FrameError, Header, write_frame};
@@ -35,9 +33,10 @@ pub(super) enum Asking {
 impl Asking {
     fn received(&self) -> Bytes {
         match self {
-            Self::Query { frame, .. } | Self::Parse { frame, .. } | Self::Execute { frame, .. } | Self::Function { frame, .. } => {
-                frame.bytes().clone()
-            }
+            Self::Query { frame, .. }
+            | Self::Parse { frame, .. }
+            | Self::Execute { frame, .. }
+            | Self::Function { frame, .. } => frame.bytes().clone(),
             Self::CopyIn { bytes } => bytes.clone(),
         }
     }
@@ -201,7 +200,13 @@ impl PostgresRelay {
         self.keep(frame)
     }
 
-    fn statement(&self, id: StatementId, phase: Phase, text: Bytes, parameters: Option<hoop_core::Parameters>) -> Request {
+    fn statement(
+        &self,
+        id: StatementId,
+        phase: Phase,
+        text: Bytes,
+        parameters: Option<hoop_core::Parameters>,
+    ) -> Request {
         Request::Statement(Statement { id, phase, text, settings: self.settings, parameters })
     }
 
@@ -304,9 +309,12 @@ impl PostgresRelay {
     /// Expects the server's answer.
     fn expect(&mut self, asking: Asking, denied: Option<Denial>) -> Result<(), Stop> {
         let expected = match asking {
-            Asking::Query { id, text, .. } => Expected::Query { id, text, denied, results: 0, probe: self.client.probe.take() },
+            Asking::Query { id, text, .. } => {
+                Expected::Query { id, text, denied, results: 0, probe: self.client.probe.take() }
+            }
             Asking::Parse { id, parse, .. } => {
-                let undo = if denied.is_some() { Undo::Nothing } else { self.names.prepare(&parse.name, &parse.text)? };
+                let undo =
+                    if denied.is_some() { Undo::Nothing } else { self.names.prepare(&parse.name, &parse.text)? };
                 Expected::Parse { id, denied, undo }
             }
             Asking::Execute { id, text, .. } => {

@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn options_old_and_new() {
         assert!(shown("copy t to stdout", 0).starts_with("CopyText { delimiter: 9"));
-        assert!(shown("COPY t TO STDOUT (FORMAT csv, DELIMITER ';', NULL 'x')", 0).contains("delimiter: 59, null: b\"x\""));
+        assert!(
+            shown("COPY t TO STDOUT (FORMAT csv, DELIMITER ';', NULL 'x')", 0).contains("delimiter: 59, null: b\"x\"")
+        );
         assert!(shown("copy t to stdout with csv quote '!'", 0).contains("quote: 33, escape: 33"));
         assert!(shown("select 1; copy (select 2) to stdout delimiter '|'", 1).contains("delimiter: 124"));
     }
@@ -148,7 +150,10 @@ mod tests {
         let settings = TextSettings::default();
         for (copy, expected) in [
             ("copy customers to stdout", Some("select * from \"customers\"")),
-            ("COPY shop.\"Odd\"\"name\" (ID, \"B\") TO STDOUT (FORMAT binary)", Some("select \"id\", \"B\" from \"shop\".\"Odd\"\"name\"")),
+            (
+                "COPY shop.\"Odd\"\"name\" (ID, \"B\") TO STDOUT (FORMAT binary)",
+                Some("select \"id\", \"B\" from \"shop\".\"Odd\"\"name\""),
+            ),
             ("/* ( */ copy (select ')', (1) from t) to stdout csv", Some("select ')', (1) from t")),
             ("copy t from stdin", None),
             ("copy t to '/tmp/x'", None),

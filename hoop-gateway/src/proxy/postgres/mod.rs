@@ -29,8 +29,8 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use hoop_core::{
-    Clock, Code, Column, Denial, Format, Held, Interest, Request, Response, RowEncoding, SessionChain, StatementId, TextEncoding,
-    TextSettings,
+    Clock, Code, Column, Denial, Format, Held, Interest, Request, Response, RowEncoding, SessionChain, StatementId,
+    TextEncoding, TextSettings,
 };
 use hoop_proto::postgres::FrameError;
 
@@ -292,7 +292,8 @@ fn client_error(error: FrameError) -> Denial {
     match error {
         FrameError::TooLong { length, limit, .. } => {
             let reason = format!("a message of {length} bytes is longer than the {limit} that the gateway reads");
-            Denial::new("gateway", Code::LimitExceeded, reason).hint("send it in parts, or ask an administrator to raise limits.message_bytes")
+            Denial::new("gateway", Code::LimitExceeded, reason)
+                .hint("send it in parts, or ask an administrator to raise limits.message_bytes")
         }
         other => Denial::new("gateway", Code::ProtocolViolation, other.to_string()),
     }

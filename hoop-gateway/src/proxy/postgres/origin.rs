@@ -50,8 +50,12 @@ impl Catalog {
     pub(crate) fn new(agents: Agents, mut target: OpenTarget) -> Self {
         let open::Target::Postgres(postgres) = &mut target.target;
         // The client's own settings may be anything; these make the answer readable.
-        let parameter = |name: &'static [u8], value: &'static [u8]| Parameter { name: Bytes::from_static(name), value: Bytes::from_static(value) };
-        postgres.parameters = vec![parameter(b"client_encoding", b"UTF8"), parameter(b"application_name", b"hoop catalog")];
+        let parameter = |name: &'static [u8], value: &'static [u8]| Parameter {
+            name: Bytes::from_static(name),
+            value: Bytes::from_static(value),
+        };
+        postgres.parameters =
+            vec![parameter(b"client_encoding", b"UTF8"), parameter(b"application_name", b"hoop catalog")];
         postgres.protocol = hoop_proto::postgres::startup::PROTOCOL_3_0;
         Self { agents, target }
     }
@@ -122,7 +126,8 @@ impl Names {
     fn add(&mut self, row: &Bytes) -> Option<()> {
         let mut index = CellIndex::default();
         DataRows.index(row, &mut index).ok()?;
-        let mut batch = hoop_core::RowBatch::new(hoop_core::StatementId(0), Arc::from([]), Arc::new(DataRows), row.clone(), 1);
+        let mut batch =
+            hoop_core::RowBatch::new(hoop_core::StatementId(0), Arc::from([]), Arc::new(DataRows), row.clone(), 1);
         let cells = batch.cells().ok()?;
         let text = |column| std::str::from_utf8(cells.get(0, column)??).ok();
         let key = (text(0)?.parse().ok()?, text(1)?.parse().ok()?);

@@ -172,7 +172,9 @@ impl Pending {
     /// Whether the server is between two batches once it has answered everything.
     pub(super) fn is_at_boundary(&self) -> bool {
         let back = self.queue.back();
-        !self.skipping && back.is_none_or(|back| matches!(back, Expected::Query { .. } | Expected::Function { .. } | Expected::Sync))
+        !self.skipping
+            && back
+                .is_none_or(|back| matches!(back, Expected::Query { .. } | Expected::Function { .. } | Expected::Sync))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -249,7 +251,14 @@ mod tests {
     #[test]
     fn a_sync_within_the_rows_of_a_copy_is_not_answered() {
         let mut pending = Pending::default();
-        let execute = || Expected::Execute { id: StatementId(1), text: Bytes::new(), columns: None, begun: false, denied: None, probe: None };
+        let execute = || Expected::Execute {
+            id: StatementId(1),
+            text: Bytes::new(),
+            columns: None,
+            begun: false,
+            denied: None,
+            probe: None,
+        };
         pending.push(execute());
         pending.push(Expected::Sync);
         assert!(!pending.copy_in_begins());

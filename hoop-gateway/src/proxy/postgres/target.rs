@@ -143,7 +143,10 @@ impl PostgresRelay {
 
     /// A row that must be read as a whole, and is longer than what may be held of it.
     fn too_long(&mut self, header: Header, first: Bytes) -> Result<(), Stop> {
-        let what = format!("a message of {} bytes is longer than the {} that can be read as a whole", header.len, self.max_message_bytes);
+        let what = format!(
+            "a message of {} bytes is longer than the {} that can be read as a whole",
+            header.len, self.max_message_bytes
+        );
         if header.tag != backend::DATA_ROW && header.tag != backend::COPY_DATA {
             return Err(violation(&what).into());
         }
@@ -256,7 +259,10 @@ impl PostgresRelay {
         };
         let columns = self.target.columns.clone().unwrap_or_else(|| Arc::from([]));
         let bytes = self.target.cut.slice(len);
-        self.through(Response::Rows(RowBatch::new(statement, columns, encoding, bytes.clone(), count)), Then::Emit(bytes))
+        self.through(
+            Response::Rows(RowBatch::new(statement, columns, encoding, bytes.clone(), count)),
+            Then::Emit(bytes),
+        )
     }
 
     /// The statement that may give rows now.
@@ -269,7 +275,9 @@ impl PostgresRelay {
 
     /// Tells the chain the columns of what Execute gives, before the first row.
     fn begin_result(&mut self) -> Result<(), Stop> {
-        let Some(Expected::Execute { id, columns, begun: begun @ false, .. }) = self.pending.front_mut() else { return Ok(()) };
+        let Some(Expected::Execute { id, columns, begun: begun @ false, .. }) = self.pending.front_mut() else {
+            return Ok(());
+        };
         *begun = true;
         let (statement, columns) = (*id, columns.as_ref().and_then(|columns| columns.get().cloned()));
         match columns {
@@ -304,7 +312,8 @@ impl PostgresRelay {
 
     fn row_description(&mut self, frame: &Frame) -> Result<(), Stop> {
         let wants = self.wants(Interest::COLUMNS);
-        let columns = wants.then(|| self.target.memory.columns(frame)).transpose().map_err(|error| target_error(&error))?;
+        let columns =
+            wants.then(|| self.target.memory.columns(frame)).transpose().map_err(|error| target_error(&error))?;
         match self.pending.front_mut() {
             Some(Expected::Query { id, denied: None, .. }) => {
                 let statement = *id;
@@ -355,7 +364,8 @@ impl PostgresRelay {
         let statement = *id;
         let bytes = frame.bytes().clone();
         if self.wants(Interest::ROWS | Interest::SHOWN) {
-            let column = Column { name: Bytes::from_static(b"function"), table: None, type_oid: 0, format: Format::Text };
+            let column =
+                Column { name: Bytes::from_static(b"function"), table: None, type_oid: 0, format: Format::Text };
             let batch = RowBatch::new(statement, Arc::from([column]), Arc::new(FunctionResult), bytes.clone(), 1);
             self.through(Response::Rows(batch), Then::Emit(bytes))?;
         } else {
@@ -423,7 +433,9 @@ impl PostgresRelay {
             }
             // Within the client's own batch its error is the batch's.
             backend::ERROR_RESPONSE if has_sync => {
-                let Some(frame) = self.target.cut.frame().map_err(|error| target_error(&error))? else { return Ok(false) };
+                let Some(frame) = self.target.cut.frame().map_err(|error| target_error(&error))? else {
+                    return Ok(false);
+                };
                 let fields = backend::error_fields(&frame).map_err(|error| target_error(&error))?;
                 if is_fatal(&fields) {
                     return Ok(false);
@@ -491,7 +503,8 @@ impl PostgresRelay {
     fn ready_for_query(&mut self, frame: &Frame) -> Result<(), Stop> {
         let status = TransactionStatus::parse(frame).map_err(|error| target_error(&error))?;
         match self.pending.pop() {
-            Some(expected @ (Expected::Query { .. } | Expected::Function { .. } | Expected::Sync)) if !expected.is_denied() => {}
+            Some(expected @ (Expected::Query { .. } | Expected::Function { .. } | Expected::Sync))
+                if !expected.is_denied() => {}
             _ => return Err(violation("it is ready for a query before it has answered the last one").into()),
         }
         if status == TransactionStatus::Idle && self.pending.is_empty() {
@@ -634,7 +647,11 @@ impl PostgresRelay {
                 out.push(bytes.freeze());
             }
             (Response::Error(error) | Response::Notice(error), Then::Fields(original, fields)) => {
-                let tag = if matches!(response, Response::Notice(_)) { backend::NOTICE_RESPONSE } else { backend::ERROR_RESPONSE };
+                let tag = if matches!(response, Response::Notice(_)) {
+                    backend::NOTICE_RESPONSE
+                } else {
+                    backend::ERROR_RESPONSE
+                };
                 let is_same = !original.is_empty() && error.fields == fields;
                 out.push(if is_same { original } else { error::encode(tag, &error.fields) });
             }
@@ -670,7 +687,10 @@ impl PostgresRelay {
             backend::NOTICE_RESPONSE | backend::NOTIFICATION_RESPONSE | backend::PARAMETER_STATUS => return Ok(false),
             backend::ERROR_RESPONSE => {
                 let frame = self.target.cut.frame().map_err(|error| target_error(&error))?;
-                let fields = frame.map(|frame| backend::error_fields(&frame)).transpose().map_err(|error| target_error(&error))?;
+                let fields = frame
+                    .map(|frame| backend::error_fields(&frame))
+                    .transpose()
+                    .map_err(|error| target_error(&error))?;
                 if fields.is_some_and(|fields| is_fatal(&fields)) {
                     // The server's own end of the session.
                     return Ok(false);
@@ -773,6 +793,7 @@ fn is_unchanged(response: &Response, then: &Then) -> bool {
 
 /// Whether the server ends the connection with this error. The letter `V` is there since 9.6, and is not translated.
 fn is_fatal(fields: &[(u8, Bytes)]) -> bool {
-    let severity = fields.iter().find(|(letter, _)| *letter == b'V').or_else(|| fields.iter().find(|(letter, _)| *letter == b'S'));
+    let severity =
+        fields.iter().find(|(letter, _)| *letter == b'V').or_else(|| fields.iter().find(|(letter, _)| *letter == b'S'));
     severity.is_some_and(|(_, value)| matches!(&value[..], b"FATAL" | b"PANIC"))
 }

@@ -54,7 +54,9 @@ async fn a_log_that_is_dropped_ends_as_aborted() {
     recorder.shut_down();
     let path = find(folder.path(), session).expect("a log");
     assert!(verify(&path, &public()).expect("readable").is_sealed());
-    let ended = read(&path).expect("a log").any(|event| matches!(event.expect("whole").event, Event::End(end) if end.outcome == "aborted"));
+    let ended = read(&path)
+        .expect("a log")
+        .any(|event| matches!(event.expect("whole").event, Event::End(end) if end.outcome == "aborted"));
     assert!(ended);
 }
 

@@ -69,10 +69,8 @@ impl Credentials for SqlStore {
     }
 
     async fn by_login(&self, login: &str) -> Result<Option<Credential>> {
-        let row: Option<CredentialRow> = sqlx::query_as("SELECT * FROM credentials WHERE login = $1")
-            .bind(login)
-            .fetch_optional(&self.read)
-            .await?;
+        let row: Option<CredentialRow> =
+            sqlx::query_as("SELECT * FROM credentials WHERE login = $1").bind(login).fetch_optional(&self.read).await?;
         Ok(row.map(Credential::from))
     }
 

@@ -40,7 +40,11 @@ impl SessionRow {
                 outcome,
                 code: self.code,
                 reason: self.reason,
-                totals: self.totals.map(|text| serde_json::from_str(&text)).transpose().map_err(corrupt("set of totals"))?,
+                totals: self
+                    .totals
+                    .map(|text| serde_json::from_str(&text))
+                    .transpose()
+                    .map_err(corrupt("set of totals"))?,
                 log_head: self.log_head,
                 log_records: self.log_records.and_then(|count| u64::try_from(count).ok()),
             }),
@@ -131,7 +135,13 @@ impl Sessions for SqlStore {
         row.map(SessionRow::session).transpose()
     }
 
-    async fn list(&self, org: OrgId, of: Option<UserId>, before: Option<SessionId>, limit: u32) -> Result<Page<Session>> {
+    async fn list(
+        &self,
+        org: OrgId,
+        of: Option<UserId>,
+        before: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Page<Session>> {
         // One more than asked for tells whether there are more.
         let rows: Vec<SessionRow> = sqlx::query_as(
             "SELECT * FROM sessions WHERE org_id = $1 AND ($2 IS NULL OR user_id = $2) AND ($3 IS NULL OR id < $3) \

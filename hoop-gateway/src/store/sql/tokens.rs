@@ -51,10 +51,8 @@ impl Tokens for SqlStore {
     }
 
     async fn by_hash(&self, hash: &[u8; 32]) -> Result<Option<(Token, User)>> {
-        let row: Option<TokenRow> = sqlx::query_as("SELECT * FROM tokens WHERE hash = $1")
-            .bind(&hash[..])
-            .fetch_optional(&self.read)
-            .await?;
+        let row: Option<TokenRow> =
+            sqlx::query_as("SELECT * FROM tokens WHERE hash = $1").bind(&hash[..]).fetch_optional(&self.read).await?;
         let Some(token) = row.map(TokenRow::token).transpose()? else { return Ok(None) };
         let user = self.users().get(token.org, token.user).await?;
         Ok(user.map(|user| (token, user)))

@@ -20,7 +20,9 @@ fn two_hundred_sessions_at_once() {
     let target = stand().target(PLAIN, &stand().postgres.database());
     let mut sessions: Vec<Wire> = std::thread::scope(|scope| {
         let openers: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| (0..50).map(|_| Wire::login(&target.gateway).expect("a login")).collect::<Vec<_>>()))
+            .map(|_| {
+                scope.spawn(|| (0..50).map(|_| Wire::login(&target.gateway).expect("a login")).collect::<Vec<_>>())
+            })
             .collect();
         openers.into_iter().flat_map(|opener| opener.join().expect("an opener")).collect()
     });
@@ -31,7 +33,8 @@ fn two_hundred_sessions_at_once() {
         let row = wire.read_all().into_iter().find(|message| message.kind == b'D').expect("a row");
         assert!(row.body.ends_with(number.to_string().as_bytes()), "session {number} got its own answer: {row:?}");
     }
-    let count = psql(&target.direct, &["-c", "select count(*) from pg_stat_activity where datname = current_database()"]);
+    let count =
+        psql(&target.direct, &["-c", "select count(*) from pg_stat_activity where datname = current_database()"]);
     assert_eq!(count.ok(), "201\n");
     drop(sessions);
     until(Duration::from_secs(20), "the end of all sessions", || {
@@ -61,7 +64,8 @@ fn a_client_that_does_not_read_delays_nobody() {
         .collect();
     times.sort();
     assert!(times[times.len() / 2] < Duration::from_millis(50), "others wait: {:?}", times.last());
-    let bulk = psql(&target.gateway, &["-c", "copy (select repeat('y', 1000) from generate_series(1, 50000)) to stdout"]);
+    let bulk =
+        psql(&target.gateway, &["-c", "copy (select repeat('y', 1000) from generate_series(1, 50000)) to stdout"]);
     assert_eq!(bulk.ok().len(), 50_050_000);
     for (before, after) in before.into_iter().zip(resident()) {
         assert!(after.saturating_sub(before) < 48 << 20, "{before} bytes grew to {after}");

@@ -170,10 +170,8 @@ fn a_stopped_gateway_tells_its_clients() {
     if direct_only() {
         return;
     }
-    let mut gateway = Gateway::start(&Options {
-        config: Some("[limits]\ndrain = \"1s\"\n".to_owned()),
-        ..Options::default()
-    });
+    let mut gateway =
+        Gateway::start(&Options { config: Some("[limits]\ndrain = \"1s\"\n".to_owned()), ..Options::default() });
     let _agent = gateway.agent("here");
     gateway.role("orders", "here", &stand().postgres, |_| {});
     let mut wire = Wire::login(&gateway.credential("orders", "postgres").url).expect("a login");

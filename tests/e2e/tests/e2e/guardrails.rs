@@ -50,7 +50,8 @@ fn no_spelling_gets_past() {
 #[test]
 fn text_that_only_looks_like_it_passes() {
     let target = stand().secrets(GUARDED);
-    for harmless in ["select 'drop table customers'", "select 1 -- drop table customers", "select 1 as \"drop table\""] {
+    for harmless in ["select 'drop table customers'", "select 1 -- drop table customers", "select 1 as \"drop table\""]
+    {
         psql(&target.gateway, &["-c", harmless]).ok();
     }
 }

@@ -272,7 +272,8 @@ fn startup_options() {
     let target = stand().zoo(PLAIN);
     let show = "select current_setting('application_name'), current_setting('statement_timeout'), current_setting('datestyle')";
     let more = "&application_name=a%20name&options=-c%20statement_timeout%3D4321%20-c%20datestyle%3Dgerman";
-    let [direct, gateway] = [&target.direct, &target.gateway].map(|url| psql(&format!("{url}{more}"), &["-c", show]).ok());
+    let [direct, gateway] =
+        [&target.direct, &target.gateway].map(|url| psql(&format!("{url}{more}"), &["-c", show]).ok());
     assert_eq!(direct, "a name|4321ms|German, DMY\n");
     assert_eq!(direct, gateway);
 }

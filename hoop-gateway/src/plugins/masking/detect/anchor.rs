@@ -87,12 +87,7 @@ const fn classes() -> [[u64; 256]; 8] {
 type Window = [u64; 8];
 
 /// Finds the anchors of the given kinds in `bytes` and hands over their places, in no particular order.
-pub(crate) fn scan(
-    bytes: &[u8],
-    kinds: Anchors,
-    literals: &Literals,
-    sink: &mut impl FnMut(usize, Anchor),
-) {
+pub(crate) fn scan(bytes: &[u8], kinds: Anchors, literals: &Literals, sink: &mut impl FnMut(usize, Anchor)) {
     if kinds.has(Anchor::Literal) {
         literals.each(bytes, |at| sink(at, Anchor::Literal));
     }
@@ -102,11 +97,7 @@ pub(crate) fn scan(
     let mut last = [0; HALF];
     last.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
     for at in 0..blocks.len() + 2 {
-        let fresh = classify(blocks.get(at).unwrap_or(if at == blocks.len() {
-            &last
-        } else {
-            &[0; HALF]
-        }));
+        let fresh = classify(blocks.get(at).unwrap_or(if at == blocks.len() { &last } else { &[0; HALF] }));
         for (mask, fresh) in window.iter_mut().zip(fresh) {
             *mask = *mask >> HALF | u64::from(fresh) << HALF;
         }
@@ -127,46 +118,21 @@ fn classify(block: &[u8; HALF]) -> [u32; 8] {
     let mut words = [0; HALF / 8];
     for (word, bytes) in words.iter_mut().zip(block.as_chunks::<8>().0) {
         let entry = |place: usize| CLASSES[place][usize::from(bytes[place])];
-        let pairs = [
-            entry(0) | entry(1),
-            entry(2) | entry(3),
-            entry(4) | entry(5),
-            entry(6) | entry(7),
-        ];
+        let pairs = [entry(0) | entry(1), entry(2) | entry(3), entry(4) | entry(5), entry(6) | entry(7)];
         *word = pairs[0] | pairs[1] | (pairs[2] | pairs[3]);
     }
     // Four words with a byte for each class become eight masks: bytes are paired, then pairs.
     let [a, b, c, d] = words;
     let ([even_low, odd_low], [even_high, odd_high]) = (pair::<8>(a, b), pair::<8>(c, d));
-    let ([c04, c26], [c15, c37]) = (
-        pair::<16>(even_low, even_high),
-        pair::<16>(odd_low, odd_high),
-    );
-    [
-        c04,
-        c15,
-        c26,
-        c37,
-        c04 >> 32,
-        c15 >> 32,
-        c26 >> 32,
-        c37 >> 32,
-    ]
-    .map(|mask| mask as u32)
+    let ([c04, c26], [c15, c37]) = (pair::<16>(even_low, even_high), pair::<16>(odd_low, odd_high));
+    [c04, c15, c26, c37, c04 >> 32, c15 >> 32, c26 >> 32, c37 >> 32].map(|mask| mask as u32)
 }
 
 /// The lanes of `BITS` bits of two words, put together pairwise: those with even numbers, and those with odd ones.
 #[inline(always)]
 const fn pair<const BITS: u32>(first: u64, second: u64) -> [u64; 2] {
-    let even = if BITS == 8 {
-        0x00FF_00FF_00FF_00FF
-    } else {
-        0x0000_FFFF_0000_FFFF
-    };
-    [
-        first & even | (second & even) << BITS,
-        first >> BITS & even | second & !even,
-    ]
+    let even = if BITS == 8 { 0x00FF_00FF_00FF_00FF } else { 0x0000_FFFF_0000_FFFF };
+    [first & even | (second & even) << BITS, first >> BITS & even | second & !even]
 }
 
 fn shapes(window: &Window, kinds: Anchors, base: usize, sink: &mut impl FnMut(usize, Anchor)) {
@@ -188,35 +154,18 @@ fn shapes(window: &Window, kinds: Anchors, base: usize, sink: &mut impl FnMut(us
     if kinds.has(Anchor::Phone) {
         let five = three & two >> 3;
         let four = two & two >> 2;
-        let trunk = (space | dash) >> 2 & three >> 3
-            | three & gap >> 3 & three >> 4
-            | four & gap >> 4 & three >> 5;
+        let trunk = (space | dash) >> 2 & three >> 3 | three & gap >> 3 & three >> 4 | four & gap >> 4 & three >> 5;
         let pair = gap & two >> 1;
         let pairs = pair >> 2 & pair >> 5 & pair >> 8 & pair >> 11;
-        each(
-            two & (trunk | pairs) | five & gap >> 5 & three >> 6,
-            base,
-            Anchor::Phone,
-            sink,
-        );
+        each(two & (trunk | pairs) | five & gap >> 5 & three >> 6, base, Anchor::Phone, sink);
     }
     let four = three & digit >> 3;
     if kinds.has(Anchor::Card) {
         let eight = four & four >> 4;
-        each(
-            eight & four >> 8 & digit >> 12 | four & (space | dash) >> 4 & three >> 5,
-            base,
-            Anchor::Card,
-            sink,
-        );
+        each(eight & four >> 8 & digit >> 12 | four & (space | dash) >> 4 & three >> 5, base, Anchor::Card, sink);
     }
     if kinds.has(Anchor::Ssn) {
-        each(
-            three & dash >> 3 & two >> 4 & dash >> 6 & four >> 7,
-            base,
-            Anchor::Ssn,
-            sink,
-        );
+        each(three & dash >> 3 & two >> 4 & dash >> 6 & four >> 7, base, Anchor::Ssn, sink);
     }
 }
 
@@ -248,13 +197,7 @@ fn each(mask: u64, base: usize, anchor: Anchor, sink: &mut impl FnMut(usize, Anc
     }
 }
 
-fn rare(
-    bytes: &[u8],
-    mask: u64,
-    kinds: Anchors,
-    base: usize,
-    sink: &mut impl FnMut(usize, Anchor),
-) {
+fn rare(bytes: &[u8], mask: u64, kinds: Anchors, base: usize, sink: &mut impl FnMut(usize, Anchor)) {
     let mut left = mask;
     while left != 0 {
         let at = base + left.trailing_zeros() as usize;

@@ -26,14 +26,9 @@ pub(super) fn find(text: Text<'_>, at: usize) -> Option<Range<usize>> {
     }
     let run = text.run(at, 20, |byte| byte.is_ascii_digit());
     if run > 4 {
-        return (text.ends(at + run) && is_number(text.slice(at, at + run)))
-            .then_some(at..at + run);
+        return (text.ends(at + run) && is_number(text.slice(at, at + run))).then_some(at..at + run);
     }
-    SHAPES
-        .iter()
-        .rev()
-        .chain(&SHAPES[..1])
-        .find_map(|shape| grouped(text, at, shape))
+    SHAPES.iter().rev().chain(&SHAPES[..1]).find_map(|shape| grouped(text, at, shape))
 }
 
 fn grouped(text: Text<'_>, at: usize, shape: &[usize]) -> Option<Range<usize>> {
@@ -50,9 +45,7 @@ fn grouped(text: Text<'_>, at: usize, shape: &[usize]) -> Option<Range<usize>> {
         if text.run(place, len + 1, |byte| byte.is_ascii_digit()) != *len {
             return None;
         }
-        digits
-            .get_mut(filled..filled + len)?
-            .copy_from_slice(text.slice(place, place + len));
+        digits.get_mut(filled..filled + len)?.copy_from_slice(text.slice(place, place + len));
         filled += len;
         place += len;
     }
@@ -61,29 +54,20 @@ fn grouped(text: Text<'_>, at: usize, shape: &[usize]) -> Option<Range<usize>> {
 
 /// Whether these digits are a card number: of an issuer's range, with its length, and the check digit right.
 pub(crate) fn is_number(digits: &[u8]) -> bool {
-    (13..=19).contains(&digits.len()) && lengths(digits).is_some_and(|lengths| lengths.contains(&digits.len())) && luhn(digits)
+    (13..=19).contains(&digits.len())
+        && lengths(digits).is_some_and(|lengths| lengths.contains(&digits.len()))
+        && luhn(digits)
 }
 
 fn lengths(digits: &[u8]) -> Option<std::ops::RangeInclusive<usize>> {
-    let prefix = digits
-        .iter()
-        .take(6)
-        .fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+    let prefix = digits.iter().take(6).fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
     let lengths = match prefix {
         400_000..=499_999 if digits.len() == 13 => 13..=13,
         400_000..=499_999 if digits.len() == 19 => 19..=19,
-        400_000..=499_999
-        | 510_000..=559_999
-        | 222_100..=272_099
-        | 970_400..=979_299
-        | 860_000..=860_099 => 16..=16,
+        400_000..=499_999 | 510_000..=559_999 | 222_100..=272_099 | 970_400..=979_299 | 860_000..=860_099 => 16..=16,
         340_000..=349_999 | 370_000..=379_999 => 15..=15,
         300_000..=305_999 | 309_500..=309_599 | 380_000..=399_999 | 360_000..=369_999 => 14..=16,
-        601_100..=601_199
-        | 644_000..=659_999
-        | 352_800..=358_999
-        | 620_000..=629_999
-        | 810_000..=829_999 => 16..=19,
+        601_100..=601_199 | 644_000..=659_999 | 352_800..=358_999 | 620_000..=629_999 | 810_000..=829_999 => 16..=19,
         220_000..=220_499 | 506_000..=509_999 | 600_000..=609_999 => 16..=19,
         500_000..=505_999 | 560_000..=589_999 | 630_000..=639_999 | 670_000..=679_999 => 13..=19,
         _ => return None,

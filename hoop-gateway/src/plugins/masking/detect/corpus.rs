@@ -10,19 +10,14 @@ use super::{Builtin, Detectors};
 fn found(builtin: Builtin, text: &str) -> Vec<String> {
     let mut hits = Vec::new();
     Detectors::new([builtin], []).find(text.as_bytes(), &mut hits);
-    hits.iter()
-        .map(|hit| text[hit.start..hit.end].to_owned())
-        .collect()
+    hits.iter().map(|hit| text[hit.start..hit.end].to_owned()).collect()
 }
 
 /// In `yes` the part to be found stands between `«` and `»`, or is the whole.
 fn check(builtin: Builtin, yes: &str, no: &str) {
     let mut wrong = Vec::new();
     for line in yes.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let wanted = line
-            .split_once('«')
-            .and_then(|(_, rest)| rest.split_once('»'))
-            .map_or(line, |(wanted, _)| wanted);
+        let wanted = line.split_once('«').and_then(|(_, rest)| rest.split_once('»')).map_or(line, |(wanted, _)| wanted);
         let text = line.replace(['«', '»'], "");
         if found(builtin, &text) != [wanted] {
             wrong.push(format!("{line}: {:?}", found(builtin, &text)));
@@ -30,10 +25,7 @@ fn check(builtin: Builtin, yes: &str, no: &str) {
     }
     for line in no.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if !found(builtin, line).is_empty() {
-            wrong.push(format!(
-                "{line}: {:?}, though it is none",
-                found(builtin, line)
-            ));
+            wrong.push(format!("{line}: {:?}, though it is none", found(builtin, line)));
         }
     }
     assert!(wrong.is_empty(), "{}: {wrong:#?}", builtin.as_str());
@@ -418,20 +410,10 @@ fn tokens() {
         key("rk", "_live_", 1) + &"a1B2".repeat(6),
     ];
     for key in keys {
-        check(
-            Builtin::CloudKey,
-            &format!("{key}\nx «{key}» y"),
-            &format!("a{key}"),
-        );
+        check(Builtin::CloudKey, &format!("{key}\nx «{key}» y"), &format!("a{key}"));
     }
-    let pem = format!(
-        "-----BEGIN {} KEY-----\nMIIB\n-----END {0} KEY-----",
-        "PRIVATE"
-    );
-    assert_eq!(
-        found(Builtin::CloudKey, &format!("x {pem} y")),
-        [pem.as_str()]
-    );
+    let pem = format!("-----BEGIN {} KEY-----\nMIIB\n-----END {0} KEY-----", "PRIVATE");
+    assert_eq!(found(Builtin::CloudKey, &format!("x {pem} y")), [pem.as_str()]);
     assert!(found(Builtin::CloudKey, "-----BEGIN CERTIFICATE-----\nMIIB").is_empty());
     let secret = format!("aws_secret_access_key = {}", "a1B2/".repeat(8));
     assert_eq!(found(Builtin::CloudKey, &secret), ["a1B2/".repeat(8)]);

@@ -9,9 +9,7 @@ use std::ops::Range;
 /// [RFC 6531]: https://www.rfc-editor.org/rfc/rfc6531
 pub(super) fn find(text: Text<'_>, at: usize) -> Option<Range<usize>> {
     let local = text.run_before(at, 64, is_local);
-    let leading = text.run(at - local, local, |byte| {
-        matches!(byte, b'.' | b'-' | b'\'' | b'!' | b'#' | b'~')
-    });
+    let leading = text.run(at - local, local, |byte| matches!(byte, b'.' | b'-' | b'\'' | b'!' | b'#' | b'~'));
     if leading == local || text.before(at) == b'.' {
         return None;
     }
@@ -43,10 +41,7 @@ pub(super) fn find(text: Text<'_>, at: usize) -> Option<Range<usize>> {
 
 const fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'.' | b'_' | b'%' | b'+' | b'-' | b'\'' | b'!' | b'#' | b'~'
-        )
+        || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-' | b'\'' | b'!' | b'#' | b'~')
         || byte >= 0x80
 }
 
@@ -61,21 +56,15 @@ fn trim_dashes(label: &[u8]) -> &[u8] {
 
 fn is_top_level(label: &[u8]) -> bool {
     label.len() >= 2
-        && (label
-            .iter()
-            .all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
-            || label
-                .get(..4)
-                .is_some_and(|head| head.eq_ignore_ascii_case(b"xn--")))
+        && (label.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
+            || label.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"xn--")))
 }
 
 /// Pictures for dense screens are called `logo@2x.png`.
 fn is_file_name(domain: &[u8]) -> bool {
     let mut parts = domain.split(|byte| *byte == b'.');
     let scale = parts.next().unwrap_or_default();
-    let is_scale = scale
-        .strip_suffix(b"x")
-        .is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
-    is_scale
-        && parts.any(|part| [&b"png"[..], b"jpg", b"jpeg", b"gif", b"webp", b"svg"].contains(&part))
+    let is_scale =
+        scale.strip_suffix(b"x").is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
+    is_scale && parts.any(|part| [&b"png"[..], b"jpg", b"jpeg", b"gif", b"webp", b"svg"].contains(&part))
 }

@@ -32,19 +32,9 @@ impl Detectors {
         let mut builtins: Vec<_> = builtins.into_iter().collect();
         builtins.sort_unstable();
         builtins.dedup();
-        let none = if builtins.is_empty() {
-            Anchors::NONE
-        } else {
-            Anchors::NONE.with(Anchor::Fold)
-        };
-        let anchors = builtins
-            .iter()
-            .fold(none, |all, builtin| all.with(builtin.anchor()));
-        Self {
-            builtins,
-            custom: custom.into_iter().collect(),
-            anchors,
-        }
+        let none = if builtins.is_empty() { Anchors::NONE } else { Anchors::NONE.with(Anchor::Fold) };
+        let anchors = builtins.iter().fold(none, |all, builtin| all.with(builtin.anchor()));
+        Self { builtins, custom: custom.into_iter().collect(), anchors }
     }
 
     /// All built-in detectors.
@@ -71,15 +61,10 @@ impl Detectors {
     pub fn find(&self, value: &[u8], hits: &mut Vec<Hit>) {
         let first = hits.len();
         let mut folds = false;
-        anchor::scan(
-            value,
-            self.anchors,
-            &LITERALS,
-            &mut |at, anchor| match anchor {
-                Anchor::Fold => folds = true,
-                _ => self.verify(value, at, anchor, hits),
-            },
-        );
+        anchor::scan(value, self.anchors, &LITERALS, &mut |at, anchor| match anchor {
+            Anchor::Fold => folds = true,
+            _ => self.verify(value, at, anchor, hits),
+        });
         if folds {
             hits.truncate(first);
             self.find_folded(value, hits);
@@ -103,45 +88,24 @@ impl Detectors {
     }
 
     fn verify(&self, value: &[u8], at: usize, anchor: Anchor, hits: &mut Vec<Hit>) {
-        for builtin in self
-            .builtins
-            .iter()
-            .filter(|builtin| builtin.anchor() == anchor)
-        {
+        for builtin in self.builtins.iter().filter(|builtin| builtin.anchor() == anchor) {
             if let Some(Range { start, end }) = builtin.find_at(Text(value), at) {
-                hits.push(Hit {
-                    start,
-                    end,
-                    label: builtin.label(),
-                });
+                hits.push(Hit { start, end, label: builtin.label() });
             }
         }
     }
 
     /// Where in the bytes of a batch something may begin, in order. Backslashes are among them when `escapes` is set.
     pub(crate) fn candidates(&self, bytes: &[u8], escapes: bool, found: &mut Vec<(usize, Anchor)>) {
-        let anchors = if escapes {
-            self.anchors.with(Anchor::Escape)
-        } else {
-            self.anchors
-        };
+        let anchors = if escapes { self.anchors.with(Anchor::Escape) } else { self.anchors };
         found.clear();
-        anchor::scan(bytes, anchors, &LITERALS, &mut |at, anchor| {
-            found.push((at, anchor))
-        });
+        anchor::scan(bytes, anchors, &LITERALS, &mut |at, anchor| found.push((at, anchor)));
         found.sort_unstable();
     }
 
     /// Appends what is found in a cell at the candidates that lie in it; the same as [`find`](Self::find) finds there.
-    pub(crate) fn find_at(
-        &self,
-        cell: &[u8],
-        start: usize,
-        candidates: &[(usize, Anchor)],
-        hits: &mut Vec<Hit>,
-    ) {
-        if self.needs_every_value() || candidates.iter().any(|(_, anchor)| *anchor == Anchor::Fold)
-        {
+    pub(crate) fn find_at(&self, cell: &[u8], start: usize, candidates: &[(usize, Anchor)], hits: &mut Vec<Hit>) {
+        if self.needs_every_value() || candidates.iter().any(|(_, anchor)| *anchor == Anchor::Fold) {
             return self.find(cell, hits);
         }
         let first = hits.len();
@@ -172,22 +136,13 @@ impl Detectors {
                 continue;
             }
             let before = left.iter().take_while(|(at, _)| *at < cell.start).count();
-            let inside = left
-                .iter()
-                .skip(before)
-                .take_while(|(at, _)| *at < cell.end)
-                .count();
+            let inside = left.iter().skip(before).take_while(|(at, _)| *at < cell.end).count();
             let (taken, rest) = left.split_at(before + inside);
             left = rest;
             if inside > 0 || self.needs_every_value() {
                 let value = bytes.get(cell.clone()).unwrap_or_default();
                 hits.clear();
-                self.find_at(
-                    value,
-                    cell.start,
-                    taken.get(before..).unwrap_or_default(),
-                    &mut hits,
-                );
+                self.find_at(value, cell.start, taken.get(before..).unwrap_or_default(), &mut hits);
                 if !hits.is_empty() {
                     found(number, &hits);
                 }
@@ -206,11 +161,7 @@ fn settle(hits: &mut Vec<Hit>, first: usize, len: usize) {
     all.retain(|hit| hit.start < hit.end && hit.end <= len);
     all.sort_by_key(|hit| (hit.start, Reverse(hit.end)));
     for hit in all {
-        match hits
-            .get_mut(first..)
-            .and_then(|kept| kept.last_mut())
-            .filter(|last| hit.start < last.end)
-        {
+        match hits.get_mut(first..).and_then(|kept| kept.last_mut()).filter(|last| hit.start < last.end) {
             Some(last) => last.end = last.end.max(hit.end),
             None => hits.push(hit),
         }
@@ -231,13 +182,6 @@ impl Detector for Detectors {
 impl fmt::Debug for Detectors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let custom = self.custom.iter().map(|detector| detector.name());
-        f.debug_list()
-            .entries(
-                self.builtins
-                    .iter()
-                    .map(|builtin| builtin.as_str())
-                    .chain(custom),
-            )
-            .finish()
+        f.debug_list().entries(self.builtins.iter().map(|builtin| builtin.as_str()).chain(custom)).finish()
     }
 }

@@ -26,10 +26,7 @@ pub(crate) struct Folded {
 
 impl Folded {
     pub(crate) fn new(value: &[u8]) -> Self {
-        let mut folded = Self {
-            bytes: Vec::with_capacity(value.len()),
-            origin: Vec::with_capacity(value.len() + 1),
-        };
+        let mut folded = Self { bytes: Vec::with_capacity(value.len()), origin: Vec::with_capacity(value.len() + 1) };
         let mut at = 0;
         while let Some(byte) = value.get(at) {
             let (reading, len) = fold(value.get(at..).unwrap_or_default());
@@ -70,9 +67,7 @@ fn fold(value: &[u8]) -> (Reading, usize) {
         [0xD9, digit @ 0xA0..=0xA9, ..] => (Reading::As(b'0' + (digit - 0xA0)), 2),
         [0xDB, digit @ 0xB0..=0xB9, ..] => (Reading::As(b'0' + (digit - 0xB0)), 2),
         [0xE2, 0x80, 0x80..=0x8A | 0xAF, ..] => (Reading::As(b' '), 3),
-        [0xE2, 0x80, 0x8B..=0x8F, ..] | [0xE2, 0x81, 0xA0..=0xA4, ..] | [0xEF, 0xBB, 0xBF, ..] => {
-            (Reading::Nothing, 3)
-        }
+        [0xE2, 0x80, 0x8B..=0x8F, ..] | [0xE2, 0x81, 0xA0..=0xA4, ..] | [0xEF, 0xBB, 0xBF, ..] => (Reading::Nothing, 3),
         [0xE2, 0x80, 0x90..=0x95, ..] | [0xE2, 0x88, 0x92, ..] => (Reading::As(b'-'), 3),
         [0xEF, 0xBC, low @ 0x81..=0xBF, ..] => (Reading::As(low - 0x81 + b'!'), 3),
         [0xEF, 0xBD, low @ 0x80..=0x9E, ..] => (Reading::As(low - 0x80 + b'`'), 3),

@@ -31,14 +31,10 @@ pub(super) fn find(text: Text<'_>, at: usize) -> Option<Range<usize>> {
 
 /// The number modulo 97, its first four characters moved to the end and letters read as 10 to 35.
 fn remainder(iban: &[u8]) -> u32 {
-    iban.iter()
-        .cycle()
-        .skip(4)
-        .take(iban.len())
-        .fold(0, |sum, byte| match byte {
-            b'0'..=b'9' => (sum * 10 + u32::from(byte - b'0')) % 97,
-            _ => (sum * 100 + u32::from(byte.saturating_sub(b'A')) + 10) % 97,
-        })
+    iban.iter().cycle().skip(4).take(iban.len()).fold(0, |sum, byte| match byte {
+        b'0'..=b'9' => (sum * 10 + u32::from(byte - b'0')) % 97,
+        _ => (sum * 100 + u32::from(byte.saturating_sub(b'A')) + 10) % 97,
+    })
 }
 
 /// How long an account number of this country is.

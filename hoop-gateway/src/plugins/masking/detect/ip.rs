@@ -19,9 +19,7 @@ pub(super) fn find_v4(text: Text<'_>, at: usize) -> Option<Range<usize>> {
         }
         let len = text.run(place, 4, |byte| byte.is_ascii_digit());
         let digits = text.slice(place, place + len);
-        let number = digits
-            .iter()
-            .fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+        let number = digits.iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
         if !(1..=3).contains(&len) || number > 255 || len > 1 && digits.first() == Some(&b'0') {
             return None;
         }
@@ -46,15 +44,13 @@ pub(super) fn find_v6(text: Text<'_>, at: usize) -> Option<Range<usize>> {
     if is_word(text.at(end)) {
         return None;
     }
-    while matches!(text.before(end), b'.')
-        || text.before(end) == b':' && text.before(end - 1) != b':'
-    {
+    while matches!(text.before(end), b'.') || text.before(end) == b':' && text.before(end - 1) != b':' {
         end -= 1;
     }
     let address = std::str::from_utf8(text.slice(start, end)).ok()?;
     let groups = address.split(':').filter(|group| !group.is_empty()).count();
-    let telling = address.bytes().any(|byte| byte.is_ascii_digit())
-        && (groups > 1 || address.len() > 4 || address == "::1");
+    let telling =
+        address.bytes().any(|byte| byte.is_ascii_digit()) && (groups > 1 || address.len() > 4 || address == "::1");
     (telling && address.parse::<Ipv6Addr>().is_ok()).then_some(start..end)
 }
 

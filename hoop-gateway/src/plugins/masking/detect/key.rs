@@ -13,11 +13,7 @@ use super::text::{Text, is_word};
 const JWT: [&str; 3] = ["eyJ", "eyAi", "ewo"];
 const PEM: &str = "-----BEGIN ";
 /// Names that stand before a secret without a prefix of its own.
-const NAMES: [&str; 3] = [
-    "aws_secret_access_key",
-    "AWS_SECRET_ACCESS_KEY",
-    "ecretAccessKey",
-];
+const NAMES: [&str; 3] = ["aws_secret_access_key", "AWS_SECRET_ACCESS_KEY", "ecretAccessKey"];
 
 #[derive(Clone, Copy)]
 enum Class {
@@ -77,23 +73,11 @@ impl Literals {
 }
 
 pub(super) fn literals() -> Literals {
-    let texts = || {
-        JWT.iter()
-            .chain([&PEM])
-            .chain(&NAMES)
-            .chain(KEYS.iter().map(|(prefix, ..)| prefix))
-    };
-    match Config::new()
-        .match_kind(MatchKind::LeftmostFirst)
-        .builder()
-        .extend(texts())
-        .build()
-    {
+    let texts = || JWT.iter().chain([&PEM]).chain(&NAMES).chain(KEYS.iter().map(|(prefix, ..)| prefix));
+    match Config::new().match_kind(MatchKind::LeftmostFirst).builder().extend(texts()).build() {
         Some(searcher) => Literals::Packed(Box::new(searcher)),
         None => Literals::Automaton(
-            AhoCorasickBuilder::new()
-                .build(texts())
-                .expect("a few short texts make a small automaton"),
+            AhoCorasickBuilder::new().build(texts()).expect("a few short texts make a small automaton"),
         ),
     }
 }
@@ -124,18 +108,11 @@ pub(super) fn find_key(text: Text<'_>, at: usize) -> Option<Range<usize>> {
     }
     if let Some(name) = NAMES.iter().find(|name| rest.starts_with(name.as_bytes())) {
         let start = at + name.len();
-        let start = start
-            + text.run(start, 8, |byte| {
-                matches!(byte, b' ' | b'"' | b'\'' | b':' | b'=' | b'\\')
-            });
-        let len = text.run(start, 41, |byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+')
-        });
+        let start = start + text.run(start, 8, |byte| matches!(byte, b' ' | b'"' | b'\'' | b':' | b'=' | b'\\'));
+        let len = text.run(start, 41, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+'));
         return (len == 40).then_some(start..start + len);
     }
-    let (prefix, class, least) = KEYS
-        .iter()
-        .find(|(prefix, ..)| rest.starts_with(prefix.as_bytes()))?;
+    let (prefix, class, least) = KEYS.iter().find(|(prefix, ..)| rest.starts_with(prefix.as_bytes()))?;
     let start = at + prefix.len();
     let len = text.run(start, 4096, |byte| class.has(byte));
     let exact = !matches!(class, Class::Upper) || len == *least;
@@ -151,8 +128,7 @@ fn find_pem(rest: &[u8]) -> Option<usize> {
         return Some(rest.len());
     };
     let end = tail + 9;
-    let close = memchr::memmem::find(rest.get(end..)?, b"-----")
-        .map_or(rest.len() - end, |close| close + 5);
+    let close = memchr::memmem::find(rest.get(end..)?, b"-----").map_or(rest.len() - end, |close| close + 5);
     Some(end + close)
 }
 

@@ -12,9 +12,7 @@ pub(super) fn find(text: Text<'_>, at: usize) -> Option<Range<usize>> {
     match text.at(at) {
         b'+' => international(text, at),
         b'(' => bracketed(text, at),
-        _ => north_american(text, at)
-            .or_else(|| pairs(text, at))
-            .or_else(|| trunk(text, at)),
+        _ => north_american(text, at).or_else(|| pairs(text, at)).or_else(|| trunk(text, at)),
     }
 }
 
@@ -25,9 +23,7 @@ fn international(text: Text<'_>, at: usize) -> Option<Range<usize>> {
     }
     let (mut digits, mut end, mut place) = (0, None, at + 1);
     loop {
-        let opening = text.run(place, 3, |byte| {
-            matches!(byte, b' ' | b'.' | b'-' | b'(' | b')')
-        });
+        let opening = text.run(place, 3, |byte| matches!(byte, b' ' | b'.' | b'-' | b'(' | b')'));
         let run = text.run(place + opening, 16, |byte| byte.is_ascii_digit());
         let broken = opening > 2 && text.at(place + 2) != b'(' || digits > 0 && opening == 0;
         if run == 0 || broken || digits + run > 15 || digits >= 9 && run < 2 {
@@ -55,26 +51,18 @@ fn bracketed(text: Text<'_>, at: usize) -> Option<Range<usize>> {
     let first = digits(start, 6);
     let second = digits(start + first + 1, 5);
     let end = start + first + 1 + second;
-    let shape = (2..=5).contains(&area)
-        && text.at(close) == b')'
-        && (3..=5).contains(&first)
-        && (3..=4).contains(&second);
+    let shape =
+        (2..=5).contains(&area) && text.at(close) == b')' && (3..=5).contains(&first) && (3..=4).contains(&second);
     let apart = matches!(text.at(start + first), b'-' | b' ' | b'.');
-    (shape
-        && apart
-        && (10..=11).contains(&(area + first + second))
-        && !is_word(text.before(at))
-        && text.ends(end))
-    .then_some(at..end)
+    (shape && apart && (10..=11).contains(&(area + first + second)) && !is_word(text.before(at)) && text.ends(end))
+        .then_some(at..end)
 }
 
 /// `415-555-2671`, with or without `1-` before it.
 fn north_american(text: Text<'_>, at: usize) -> Option<Range<usize>> {
     let gap = text.at(at + 3);
     let groups = [(at, 3), (at + 4, 3), (at + 8, 4)];
-    let shape = groups
-        .iter()
-        .all(|(start, len)| text.run(*start, *len, |byte| byte.is_ascii_digit()) == *len);
+    let shape = groups.iter().all(|(start, len)| text.run(*start, *len, |byte| byte.is_ascii_digit()) == *len);
     let apart = matches!(gap, b'-' | b'.' | b' ') && text.at(at + 7) == gap;
     let valid = matches!(text.at(at), b'2'..=b'9')
         && matches!(text.at(at + 4), b'2'..=b'9')
@@ -82,8 +70,7 @@ fn north_american(text: Text<'_>, at: usize) -> Option<Range<usize>> {
     if !shape || !apart || !valid || !alone(text, at + 12) {
         return None;
     }
-    let prefixed =
-        text.before(at) == gap && at >= 2 && text.at(at - 2) == b'1' && opens(text, at - 2);
+    let prefixed = text.before(at) == gap && at >= 2 && text.at(at - 2) == b'1' && opens(text, at - 2);
     match (prefixed, opens(text, at)) {
         (true, _) => Some(at - 2..at + 12),
         (false, true) => Some(at..at + 12),
@@ -96,12 +83,9 @@ fn pairs(text: Text<'_>, at: usize) -> Option<Range<usize>> {
     let gap = text.at(at + 2);
     let shape = (0..5).all(|pair| {
         let start = at + pair * 3;
-        text.run(start, 3, |byte| byte.is_ascii_digit()) == 2
-            && (pair == 4 || text.at(start + 2) == gap)
+        text.run(start, 3, |byte| byte.is_ascii_digit()) == 2 && (pair == 4 || text.at(start + 2) == gap)
     });
-    let valid = text.at(at) == b'0'
-        && matches!(text.at(at + 1), b'1'..=b'9')
-        && matches!(gap, b' ' | b'.' | b'-');
+    let valid = text.at(at) == b'0' && matches!(text.at(at + 1), b'1'..=b'9') && matches!(gap, b' ' | b'.' | b'-');
     (shape && valid && opens(text, at) && alone(text, at + 14)).then_some(at..at + 14)
 }
 
@@ -133,11 +117,7 @@ fn trunk(text: Text<'_>, at: usize) -> Option<Range<usize>> {
 
 fn opens(text: Text<'_>, at: usize) -> bool {
     let before = text.before(at);
-    !is_word(before)
-        && !matches!(
-            before,
-            b'.' | b'-' | b'+' | b':' | b'/' | b',' | b'$' | b'#'
-        )
+    !is_word(before) && !matches!(before, b'.' | b'-' | b'+' | b':' | b'/' | b',' | b'$' | b'#')
 }
 
 fn alone(text: Text<'_>, at: usize) -> bool {

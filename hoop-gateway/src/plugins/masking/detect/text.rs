@@ -21,25 +21,12 @@ impl<'a> Text<'a> {
 
     /// How many bytes from a place on are in a class, at most `limit`.
     pub(super) fn run(self, start: usize, limit: usize, class: impl Fn(u8) -> bool) -> usize {
-        self.0
-            .get(start..)
-            .unwrap_or_default()
-            .iter()
-            .take(limit)
-            .take_while(|byte| class(**byte))
-            .count()
+        self.0.get(start..).unwrap_or_default().iter().take(limit).take_while(|byte| class(**byte)).count()
     }
 
     /// How many bytes before a place are in a class, at most `limit`.
     pub(super) fn run_before(self, end: usize, limit: usize, class: impl Fn(u8) -> bool) -> usize {
-        self.0
-            .get(..end)
-            .unwrap_or_default()
-            .iter()
-            .rev()
-            .take(limit)
-            .take_while(|byte| class(**byte))
-            .count()
+        self.0.get(..end).unwrap_or_default().iter().rev().take(limit).take_while(|byte| class(**byte)).count()
     }
 
     /// Whether a number may end before this place: what follows is neither a part of a word nor a fraction.

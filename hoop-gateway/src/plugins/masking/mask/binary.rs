@@ -14,9 +14,7 @@ impl Masker {
     /// detector finds something in, nothing is shown.
     pub(super) fn binary(&self, value: &[u8], depth: u32) -> Masked {
         if depth < MAX_DEPTH
-            && let Some(masked) = self
-                .array(value, depth)
-                .or_else(|| self.record(value, depth))
+            && let Some(masked) = self.array(value, depth).or_else(|| self.record(value, depth))
         {
             return masked;
         }
@@ -82,9 +80,7 @@ impl Masker {
 
     /// Writes an element as it is shown; whether it is shown as it is.
     fn write(&self, element: Option<&[u8]>, type_oid: u32, depth: u32, out: &mut Vec<u8>) -> bool {
-        let masked = element.map_or(Masked::Same, |element| {
-            self.element(element, type_oid, depth)
-        });
+        let masked = element.map_or(Masked::Same, |element| self.element(element, type_oid, depth));
         let shown: Option<&[u8]> = match &masked {
             Masked::Same => element,
             Masked::As(shown) => shown.as_deref(),
@@ -100,11 +96,7 @@ fn finish(read: Reader<'_>, same: bool, out: Vec<u8>) -> Option<Masked> {
     if !read.0.is_empty() {
         return None;
     }
-    Some(if same {
-        Masked::Same
-    } else {
-        Masked::As(Some(Bytes::from(out)))
-    })
+    Some(if same { Masked::Same } else { Masked::As(Some(Bytes::from(out))) })
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -139,12 +131,7 @@ pub(super) fn numeric_digits(value: &[u8]) -> Option<Vec<u8>> {
     }
     let mut number = 0_u128;
     for place in 0..=weight {
-        number = number * 10_000
-            + u128::from(
-                groups
-                    .get(place)
-                    .map_or(0, |group| u16::from_be_bytes(*group)),
-            );
+        number = number * 10_000 + u128::from(groups.get(place).map_or(0, |group| u16::from_be_bytes(*group)));
     }
     Some(number.to_string().into())
 }

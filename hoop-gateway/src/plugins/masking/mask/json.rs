@@ -11,11 +11,7 @@ impl Masker {
         while !rest.is_empty() {
             let (token, tail) = rest.split_at(token_len(rest));
             rest = tail;
-            let masked = if token.starts_with(b"\"") {
-                self.string(token)
-            } else {
-                self.bare(token)
-            };
+            let masked = if token.starts_with(b"\"") { self.string(token) } else { self.bare(token) };
             match masked {
                 Masked::Same => out.extend_from_slice(token),
                 Masked::As(None) => return Masked::As(None),
@@ -25,11 +21,7 @@ impl Masker {
                 }
             }
         }
-        if same {
-            Masked::Same
-        } else {
-            Masked::As(Some(out.into()))
-        }
+        if same { Masked::Same } else { Masked::As(Some(out.into())) }
     }
 
     fn string(&self, token: &[u8]) -> Masked {
@@ -37,9 +29,7 @@ impl Masker {
         let inside = inside.strip_suffix(b"\"").unwrap_or(inside);
         if !inside.contains(&b'\\') {
             return match self.text(inside) {
-                Masked::As(Some(shown)) => {
-                    Masked::As(Some([b"\"", &shown[..], b"\""].concat().into()))
-                }
+                Masked::As(Some(shown)) => Masked::As(Some([b"\"", &shown[..], b"\""].concat().into())),
                 other => other,
             };
         }
@@ -55,10 +45,7 @@ impl Masker {
 
     fn bare(&self, token: &[u8]) -> Masked {
         let text = token.trim_ascii();
-        let Some(at) = token
-            .windows(text.len().max(1))
-            .position(|window| window == text)
-        else {
+        let Some(at) = token.windows(text.len().max(1)).position(|window| window == text) else {
             return Masked::Same;
         };
         match self.text(text) {
@@ -91,9 +78,6 @@ fn token_len(rest: &[u8]) -> usize {
             end.map_or(rest.len(), |end| end + 2)
         }
         Some(byte) if is_mark(byte) => 1,
-        _ => rest
-            .iter()
-            .position(|byte| is_mark(byte) || *byte == b'"')
-            .unwrap_or(rest.len()),
+        _ => rest.iter().position(|byte| is_mark(byte) || *byte == b'"').unwrap_or(rest.len()),
     }
 }

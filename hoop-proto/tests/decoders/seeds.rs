@@ -1,0 +1,101 @@
+//! Whole messages, one of each kind: where the broken ones of the tests come from, and where fuzzing starts. Bytes that
+//! once broke a decoder belong here too.
+
+/// Inputs of a check that its decoders can read.
+pub fn seeds(check: &str) -> Vec<Vec<u8>> {
+    match check {
+        "frames" => streams(),
+        "startup" => first_packets(),
+        "frontend" => frontend(),
+        "backend" => backend(),
+        "rows" => rows(),
+        "copy" => copies(),
+        "dsn" => keys(),
+        other => unreachable!("no check is called {other}"),
+    }
+}
+
+fn streams() -> Vec<Vec<u8>> {
+    vec![
+        b"\x01Q\0\0\0\x0dselect 1\0S\0\0\0\x04P\0".to_vec(),
+        b"\x07D\0\0\0\x06\0\0D\0\0\0\x06\0\0C\0\0\0\x0dSELECT 2\0Z\0\0\0\x05I".to_vec(),
+        b"\x03d\0\0\0\x04\x01\xff\xff\xff\xff".to_vec(),
+    ]
+}
+
+fn first_packets() -> Vec<Vec<u8>> {
+    vec![
+        b"\0\0\0\x08\x04\xd2\x16\x2f".to_vec(),
+        b"\0\0\0\x08\x04\xd2\x16\x30".to_vec(),
+        b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x2akey!".to_vec(),
+        b"\0\0\0\x1d\0\x03\0\0user\0ada\0database\0d\0\0".to_vec(),
+        b"\0\0\0\x1a\0\x03\0\x02user\0ada\0_pq_.x\0\0\0".to_vec(),
+    ]
+}
+
+fn frontend() -> Vec<Vec<u8>> {
+    vec![
+        b"select 1\0".to_vec(),
+        b"name\0select $1\0\0\0".to_vec(),
+        b"name\0select $1\0\0\x01\0\0\0\x17".to_vec(),
+        b"portal\0name\0\0\x01\0\x01\0\x02\0\0\0\x01x\xff\xff\xff\xff\0\x02\0\0\0\x01".to_vec(),
+        b"Sname\0".to_vec(),
+        b"Pportal\0".to_vec(),
+        b"portal\0\0\0\0\x64".to_vec(),
+        b"\0\0\x06\xc5\0\x01\0\x01\0\x01\0\0\0\x01x\0\0".to_vec(),
+        b"SCRAM-SHA-256\0\0\0\0\x05n,,n=".to_vec(),
+        b"SCRAM-SHA-256\0\xff\xff\xff\xff".to_vec(),
+    ]
+}
+
+fn backend() -> Vec<Vec<u8>> {
+    vec![
+        b"\0\0\0\0".to_vec(),
+        b"\0\0\0\x05salt".to_vec(),
+        b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0".to_vec(),
+        b"\0\0\0\x0br=nonce".to_vec(),
+        b"client_encoding\0LATIN1\0".to_vec(),
+        b"\0\0\0\x2akey!".to_vec(),
+        b"I".to_vec(),
+        b"\0\x02id\0\0\0\x40\0\0\x01\0\0\0\x17\0\x04\xff\xff\xff\xff\0\x01v\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0"
+            .to_vec(),
+        b"INSERT 0 3\0".to_vec(),
+        b"SERROR\0VERROR\0C42P01\0Mno such table\0\0".to_vec(),
+        b"\0\0\0\x2achannel\0payload\0".to_vec(),
+        b"\x01\0\x02\0\x01\0\x01".to_vec(),
+        b"\0\x03\0\0\0\0\0\x01_pq_.x\0".to_vec(),
+    ]
+}
+
+fn rows() -> Vec<Vec<u8>> {
+    vec![
+        b"\0\x03\0\0\0\x02hi\xff\xff\xff\xff\0\0\0\0".to_vec(),
+        b"\0\0\0\x02hi".to_vec(),
+        b"D\0\0\0\x0c\0\x01\0\0\0\x02hiD\0\0\0\x0a\0\x01\xff\xff\xff\xff".to_vec(),
+        b"V\0\0\0\x0a\0\0\0\x02hi".to_vec(),
+    ]
+}
+
+fn copies() -> Vec<Vec<u8>> {
+    vec![
+        b"1\ta\\tb\\\\\\x41\\101\t\\N\t\n".to_vec(),
+        b"1|nil|a\\|b\n".to_vec(),
+        b"1,\"a,\"\"b\"\"\nc\",,\"\"\r\n".to_vec(),
+        b"1;'a\\'b';nil;'nil'\n".to_vec(),
+        b"\\.\n".to_vec(),
+        b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x02hi".to_vec(),
+        b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\x02ex\0\x01\xff\xff\xff\xff".to_vec(),
+        b"\xff\xff".to_vec(),
+        b"d\0\0\0\x08a\tb\nd\0\0\0\x081,2\n".to_vec(),
+    ]
+}
+
+fn keys() -> Vec<Vec<u8>> {
+    let pinned = format!("grpcs://shop:hoopk_abc@gw.example.com:8010?mode=embedded&ca=sha256:{}", "0a".repeat(32));
+    vec![
+        pinned.into_bytes(),
+        b"grpcs://shop:hoopk_abc@gw.example.com".to_vec(),
+        b"grpc://shop:hoopk_abc@[::1]:1?mode=standard".to_vec(),
+        b"grpc://shop:hoopk_abc@127.0.0.1".to_vec(),
+    ]
+}
