@@ -58,19 +58,9 @@ impl Plan {
     ///
     /// # Errors
     /// A [`Denial`] when a rule refuses what it cannot trace.
-    pub(crate) fn new(
-        columns: &Arc<[Column]>,
-        rules: &[ColumnRule],
-        search: bool,
-    ) -> Result<Self, Denial> {
-        let planned = columns
-            .iter()
-            .map(|column| plan(column, rules, search))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            columns: columns.clone(),
-            planned,
-        })
+    pub(crate) fn new(columns: &Arc<[Column]>, rules: &[ColumnRule], search: bool) -> Result<Self, Denial> {
+        let planned = columns.iter().map(|column| plan(column, rules, search)).collect::<Result<_, _>>()?;
+        Ok(Self { columns: columns.clone(), planned })
     }
 
     /// Searches every column.

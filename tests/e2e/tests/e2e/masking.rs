@@ -56,7 +56,12 @@ fn recordings_are_clean(database: &str) {
     for path in paths {
         let bytes = std::fs::read(&path).expect("a recording");
         let hit = search.find(&bytes);
-        assert!(hit.is_none(), "{:?} is at {hit:?} of {}", hit.map(|hit| CANARIES[hit.pattern().as_usize() / 5]), path.display());
+        assert!(
+            hit.is_none(),
+            "{:?} is at {hit:?} of {}",
+            hit.map(|hit| CANARIES[hit.pattern().as_usize() / 5]),
+            path.display()
+        );
     }
 }
 
