@@ -19,6 +19,9 @@ pub(crate) enum Command {
     Show {
         /// Its id, `ses_…`, or the path of a recording; unless given, the latest session.
         session: Option<String>,
+        /// How many rows are told of those that came at once; JSON has all.
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        rows: usize,
     },
     /// Whether a recording is as it was written. If not: exit code 1, and where it was changed.
     Verify {
@@ -32,7 +35,7 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(command: Command, dir: Option<&Path>, format: Format) -> Result<(), Failure> {
     match command {
-        Command::Show { session } => show(&find(session.as_deref(), dir)?, format),
+        Command::Show { session, rows } => show(&find(session.as_deref(), dir)?, rows, format),
         Command::Verify { session, key } => verify::run(&find(session.as_deref(), dir)?, key, dir, format).await,
     }
 }
@@ -91,13 +94,13 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Tells what was recorded, one event after the other, in flat memory.
-fn show(path: &Path, format: Format) -> Result<(), Failure> {
+fn show(path: &Path, rows: usize, format: Format) -> Result<(), Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut before = if format == Format::Json { "[" } else { "" };
     for event in record::read(path)? {
         let event = event?;
         match format {
-            Format::Table => writeln!(out, "{event}")?,
+            Format::Table => writeln!(out, "{}", event.brief(rows))?,
             Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&event)?)?,
             Format::Json => write!(out, "{before}\n{}", serde_json::to_string(&event)?)?,
         }

@@ -108,6 +108,29 @@ impl Serialize for Rows {
 
 impl fmt::Display for EventView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, usize::MAX)
+    }
+}
+
+/// An event for people, with the first of its rows alone.
+struct Brief<'a> {
+    view: &'a EventView,
+    rows: usize,
+}
+
+impl fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.view.write(f, self.rows)
+    }
+}
+
+impl EventView {
+    /// The event for people; of rows that were shown or sent, the first `rows` alone, and how many there are more.
+    pub fn brief(&self, rows: usize) -> impl fmt::Display {
+        Brief { view: self, rows }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, most: usize) -> fmt::Result {
         write!(f, "{}  ", at(self.time))?;
         match &self.event {
             Event::Header(h) => {
@@ -134,8 +157,8 @@ impl fmt::Display for EventView {
                 write!(f, "#{} columns", c.statement)?;
                 list(f, c.columns.iter().map(|column| &column.name))
             }
-            Event::Rows(rows) => show_rows(f, "shown", rows),
-            Event::CopyIn(rows) => show_rows(f, "sent", rows),
+            Event::Rows(rows) => show_rows(f, "shown", rows, most),
+            Event::CopyIn(rows) => show_rows(f, "sent", rows, most),
             Event::Complete(c) => {
                 write!(
                     f,
@@ -170,11 +193,8 @@ impl fmt::Display for EventView {
                 write!(f, "end: {}", end.outcome)?;
                 labelled(f, "because", &end.reason)?;
                 end.totals.iter().try_for_each(|t| {
-                    write!(
-                        f,
-                        "; {} statements, {} denied, {} failed, {} rows shown",
-                        t.statements, t.denied, t.failed, t.rows
-                    )
+                    let (statements, rows) = (counted(t.statements, "statement"), counted(t.rows, "row"));
+                    write!(f, "; {statements}, {} denied, {} failed, {rows} shown", t.denied, t.failed)
                 })
             }
             Event::Seal(c) => write!(f, "sealed: {} records, {}", c.records, blake3::Hash::from_bytes(c.head).to_hex()),
@@ -194,26 +214,33 @@ fn list<'a>(f: &mut fmt::Formatter<'_>, texts: impl Iterator<Item = &'a Text>) -
     Ok(())
 }
 
-fn show_rows(f: &mut fmt::Formatter<'_>, what: &str, rows: &Rows) -> fmt::Result {
-    write!(f, "#{} {what} {} rows", rows.statement, rows.rows)?;
+fn show_rows(f: &mut fmt::Formatter<'_>, what: &str, rows: &Rows, most: usize) -> fmt::Result {
+    write!(f, "#{} {what} {}", rows.statement, counted(u64::from(rows.rows), "row"))?;
     if let Some(cells) = rows.cells() {
-        for row in cells {
-            let null = Text::from("null");
+        let null = Text::from("null");
+        for row in cells.iter().take(most) {
             f.write_str("\n   ")?;
-            let row: Vec<_> = row.into_iter().map(|cell| cell.unwrap_or_else(|| null.clone())).collect();
-            list(f, row.iter())?;
+            list(f, row.iter().map(|cell| cell.as_ref().unwrap_or(&null)))?;
         }
-        return Ok(());
+        return left_out(f, cells.len(), most);
     }
-    match rows.copied() {
-        Some(text) => text.to_string().lines().try_for_each(|line| write!(f, "\n    {line}")),
-        None => write!(f, ", {} bytes", rows.bytes.0.len()),
-    }
+    let Some(text) = rows.copied() else { return write!(f, ", {} bytes", rows.bytes.0.len()) };
+    let text = text.to_string();
+    text.lines().take(most).try_for_each(|line| write!(f, "\n    {line}"))?;
+    left_out(f, text.lines().count(), most)
+}
+
+fn left_out(f: &mut fmt::Formatter<'_>, all: usize, most: usize) -> fmt::Result {
+    if all > most { write!(f, "\n    … {} more", all - most) } else { Ok(()) }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn sums(f: &mut fmt::Formatter<'_>, shown: &Option<Shown>, sent: &Option<Shown>) -> fmt::Result {
     for (what, sum) in shown.iter().map(|sum| ("shown", sum)).chain(sent.iter().map(|sum| ("sent", sum))) {
-        write!(f, ", {} rows {what} ({} bytes", sum.rows, sum.bytes)?;
+        write!(f, ", {} {what} ({} bytes", counted(sum.rows, "row"), sum.bytes)?;
         if sum.digest.is_empty() {
             f.write_str(")")?;
         } else {
@@ -225,4 +252,38 @@ fn sums(f: &mut fmt::Formatter<'_>, shown: &Option<Shown>, sent: &Option<Shown>)
 
 fn milliseconds(microseconds: u64) -> String {
     format!("{}.{:03}", microseconds / 1_000, microseconds % 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// DataRow messages with one cell each.
+    fn rows(cells: &[Option<&str>]) -> EventView {
+        let mut bytes = Vec::new();
+        for cell in cells {
+            let length = cell.map_or(-1, |cell| i32::try_from(cell.len()).expect("short"));
+            let contents =
+                [&1u16.to_be_bytes(), &length.to_be_bytes()[..], cell.unwrap_or_default().as_bytes()].concat();
+            bytes.push(b'D');
+            bytes.extend(u32::try_from(contents.len() + 4).expect("short").to_be_bytes());
+            bytes.extend(contents);
+        }
+        let rows = Rows {
+            statement: 1,
+            rows: u32::try_from(cells.len()).expect("few"),
+            format: RowFormat::Messages,
+            bytes: Text(bytes.into()),
+        };
+        EventView { record: 3, offset: 8, time: 0, event: Event::Rows(rows) }
+    }
+
+    #[test]
+    fn brief_is_the_first_rows_and_how_many_more() {
+        let view = rows(&[Some("Ada"), None, Some("Grace")]);
+        let time = "1970-01-01T00:00:00.000000Z";
+        assert_eq!(view.to_string(), format!("{time}  #1 shown 3 rows\n    Ada\n    null\n    Grace"));
+        assert_eq!(view.brief(1).to_string(), format!("{time}  #1 shown 3 rows\n    Ada\n    … 2 more"));
+        assert_eq!(rows(&[None]).brief(1).to_string(), format!("{time}  #1 shown 1 row\n    null"));
+    }
 }
