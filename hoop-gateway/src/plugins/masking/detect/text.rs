@@ -32,13 +32,13 @@ impl<'a> Text<'a> {
     /// Whether a number may end before this place: what follows is neither a part of a word nor a fraction.
     pub(super) fn ends(self, place: usize) -> bool {
         let next = self.at(place);
-        !(is_word(next) || matches!(next, b'.' | b',') && self.at(place + 1).is_ascii_digit())
+        !(is_word(next) || next == b'.' && self.at(place + 1).is_ascii_digit())
     }
 
     /// Whether a number may begin here: it is not the rest of a word or a fraction.
     pub(super) fn begins(self, place: usize) -> bool {
         let before = self.before(place);
-        !(is_word(before) || matches!(before, b'.' | b',') && self.before(place - 1).is_ascii_digit())
+        !(is_word(before) || before == b'.' && self.before(place - 1).is_ascii_digit())
     }
 }
 
