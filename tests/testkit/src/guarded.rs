@@ -61,7 +61,10 @@ impl Guarded {
     pub fn start(plan: &Plan) -> Self {
         let log = plan.folder.join(format!("{}.log", plan.name));
         let out = plan.folder.join(format!("{}.out", plan.name));
-        File::create(&log).expect("a log can be made in an own folder");
+        // Empty from here on: what an earlier run printed is not this one's.
+        for file in [&log, &out] {
+            File::create(file).expect("a file can be made in an own folder");
+        }
         let mut command = Command::new("sh");
         command.args(["-c", GUARD, "guard"]).arg(&log).arg(&out).arg(plan.stop).args(&plan.command);
         command.envs(plan.environment.iter().cloned()).current_dir("/");
