@@ -104,9 +104,9 @@ pub fn startup(data: &[u8]) -> bool {
 /// A client's message that is read is written as it came. The bytes are the body; every decoder gets them.
 pub fn frontend(data: &[u8]) -> bool {
     let same = [
-        as_it_came(frontend::QUERY, data, |frame, out| Ok(Query::write(&Query::parse(frame)?.text, out))),
-        as_it_came(frontend::DESCRIBE, data, |frame, out| Ok(Named::parse(frame)?.write_describe(out))),
-        as_it_came(frontend::CLOSE, data, |frame, out| Ok(Named::parse(frame)?.write_close(out))),
+        as_it_came(frontend::QUERY, data, |frame, out| Query::parse(frame).map(|query| Query::write(&query.text, out))),
+        as_it_came(frontend::DESCRIBE, data, |frame, out| Named::parse(frame).map(|named| named.write_describe(out))),
+        as_it_came(frontend::CLOSE, data, |frame, out| Named::parse(frame).map(|named| named.write_close(out))),
     ];
     let read = [
         Bind::parse(&whole(frontend::BIND, data)).is_ok(),
@@ -140,16 +140,19 @@ pub fn backend(data: &[u8]) -> bool {
     let fields = |tag| as_it_came(tag, data, |frame, out| error_fields(tag, frame, out));
     let same = [
         as_it_came(backend::PARAMETER_STATUS, data, |frame, out| {
-            let ParameterStatus { name, value } = ParameterStatus::parse(frame)?;
-            Ok(ParameterStatus::write(&name, &value, out))
+            ParameterStatus::parse(frame).map(|status| ParameterStatus::write(&status.name, &status.value, out))
         }),
-        as_it_came(backend::BACKEND_KEY_DATA, data, |frame, out| Ok(BackendKeyData::parse(frame)?.write(out))),
-        as_it_came(backend::READY_FOR_QUERY, data, |frame, out| Ok(TransactionStatus::parse(frame)?.write(out))),
+        as_it_came(backend::BACKEND_KEY_DATA, data, |frame, out| {
+            BackendKeyData::parse(frame).map(|key| key.write(out))
+        }),
+        as_it_came(backend::READY_FOR_QUERY, data, |frame, out| {
+            TransactionStatus::parse(frame).map(|status| status.write(out))
+        }),
         as_it_came(backend::NOTIFICATION_RESPONSE, data, |frame, out| {
-            Ok(NotificationResponse::parse(frame)?.write(out))
+            NotificationResponse::parse(frame).map(|notification| notification.write(out))
         }),
         as_it_came(backend::NEGOTIATE_PROTOCOL_VERSION, data, |frame, out| {
-            Ok(NegotiateProtocolVersion::parse(frame)?.write(out))
+            NegotiateProtocolVersion::parse(frame).map(|answer| answer.write(out))
         }),
         fields(backend::ERROR_RESPONSE),
         fields(backend::NOTICE_RESPONSE),

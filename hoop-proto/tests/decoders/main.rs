@@ -1,7 +1,6 @@
 //! Every decoder on any bytes: what came over the wire is a stranger's. See `checks.rs` for what is asserted.
 
 #[allow(unreachable_pub, reason = "the fuzz targets are built from the same files")]
-#[allow(clippy::unit_arg, reason = "a writer gives nothing, and a closure says in one line what it does")]
 mod checks;
 #[allow(unreachable_pub, reason = "the fuzz targets are built from the same files")]
 mod seeds;
