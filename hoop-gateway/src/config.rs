@@ -2,7 +2,7 @@
 //!
 //! A later source wins: default, file, environment, flag. An environment variable is `HOOP_` and the setting's path in
 //! upper case with `_` for every dot (`store.url` is `HOOP_STORE_URL`). A key that does not exist is an error that names
-//! the file and the line; rules (`masking`, `guardrails`) live in the file alone.
+//! the file and the line. What is masked and refused is no setting of the gateway: each role says it.
 //!
 //! ```
 //! use hoop_gateway::config::Loader;
