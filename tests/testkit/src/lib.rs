@@ -37,7 +37,7 @@ pub mod wire;
 pub use folder::Folder;
 pub use gateway::{Credential, Gateway, Options, direct_only, hoop, hoop_agent};
 pub use guarded::{Guarded, Plan};
-pub use postgres::Postgres;
+pub use postgres::{Postgres, free_port};
 pub use program::{Output, find, output, psql, psql_script};
 pub use rest::Api;
 pub use terminal::Terminal;

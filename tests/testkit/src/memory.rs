@@ -10,6 +10,12 @@ pub fn peak(pid: u32) -> u64 {
     field(pid, "VmHWM:")
 }
 
+/// Begins the peak of a process anew: it is what is resident now.
+pub fn forget_peak(pid: u32) {
+    // A kernel that cannot leaves the older peak, which is no smaller.
+    let _ = std::fs::write(format!("/proc/{pid}/clear_refs"), "5");
+}
+
 fn field(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();

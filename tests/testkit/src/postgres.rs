@@ -50,6 +50,11 @@ impl Postgres {
         postgres
     }
 
+    /// The superuser's name.
+    pub const fn user() -> &'static str {
+        USER
+    }
+
     /// The superuser's password, as a client types it.
     pub const fn password() -> &'static str {
         PASSWORD
@@ -161,7 +166,10 @@ fn as_server_user() -> Vec<String> {
 }
 
 /// A port that is free right now.
-pub(crate) fn free_port() -> u16 {
+///
+/// # Panics
+/// When none is.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     listener.local_addr().expect("a bound socket has an address").port()
 }

@@ -1,0 +1,121 @@
+//! What a guardrail adds to a statement: one that a session sent before, and new ones that must be parsed.
+//!
+//! `cargo bench -p hoop-bench --bench guardrail`
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use criterion::{Criterion, criterion_group, criterion_main};
+use futures::executor::block_on;
+use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
+use hoop_core::{
+    AccessMode, Clock as _, Phase, Plugin as _, PostgresTarget, Principal, PrincipalKind, RecordingMode, Request,
+    ResourceRole, SessionContext, SessionPlugin, Statement, StatementId, SystemClock, Target, Verdict,
+};
+use hoop_gateway::plugins::guardrail::{Guardrail, GuardrailRules};
+
+const KINDS: &str = r#"{ "rules": [{ "name": "r", "kinds": ["drop_table", "truncate", "delete_without_where"] }] }"#;
+/// Everything that a rule can look at; the pattern has the statement written out.
+const ALL: &str = r#"{ "rules": [
+    { "name": "a", "kinds": ["drop_table", "truncate", "delete_without_where"] },
+    { "name": "b", "tables": ["payroll.*", "secret*"] },
+    { "name": "c", "functions": ["pg_read_*", "lo_*", "dblink*"] },
+    { "name": "d", "pattern": "for update" }
+] }"#;
+
+/// A point select, and one of a kind that reports are made of. `{}` is where each is another one.
+const STATEMENTS: [(&str, &str); 2] = [
+    ("short", "SELECT abalance FROM pgbench_accounts WHERE aid = {};"),
+    (
+        "long",
+        "with recent as (select customer, sum(total) as spent, count(*) filter (where total > {}) as large from orders o \
+         join lines l on l.order_id = o.id where o.placed_at > now() - interval '30 days' group by customer), ranked as \
+         (select r.*, row_number() over (partition by region order by spent desc) as place from recent r join customers c \
+         on c.id = r.customer) select c.name, c.region, r.spent, r.large, case when r.place = 1 then 'first' when r.place \
+         < 10 then 'top' else 'other' end as class from ranked r join customers c on c.id = r.customer where exists \
+         (select 1 from addresses a where a.customer = c.id and a.country in ('DE', 'FR', 'IT')) order by 3 desc limit 50",
+    ),
+];
+
+fn session(rules: &str) -> Box<dyn SessionPlugin> {
+    let rules: GuardrailRules = serde_json::from_str(rules).expect("rules");
+    let opened = block_on(Guardrail::new().defaults(rules).open(&context())).expect("usable rules");
+    opened.expect("there are rules")
+}
+
+fn statement(text: Bytes) -> Request {
+    let settings = Default::default();
+    Request::Statement(Statement { id: StatementId(1), phase: Phase::Query, text, settings, parameters: None })
+}
+
+fn judge(plugin: &mut dyn SessionPlugin, text: Bytes) {
+    let verdict = plugin.on_request(statement(text));
+    assert!(matches!(black_box(verdict), Verdict::Pass(_)), "harmless");
+}
+
+fn guardrail(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("guardrail");
+    for (length, text) in STATEMENTS {
+        let mut plugin = session(ALL);
+        let repeated = Bytes::from(text.replace("{}", "1"));
+        group.bench_function(format!("{length}, repeated"), |bencher| {
+            bencher.iter(|| judge(&mut *plugin, repeated.clone()));
+        });
+        for (name, rules) in [("kinds", KINDS), ("all criteria", ALL)] {
+            let mut plugin = session(rules);
+            let texts: Vec<_> = (0..64).map(|number| Bytes::from(text.replace("{}", &number.to_string()))).collect();
+            let mut texts = texts.iter().cycle();
+            group.bench_function(format!("{length}, new, {name}"), |bencher| {
+                bencher.iter(|| texts.next().map(|text| judge(&mut *plugin, text.clone())));
+            });
+        }
+    }
+    group.finish();
+}
+
+fn context() -> SessionContext {
+    let clock = SystemClock;
+    let target = PostgresTarget {
+        host: "db".into(),
+        port: 5432,
+        user: "app".into(),
+        password: None,
+        database: "shop".into(),
+        databases: Vec::new(),
+        replication: false,
+        sslmode: Default::default(),
+        sslrootcert: None,
+        sslcert: None,
+        sslkey: None,
+        channel_binding: Default::default(),
+    };
+    let role = ResourceRole {
+        id: RoleId::new(&clock),
+        org: OrgId::DEFAULT,
+        name: "shop".into(),
+        agent: "edge".into(),
+        target: Target::Postgres(target),
+        labels: BTreeMap::new(),
+        recording: RecordingMode::Default,
+        plugins: BTreeMap::new(),
+    };
+    let (user, kind) = (UserId::new(&clock), PrincipalKind::User);
+    SessionContext {
+        id: SessionId::new(&clock),
+        org: OrgId::DEFAULT,
+        request_id: RequestId::new(&clock),
+        principal: Arc::new(Principal { org: OrgId::DEFAULT, user, name: "ann".into(), groups: [].into(), kind }),
+        role: Arc::new(role),
+        mode: AccessMode::Native,
+        started_at: clock.now(),
+        expires_at: None,
+        source: None,
+        database: None,
+        application: None,
+    }
+}
+
+criterion_group!(benches, guardrail);
+criterion_main!(benches);

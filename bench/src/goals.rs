@@ -1,0 +1,96 @@
+//! What the gateway is meant to cost at most, and whether it does.
+
+use std::fmt;
+
+use crate::report::Report;
+use crate::stand::{CHAINED, DIRECT, HOOP, RULES};
+use crate::{copy, latency, pgbench, sessions};
+
+/// A goal whose value was measured.
+#[derive(Debug)]
+struct Goal {
+    what: String,
+    value: f64,
+    bound: Bound,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Goal {
+    fn is_met(&self) -> bool {
+        match self.bound {
+            Bound::AtMost(limit) => self.value <= limit,
+            Bound::AtLeast(limit) => self.value >= limit,
+        }
+    }
+}
+
+/// Every goal that could be judged, a line each.
+#[derive(Debug)]
+pub(crate) struct Goals(Vec<Goal>);
+
+impl fmt::Display for Goals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for goal in &self.0 {
+            let (sign, limit) = match goal.bound {
+                Bound::AtMost(limit) => ("≤", limit),
+                Bound::AtLeast(limit) => ("≥", limit),
+            };
+            let met = if goal.is_met() { "met   " } else { "MISSED" };
+            writeln!(f, "{met}  {:.2} {sign} {limit:.2}  {}", goal.value, goal.what)?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn judge(report: &Report) -> Goals {
+    let added = |metric: &str, peer| Some(report.value(metric, peer)? - report.value(metric, DIRECT)?);
+    let share = |metric: &str, peer, of| Some(report.value(metric, peer)? / report.value(metric, of)?);
+    let mut goals = Vec::new();
+    let mut goal = |what: &str, value: Option<f64>, bound| {
+        goals.extend(value.map(|value| Goal { what: what.to_owned(), value, bound }));
+    };
+    goal("µs added to SELECT 1 at the median, all rules", added(latency::P50, RULES), Bound::AtMost(70.0));
+    goal("µs added to SELECT 1 at p99, all rules", added(latency::P99, RULES), Bound::AtMost(300.0));
+    for (mode, clients) in [("simple", 1), ("simple", 16), ("prepared", 1), ("prepared", 16)] {
+        let metric = pgbench::name(mode, clients);
+        goal(&format!("of {CHAINED}: {metric}"), share(&metric, HOOP, CHAINED), Bound::AtLeast(0.85));
+    }
+    let direct = report.value(copy::RATE, DIRECT).unwrap_or_default();
+    goal("MB/s of COPY without rules", report.value(copy::RATE, HOOP), Bound::AtLeast(direct.min(300.0)));
+    goal("of that with all rules", share(copy::RATE, RULES, HOOP), Bound::AtLeast(0.85));
+    for process in ["gateway", "agent"] {
+        for peer in [HOOP, RULES] {
+            let metric = copy::peak(process);
+            goal(&format!("MB: {metric}, {peer}"), report.value(&metric, peer), Bound::AtMost(64.0));
+        }
+    }
+    goal("ms added to opening a session, all rules", added(sessions::OPEN, RULES), Bound::AtMost(3.0));
+    goal("ms: a session among silent clients", report.value(sessions::SILENT, RULES), Bound::AtMost(50.0));
+    goal("KiB for an idle session, all rules", report.value(sessions::IDLE, RULES), Bound::AtMost(64.0));
+    Goals(goals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Row, Unit};
+
+    #[test]
+    fn only_what_was_measured_is_judged() {
+        let mut report = Report::new([DIRECT, HOOP, RULES].into_iter());
+        report.rows.push(Row::new(latency::P50, Unit::Microseconds, vec![Some(30.0), Some(70.0), Some(90.0)]));
+        report.rows.push(Row::new(copy::RATE, Unit::MegabytesPerSecond, vec![Some(250.0), Some(200.0), Some(190.0)]));
+        let shown = judge(&report).to_string();
+        assert_eq!(
+            shown,
+            "met     60.00 ≤ 70.00  µs added to SELECT 1 at the median, all rules\n\
+            MISSED  200.00 ≥ 250.00  MB/s of COPY without rules\n\
+            met     0.95 ≥ 0.85  of that with all rules\n"
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! What the gateway costs: a direct connection, pgbouncer, two of them in a row, haproxy and the gateway, without rules and
+//! with all of them, side by side in one run. `bench/run.sh` builds what it measures and starts it.
+//!
+//! Everything is on the loopback address, on the same cores as the servers: what matters are the differences within a run.
+//! The peers take turns in short rounds, so that what else the machine does hits all of them alike.
+
+mod copy;
+mod goals;
+mod latency;
+mod pgbench;
+mod report;
+mod sessions;
+mod stand;
+mod wire;
+
+use clap::{Parser, ValueEnum};
+
+use report::{Report, Row};
+use stand::Stand;
+
+/// Measures direct connections, the peers and the gateway side by side.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Few rounds and little data: to see that it works, not to quote.
+    #[arg(long)]
+    quick: bool,
+    /// What is measured; everything unless given.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Rounds of the latency measurement; each is 200 queries on every peer.
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
+    /// How long each run of pgbench takes, in seconds; there are three of each.
+    #[arg(long, value_name = "SECONDS")]
+    pgbench_seconds: Option<u32>,
+    /// How much one COPY carries, in megabytes.
+    #[arg(long, value_name = "MEGABYTES")]
+    copy_megabytes: Option<u64>,
+    /// How many sessions are idle at once.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    idle_sessions: usize,
+    /// How many clients connect and say nothing.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    silent_clients: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// `SELECT 1` on a warm connection.
+    Latency,
+    /// `pgbench -S`.
+    Pgbench,
+    /// `COPY … TO STDOUT`.
+    Copy,
+    /// Opening sessions, alone and among silent clients.
+    Open,
+    /// The memory of idle sessions.
+    Idle,
+}
+
+/// Measures one part on every peer.
+type Measure = fn(&Stand, &Options) -> Vec<Row>;
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
+    /// What was asked for, or the default of a full or a quick run.
+    fn or<T: Copy>(&self, given: Option<T>, full: T, quick: T) -> T {
+        given.unwrap_or(if self.quick { quick } else { full })
+    }
+}
+
+fn main() {
+    let options = Options::parse();
+    eprintln!("starting the servers …");
+    let stand = Stand::start();
+    let mut report = Report::new(stand.peers.iter().map(|peer| peer.name));
+    let parts: [(Part, &str, Measure); 5] = [
+        // First, while the processes are as small as they were when they started.
+        (Part::Idle, "idle sessions", sessions::idle),
+        (Part::Latency, "latency", latency::measure),
+        (Part::Open, "opening sessions", sessions::open),
+        (Part::Pgbench, "pgbench", pgbench::measure),
+        (Part::Copy, "COPY", copy::measure),
+    ];
+    for (part, name, measure) in parts {
+        if options.wants(part) {
+            eprintln!("measuring {name} …");
+            report.rows.extend(measure(&stand, &options));
+        }
+    }
+    println!("{report}");
+    println!("{}", goals::judge(&report));
+}
