@@ -16,7 +16,7 @@ demo: setup-build ## a gateway, an agent and a sample database on this machine; 
 	target/release/hoop dev --demo
 
 .PHONY: test
-test: setup lint unit e2e ## everything that must hold: format, lints, licences, unit, property, doc and end-to-end tests
+test: setup lint build unit e2e ## everything that must hold: format, lints, licences, unit, property, doc and end-to-end tests
 
 .PHONY: setup
 setup: setup-build ## installs what the tests need: database server, client programs, cargo-deny
@@ -42,17 +42,23 @@ lint: ## format, lints, licences, advisories
 	$(CARGO) deny --log-level error check advisories || \
 		{ $(CARGO) deny fetch db >/dev/null 2>&1 && exit 1; echo "ADVISORIES NOT CHECKED: their database cannot be fetched from here" >&2; }
 
+# Every step selects the whole workspace, so that dependencies are built once, with one set of features.
+BUILT = $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
+
+.PHONY: build
+build: ## the binaries, as the tests run them
+	$(CARGO) build --workspace --locked --bins
+
 .PHONY: unit
-unit: ## unit, property and doc tests
-	$(CARGO) test --workspace --exclude hoop-e2e --locked --quiet
+unit: build ## unit, property and doc tests, and the examples
+	HOOP_E2E_BINARIES=$(BUILT) $(CARGO) test --workspace --exclude hoop-e2e --locked --quiet
 	@# The agent is built with each feature alone, as embedders do.
 	for features in "" postgres secret-env secret-file; do \
 		$(CARGO) check --quiet --locked --package hoop-agent --no-default-features --features "$$features" || exit 1; done
 
 .PHONY: e2e
-e2e: ## end-to-end tests with real servers and clients
-	$(CARGO) build --locked --quiet --package hoop-cli --package hoop-agent-bin --package hoop-gateway-bin
-	$(CARGO) test --package hoop-e2e --locked
+e2e: build ## end-to-end tests with real servers and clients
+	HOOP_E2E_BINARIES=$(BUILT) $(CARGO) test --workspace --locked --test e2e
 
 .PHONY: fuzz
 fuzz: ## fuzzes every decoder for FUZZ_SECONDS (60) each; needs a nightly toolchain and cargo-fuzz

@@ -55,6 +55,7 @@ fn email() {
         ada@xn--bcher-kva.example
         jörg@bücher.example
         «ada@example.museum»:8080
+        «ada@example.com4242424242424242» glued
         Key (email)=(«ada@example.com») already exists.
         '«ada@example.com»'::text
         {«ada@example.com»,x}

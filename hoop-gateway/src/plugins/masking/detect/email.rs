@@ -27,7 +27,7 @@ pub(super) fn find(text: Text<'_>, at: usize) -> Option<Range<usize>> {
         place += len;
         if labels > 1 {
             let kept = trim_dashes(label);
-            if is_top_level(kept) {
+            if is_top_level(kept) || has_glued_number(kept) {
                 end = place - (len - kept.len());
             }
         }
@@ -58,6 +58,13 @@ fn is_top_level(label: &[u8]) -> bool {
     label.len() >= 2
         && (label.iter().all(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
             || label.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"xn--")))
+}
+
+/// A top-level domain that a long number follows without a space, as where values are put together: the number is taken
+/// along, for within a word no other detector looks.
+fn has_glued_number(label: &[u8]) -> bool {
+    let digits = label.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    digits >= 9 && label.get(..label.len() - digits).is_some_and(is_top_level)
 }
 
 /// Pictures for dense screens are called `logo@2x.png`.
