@@ -20,7 +20,7 @@ const KINDS: &str = r#"{ "rules": [{ "name": "r", "kinds": ["drop_table", "trunc
 /// Everything that a rule can look at; the pattern has the statement written out.
 const ALL: &str = r#"{ "rules": [
     { "name": "a", "kinds": ["drop_table", "truncate", "delete_without_where"] },
-    { "name": "b", "tables": ["payroll.*", "secret*"] },
+    { "name": "b", "tables": ["payroll.salaries", "secret*"] },
     { "name": "c", "functions": ["pg_read_*", "lo_*", "dblink*"] },
     { "name": "d", "pattern": "for update" }
 ] }"#;
@@ -51,8 +51,11 @@ fn statement(text: Bytes) -> Request {
 }
 
 fn judge(plugin: &mut dyn SessionPlugin, text: Bytes) {
-    let verdict = plugin.on_request(statement(text));
-    assert!(matches!(black_box(verdict), Verdict::Pass(_)), "harmless");
+    match plugin.on_request(statement(text)) {
+        Verdict::Pass(request) => drop(black_box(request)),
+        Verdict::Deny(denial) => panic!("a harmless statement: {denial}"),
+        Verdict::Hold(_) => panic!("a guardrail holds nothing"),
+    }
 }
 
 fn guardrail(criterion: &mut Criterion) {

@@ -29,8 +29,8 @@ impl Unit {
     /// How a value compares with the first one: times are added, rates are shared.
     fn compared(self, value: f64, first: f64) -> Option<String> {
         match self {
-            Self::Microseconds => Some(format!("+{:.0}", value - first)),
-            Self::Milliseconds => Some(format!("+{:.2}", value - first)),
+            Self::Microseconds => Some(format!("{:+.0}", value - first)),
+            Self::Milliseconds => Some(format!("{:+.2}", value - first)),
             Self::PerSecond | Self::MegabytesPerSecond => Some(format!("{:.2}×", value / first)),
             Self::Megabytes | Self::Kibibytes => None,
         }

@@ -41,14 +41,16 @@ fn among_silent(stand: &Stand, options: &Options) -> Row {
 /// How much gateway and agent grow for a session that has answered one query and waits.
 pub(crate) fn idle(stand: &Stand, options: &Options) -> Vec<Row> {
     let resident = || stand.own().iter().map(|(_, pid)| memory::resident(*pid)).sum::<u64>();
+    let mut held = Vec::new();
     let grow = |url: &str| {
         // What only the first sessions cost is not theirs.
         hold(url, 10);
         let before = resident();
-        let sessions = hold(url, options.idle_sessions);
+        // They stay while the next ones open, which would be given their memory otherwise.
+        held.push(hold(url, options.idle_sessions));
         std::thread::sleep(Duration::from_secs(2));
         let grown = resident().saturating_sub(before) as f64;
-        grown / 1024.0 / sessions.len() as f64
+        grown / 1024.0 / options.idle_sessions as f64
     };
     vec![Row::new(IDLE, Unit::Kibibytes, ours(stand, grow))]
 }
@@ -63,7 +65,7 @@ fn hold(url: &str, count: usize) -> Vec<Wire> {
 }
 
 /// What is measured on the gateway's ways alone.
-fn ours(stand: &Stand, measure: impl Fn(&str) -> f64) -> Vec<Option<f64>> {
+fn ours(stand: &Stand, mut measure: impl FnMut(&str) -> f64) -> Vec<Option<f64>> {
     let is_ours = |name| [HOOP, RULES].contains(&name);
     stand.peers.iter().map(|peer| is_ours(peer.name).then(|| measure(&peer.url))).collect()
 }
