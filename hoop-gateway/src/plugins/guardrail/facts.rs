@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::ObjectType;
+use pg_query::protobuf::{CmdType, DropBehavior, ObjectType};
 use serde_json::{Map, Value};
 
 use super::rules::Kind;
@@ -52,19 +52,70 @@ impl Facts {
             self.tables.push(named(schema, name));
         }
         if let Some(Value::Array(parts)) = fields.get("funcname") {
-            self.functions.extend(qualified(parts));
+            let name = qualified(parts);
+            if name.as_ref().is_some_and(|(_, name)| name == "set_config") {
+                self.set_config(fields);
+            }
+            self.functions.extend(name);
         }
+        // The first of the queries of a UNION is such a structure, and the INTO is in it.
+        if is_given(fields, "into_clause") {
+            self.kinds.extend([Kind::Create, Kind::CreateTable]);
+        }
+        // A setting that ALTER DATABASE, ROLE and SYSTEM keep for later sessions.
+        if let Some(Value::Object(setting)) = fields.get("setstmt") {
+            self.set(setting.get("name").and_then(Value::as_str));
+        }
+    }
+
+    /// A setting is set. Its name is not known where it is computed; the server looks it up without regard to case.
+    fn set(&mut self, name: Option<&str>) {
+        self.kinds.insert(Kind::Set);
+        let is_role = |name: &str| ["role", "session_authorization"].contains(&name.to_ascii_lowercase().as_str());
+        if name.is_none_or(is_role) {
+            self.kinds.insert(Kind::SetRole);
+        }
+    }
+
+    /// The function that sets as SET does.
+    fn set_config(&mut self, call: &Map<String, Value>) {
+        let first = call.get("args").and_then(|arguments| arguments.pointer("/0/node/AConst/val/Sval/sval"));
+        self.set(first.and_then(Value::as_str));
+    }
+
+    /// What a branch of MERGE does to the rows of its table.
+    fn merged(&mut self, branch: &Map<String, Value>) {
+        let command = number(branch, "command_type").and_then(|command| CmdType::try_from(command).ok());
+        match command {
+            Some(CmdType::CmdInsert) => self.kinds.insert(Kind::Insert),
+            Some(CmdType::CmdUpdate) => self.kinds.insert(Kind::Update),
+            Some(CmdType::CmdDelete) => self.kinds.insert(Kind::Delete),
+            _ => false,
+        };
+    }
+
+    /// What DROP removes, and what it takes along.
+    fn dropped(&mut self, drop: &Map<String, Value>) {
+        self.kinds.insert(Kind::Drop);
+        match number(drop, "remove_type").and_then(|kind| ObjectType::try_from(kind).ok()) {
+            Some(ObjectType::ObjectTable | ObjectType::ObjectForeignTable) => self.kinds.extend([Kind::DropTable]),
+            Some(ObjectType::ObjectView | ObjectType::ObjectMatview) => self.kinds.extend([Kind::DropView]),
+            Some(ObjectType::ObjectSchema) if number(drop, "behavior") == Some(DropBehavior::DropCascade as i32) => {
+                self.kinds.extend([Kind::DropSchema, Kind::DropTable, Kind::DropView]);
+            }
+            Some(ObjectType::ObjectSchema) => self.kinds.extend([Kind::DropSchema]),
+            _ => {}
+        }
+        self.dropped_names(drop);
     }
 
     fn node(&mut self, node: &str, fields: &Map<String, Value>) {
         let is = |field: &str| fields.get(field) == Some(&Value::Bool(true));
-        let has = |field: &str| fields.get(field).is_some_and(|value| !value.is_null());
+        let has = |field: &str| is_given(fields, field);
         let text = |field: &str| fields.get(field).and_then(Value::as_str).unwrap_or_default();
-        let object = |field: &str| fields.get(field).and_then(Value::as_i64).and_then(|kind| i32::try_from(kind).ok());
-        let is_object = |field: &str, kind: ObjectType| object(field) == Some(kind as i32);
+        let is_object = |field: &str, kind: ObjectType| number(fields, field) == Some(kind as i32);
         let mut add = |kinds: &[Kind]| self.kinds.extend(kinds);
         match node {
-            "SelectStmt" if has("into_clause") => add(&[Kind::Select, Kind::Create, Kind::CreateTable]),
             "SelectStmt" => add(&[Kind::Select]),
             "InsertStmt" => add(&[Kind::Insert]),
             "UpdateStmt" if has("where_clause") => add(&[Kind::Update]),
@@ -72,24 +123,10 @@ impl Facts {
             "DeleteStmt" if has("where_clause") => add(&[Kind::Delete]),
             "DeleteStmt" => add(&[Kind::Delete, Kind::DeleteWithoutWhere]),
             "MergeStmt" => add(&[Kind::Merge]),
+            "MergeWhenClause" => self.merged(fields),
             "TruncateStmt" => add(&[Kind::Truncate]),
-            "DropStmt" => {
-                add(&[Kind::Drop]);
-                if is_object("remove_type", ObjectType::ObjectTable)
-                    || is_object("remove_type", ObjectType::ObjectForeignTable)
-                {
-                    add(&[Kind::DropTable]);
-                }
-                if is_object("remove_type", ObjectType::ObjectView)
-                    || is_object("remove_type", ObjectType::ObjectMatview)
-                {
-                    add(&[Kind::DropView]);
-                }
-                if is_object("remove_type", ObjectType::ObjectSchema) {
-                    add(&[Kind::DropSchema]);
-                }
-                self.dropped(fields);
-            }
+            "DropStmt" => self.dropped(fields),
+            "DropOwnedStmt" => add(&[Kind::Drop, Kind::DropTable, Kind::DropView, Kind::DropSchema]),
             "DropdbStmt" => add(&[Kind::Drop, Kind::DropDatabase]),
             "DropRoleStmt" => add(&[Kind::Drop, Kind::Role]),
             "CreateRoleStmt" => add(&[Kind::Create, Kind::Role]),
@@ -125,10 +162,7 @@ impl Facts {
             "CallStmt" => add(&[Kind::Call]),
             "PrepareStmt" => add(&[Kind::Prepare]),
             "ExecuteStmt" => add(&[Kind::Execute]),
-            "VariableSetStmt" if matches!(text("name"), "role" | "session_authorization") => {
-                add(&[Kind::Set, Kind::SetRole])
-            }
-            "VariableSetStmt" => add(&[Kind::Set]),
+            "VariableSetStmt" => self.set(Some(text("name"))),
             "LockStmt" => add(&[Kind::Lock]),
             "ExplainStmt" => add(&[Kind::Explain]),
             "TransactionStmt" => add(&[Kind::Transaction]),
@@ -146,13 +180,22 @@ impl Facts {
     }
 
     /// What DROP names: lists of the parts of a name.
-    fn dropped(&mut self, fields: &Map<String, Value>) {
+    fn dropped_names(&mut self, fields: &Map<String, Value>) {
         for object in fields.get("objects").and_then(Value::as_array).into_iter().flatten() {
             if let Some(Value::Array(parts)) = object.pointer("/node/List/items") {
                 self.tables.extend(qualified(parts));
             }
         }
     }
+}
+
+fn is_given(fields: &Map<String, Value>, field: &str) -> bool {
+    fields.get(field).is_some_and(|value| !value.is_null())
+}
+
+/// A number, as which the parser gives the kinds of things.
+fn number(fields: &Map<String, Value>, field: &str) -> Option<i32> {
+    fields.get(field)?.as_i64()?.try_into().ok()
 }
 
 fn only(fields: &Map<String, Value>) -> Option<(&String, &Value)> {

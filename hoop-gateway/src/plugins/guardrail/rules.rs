@@ -117,13 +117,13 @@ macro_rules! kinds {
 kinds! {
     /// SELECT, VALUES, TABLE, also within another statement.
     Select "select"
-    /// INSERT.
+    /// INSERT, also as a branch of MERGE.
     Insert "insert"
-    /// UPDATE.
+    /// UPDATE, also as a branch of MERGE.
     Update "update"
     /// UPDATE of every row: without WHERE.
     UpdateWithoutWhere "update_without_where"
-    /// DELETE.
+    /// DELETE, also as a branch of MERGE.
     Delete "delete"
     /// DELETE of every row: without WHERE.
     DeleteWithoutWhere "delete_without_where"
@@ -133,7 +133,7 @@ kinds! {
     Truncate "truncate"
     /// DROP of anything.
     Drop "drop"
-    /// DROP TABLE.
+    /// DROP TABLE, and what takes tables along: DROP SCHEMA … CASCADE, DROP OWNED.
     DropTable "drop_table"
     /// DROP VIEW, DROP MATERIALIZED VIEW.
     DropView "drop_view"
@@ -179,9 +179,9 @@ kinds! {
     Prepare "prepare"
     /// EXECUTE in SQL.
     Execute "execute"
-    /// SET, RESET.
+    /// SET, RESET, `set_config`, and the settings of ALTER DATABASE, ROLE and SYSTEM.
     Set "set"
-    /// SET ROLE, SET SESSION AUTHORIZATION.
+    /// SET ROLE, SET SESSION AUTHORIZATION, also by these as settings, and a setting whose name is computed.
     SetRole "set_role"
     /// LOCK.
     Lock "lock"

@@ -97,6 +97,17 @@ fn what_is_within_counts() {
         ("load", "load 'x'"),
         ("maintenance", "vacuum t"),
         ("transaction", "savepoint s"),
+        ("delete", "merge into t using u on true when matched then delete"),
+        ("update", "merge into t using u on true when matched then update set a = 1"),
+        ("insert", "merge into t using u on true when not matched then insert values (1)"),
+        ("create_table", "select 1 into t union select 2"),
+        ("drop_table", "drop owned by u"),
+        ("drop_table", "drop schema s cascade"),
+        ("set_role", "set \"ROLE\" = u"),
+        ("set_role", "select set_config('Role', 'u', false)"),
+        ("set_role", "select pg_catalog.set_config(lower('ROLE'), 'u', false)"),
+        ("set", "select set_config('search_path', 'x', false)"),
+        ("set", "alter database d set role = u"),
         ("merge", "merge into t using u on true when matched then delete"),
         ("create", "create publication p for all tables"),
     ] {
@@ -104,6 +115,33 @@ fn what_is_within_counts() {
     }
     let mut careful = one(r#""kinds":["delete_without_where","update_without_where"]"#);
     judge(&mut careful, "delete from t where id = 1; update t set a = 1 where id = 2").expect("with a condition");
+}
+
+#[test]
+fn what_only_looks_alike_does_not_count() {
+    for (kind, text) in [
+        ("drop_table", "drop schema s"),
+        ("delete", "merge into t using u on true when matched then do nothing"),
+        ("set_role", "select set_config('search_path', 'x', false)"),
+        ("set", "select current_setting('role')"),
+    ] {
+        judge(&mut one(&format!(r#""kinds":["{kind}"]"#)), text).unwrap_or_else(|denial| panic!("{text}: {denial}"));
+    }
+}
+
+/// The limit on depth is far from what people write. `or` and `in` of any length are flat.
+#[test]
+fn long_chains_are_read() {
+    let mut guardrail = one(r#""kinds":["drop"]"#);
+    for text in [
+        format!("select 1 from t where a = 0{}", " or a = 1".repeat(5000)),
+        format!("select 'a'{}", " || 'a'".repeat(40)),
+        format!("select 1{}", " union all select 1".repeat(80)),
+        format!("select 1 from t{}", " join u using (a)".repeat(40)),
+        format!("insert into t values (0){}", ", (1)".repeat(5000)),
+    ] {
+        judge(&mut guardrail, &text).unwrap_or_else(|denial| panic!("{text:.60}: {denial}"));
+    }
 }
 
 #[test]
