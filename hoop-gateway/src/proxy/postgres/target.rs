@@ -273,18 +273,20 @@ impl PostgresRelay {
         }
     }
 
-    /// Tells the chain the columns of what Execute gives, before the first row.
+    /// Tells the chain the columns of what Execute gives, before the first row. No row passes that was not described: a
+    /// plugin has narrowed its interest to the result before.
     fn begin_result(&mut self) -> Result<(), Stop> {
-        let Some(Expected::Execute { id, columns, begun: begun @ false, .. }) = self.pending.front_mut() else {
-            return Ok(());
-        };
-        *begun = true;
-        let (statement, columns) = (*id, columns.as_ref().and_then(|columns| columns.get().cloned()));
-        match columns {
-            Some(columns) => self.resolve(statement, columns, None),
-            None if self.wants(Interest::ROWS) => Err(violation("rows of a portal that gives none").into()),
-            None => Ok(()),
+        if let Some(Expected::Execute { id, columns, begun: begun @ false, .. }) = self.pending.front_mut() {
+            *begun = true;
+            let (statement, columns) = (*id, columns.as_ref().and_then(|columns| columns.get().cloned()));
+            if let Some(columns) = columns {
+                return self.resolve(statement, columns, None);
+            }
         }
+        if self.target.columns.is_none() && self.wants(Interest::COLUMNS) {
+            return Err(violation("rows that it has not described").into());
+        }
+        Ok(())
     }
 
     /// Looks up where columns come from, where somebody wants that, and tells the chain.
@@ -362,11 +364,19 @@ impl PostgresRelay {
             return Err(violation("a function's result that nothing asks for").into());
         };
         let statement = *id;
-        let bytes = frame.bytes().clone();
-        if self.wants(Interest::ROWS | Interest::SHOWN) {
+        if self.target.columns.is_none() && self.wants(Interest::COLUMNS) {
             let column =
                 Column { name: Bytes::from_static(b"function"), table: None, type_oid: 0, format: Format::Text };
-            let batch = RowBatch::new(statement, Arc::from([column]), Arc::new(FunctionResult), bytes.clone(), 1);
+            self.announce(statement, Arc::from([column]))?;
+            if self.target.held.is_some() || self.target.withheld.is_some() {
+                // The message itself is read again.
+                return Ok(());
+            }
+        }
+        let bytes = frame.bytes().clone();
+        if self.wants(Interest::ROWS | Interest::SHOWN) {
+            let columns = self.target.columns.clone().unwrap_or_else(|| Arc::from([]));
+            let batch = RowBatch::new(statement, columns, Arc::new(FunctionResult), bytes.clone(), 1);
             self.through(Response::Rows(batch), Then::Emit(bytes))?;
         } else {
             self.keep_answer(frame)?;

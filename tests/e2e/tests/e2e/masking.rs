@@ -3,6 +3,7 @@
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use hoop_testkit::clients::Client;
+use hoop_testkit::wire::{Wire, message};
 use hoop_testkit::{direct_only, psql, psql_script};
 
 use crate::stand::{MASKED, id, recording, stand};
@@ -146,6 +147,27 @@ fn psql_sees_nothing() {
     recordings_are_clean(&target.database);
     let shown = stand().gateway.hoop(&["audit", "show", &session]);
     clean(&shown.ok());
+}
+
+/// A function that is called by its number gives a result like any other, also after one in which nothing was searched.
+#[test]
+fn a_function_call_is_masked() {
+    if direct_only() {
+        return;
+    }
+    let target = stand().secrets(MASKED);
+    let mut wire = Wire::login(&target.gateway).expect("a login");
+    wire.query("select 1").expect("a query");
+    wire.read_all();
+    // textcat(text, text), arguments and result as text.
+    let argument = CANARIES[0].as_bytes();
+    let length = u32::try_from(argument.len()).expect("a short text").to_be_bytes();
+    let call = [&1258_u32.to_be_bytes()[..], &[0, 0, 0, 2], &length, argument, &[0; 4], &[0, 0]].concat();
+    wire.send(&message(b'F', &call)).expect("a function call");
+    let messages = wire.read_all();
+    let kinds: Vec<u8> = messages.iter().map(|message| message.kind).collect();
+    assert_eq!(kinds, b"VZ");
+    clean(&String::from_utf8_lossy(&messages[0].body));
 }
 
 /// A rule by column follows the column, not its name or its shape.
