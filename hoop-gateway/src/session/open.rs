@@ -47,7 +47,6 @@ impl Sessions {
             Ok(_) => parts.telemetry.sessions_opened.increment(1),
             Err(_) => parts.telemetry.sessions_refused.increment(1),
         }
-        parts.telemetry.sessions_open.set(f64::from(u32::try_from(self.inner.registry.count()).unwrap_or(u32::MAX)));
         opened
     }
 
