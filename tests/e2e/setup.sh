@@ -28,7 +28,7 @@ need() { # need PACKAGE PROBE...
 
 need postgresql '/usr/lib/postgresql/*/bin/postgres'
 need postgresql-client psql
-need libclang-dev '/usr/lib/llvm-*/lib/libclang.so' '/usr/lib/llvm-*/lib/libclang-*.so*'
+need libclang-dev '/usr/lib/llvm-*/lib/libclang.so' '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*'
 if [ "${1:-}" != --build ]; then
 need python3-venv '/usr/lib/python3*/ensurepip' '/usr/local/lib/python3*/ensurepip' "$HOME/.pyenv/versions/*/lib/python3*/ensurepip"
 need nodejs node
