@@ -6,6 +6,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(["hoop/v1/agent.proto"], ["proto"])?;
     // Every bytes field is a view into what was received, not a copy.
-    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .codec_path("crate::tunnel::codec::TunnelCodec")
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -198,9 +198,9 @@ impl TargetReader {
         let room = self.buffer.capacity();
         match poll_read_buf(Pin::new(&mut self.read), cx, &mut self.buffer) {
             Poll::Pending => {
-                // An idle channel keeps no large buffer; a busy one that waits for a moment keeps half of it.
+                // An idle channel keeps no buffer; a busy one that waits for a moment keeps half of it.
                 self.size = (self.size / 2).max(SMALLEST);
-                if self.size == SMALLEST && room > 2 * SMALLEST {
+                if self.size == SMALLEST {
                     self.buffer = BytesMut::new();
                 }
                 Poll::Pending

@@ -1,5 +1,6 @@
 //! The tunnel between an agent and a gateway: the gRPC services of `proto/hoop/v1`, and how their versions are settled.
 
+pub mod codec;
 pub mod version;
 
 /// The generated messages and services.
