@@ -132,9 +132,9 @@ impl Gateway {
     /// [`BindError`] names the first address that cannot be had.
     pub async fn bind(self) -> Result<Running, BindError> {
         let listen = &self.parts.config.listen;
-        let http = door(listen.http.address, "the API", "listen.http.address").await?;
-        let grpc = door(listen.grpc.address, "agents", "listen.grpc.address").await?;
-        let postgres = door(listen.postgres.address, "PostgreSQL clients", "listen.postgres.address").await?;
+        let http = door(listen.http.address, "the API", "listen.http.address")?;
+        let grpc = door(listen.grpc.address, "agents", "listen.grpc.address")?;
+        let postgres = door(listen.postgres.address, "PostgreSQL clients", "listen.postgres.address")?;
         let addresses = Addresses { http: http.address(), grpc: grpc.address(), postgres: postgres.address() };
         let endpoints = self.endpoints(&addresses);
         let router = api::router(self.api_parts(endpoints.clone()));
@@ -257,8 +257,8 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
-async fn door(address: SocketAddr, what: &'static str, setting: &'static str) -> Result<Listener, BindError> {
-    Listener::bind(address).await.map_err(|source| BindError { address, what, setting, source })
+fn door(address: SocketAddr, what: &'static str, setting: &'static str) -> Result<Listener, BindError> {
+    Listener::bind(address).map_err(|source| BindError { address, what, setting, source })
 }
 
 const fn pre_auth_limits(config: &Config) -> PreAuthLimits {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 /// Limits for connections whose caller is not known yet.
@@ -26,6 +26,11 @@ impl Default for PreAuthLimits {
     }
 }
 
+/// How many connections the system may keep until they are accepted: more than `pending_logins`, so that a thousand who
+/// arrive at once are turned away by the gateway and not by the loss of their SYN, which costs everybody a second. The system
+/// has a limit of its own (`net.core.somaxconn`).
+const BACKLOG: u32 = 16 * 1024;
+
 /// A bound socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -34,8 +39,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }

@@ -141,7 +141,7 @@ mod tests {
             .route("/", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { format!("{}", peer.ip()) }))
             .route("/slow", get(slow))
             .with_state((Arc::clone(&go), Arc::clone(&arrived)));
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let (address, tasks, shutdown) = (listener.address(), TaskTracker::new(), CancellationToken::new());
         tasks.spawn(serve(listener, tls, router, limits, tasks.clone(), shutdown.clone()));
         Door { address, tasks, shutdown, go, arrived }
