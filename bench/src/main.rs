@@ -1,4 +1,5 @@
-//! What the gateway costs: a direct connection, pgbouncer, two of them in a row, haproxy and the gateway, without rules and
+//! What the gateway costs: a direct connection, pgbouncer, two of them in a row, haproxy, two plain
+//! relays in a row, and the gateway, without rules and
 //! with all of them, side by side in one run. `bench/run.sh` builds what it measures and starts it.
 //!
 //! Everything is on the loopback address, on the same cores as the servers: what matters are the differences within a run.
@@ -8,12 +9,13 @@ mod copy;
 mod goals;
 mod latency;
 mod pgbench;
+mod relay;
 mod report;
 mod sessions;
 mod stand;
 mod wire;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use report::{Report, Row};
 use stand::Stand;
@@ -21,6 +23,8 @@ use stand::Stand;
 /// Measures direct connections, the peers and the gateway side by side.
 #[derive(Debug, Parser)]
 struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Few rounds and little data: to see that it works, not to quote.
     #[arg(long)]
     quick: bool,
@@ -42,6 +46,17 @@ struct Options {
     /// How many clients connect and say nothing.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     silent_clients: usize,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Forwards bytes from one port to another: what the cheapest possible hop costs.
+    Relay {
+        /// The port that it listens on.
+        from: u16,
+        /// The port that it dials.
+        to: u16,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,6 +89,9 @@ impl Options {
 
 fn main() {
     let options = Options::parse();
+    if let Some(Command::Relay { from, to }) = options.command {
+        return relay::run(from, to);
+    }
     eprintln!("starting the servers …");
     let stand = Stand::start();
     let mut report = Report::new(stand.peers.iter().map(|peer| peer.name));

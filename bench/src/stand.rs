@@ -24,6 +24,8 @@ pub(crate) const DIRECT: &str = "direct";
 pub(crate) const PGBOUNCER: &str = "pgbouncer";
 pub(crate) const CHAINED: &str = "2 pgbouncers";
 pub(crate) const HAPROXY: &str = "haproxy";
+/// As many hops as the gateway with its agent, which do nothing but forward.
+pub(crate) const RELAYS: &str = "2 relays";
 /// Audit alone.
 pub(crate) const HOOP: &str = "hoop";
 /// Audit, masking with every built-in detector and a column, and a guardrail.
@@ -49,6 +51,8 @@ impl Stand {
         let (one, first) = pgbouncer(folder.path(), "pgbouncer-1", postgres.port);
         let (two, second) = pgbouncer(folder.path(), "pgbouncer-2", first);
         let (three, third) = haproxy(folder.path(), postgres.port);
+        let (four, fourth) = relay(folder.path(), "relay-1", postgres.port);
+        let (five, fifth) = relay(folder.path(), "relay-2", fourth);
         let gateway = Gateway::start(&Options { demo: false, processes: true, config: None });
         let agent = gateway.agent(AGENT);
         gateway.role("plain", AGENT, &postgres, |role| role["plugins"] = plain());
@@ -60,6 +64,7 @@ impl Stand {
             (PGBOUNCER, proxy(first)),
             (CHAINED, proxy(second)),
             (HAPROXY, proxy(third)),
+            (RELAYS, proxy(fifth)),
             (HOOP, role("plain")),
             (RULES, role("rules")),
         ];
@@ -68,7 +73,7 @@ impl Stand {
             let ready = retry(Duration::from_secs(20), || Wire::login(&peer.url));
             ready.unwrap_or_else(|error| panic!("{} is not ready: {error}", peer.name));
         }
-        Self { peers, postgres, gateway, agent, database, _proxies: vec![one, two, three], _folder: folder }
+        Self { peers, postgres, gateway, agent, database, _proxies: vec![one, two, three, four, five], _folder: folder }
     }
 
     /// The processes of the gateway and the agent.
@@ -135,8 +140,18 @@ fn haproxy(folder: &Path, server: u16) -> (Guarded, u16) {
     (run(folder, "haproxy", "haproxy", &["-db", "-f", &file.display().to_string()]), port)
 }
 
+fn relay(folder: &Path, name: &str, to: u16) -> (Guarded, u16) {
+    let port = free_port();
+    let this = std::env::current_exe().expect("a program that runs");
+    (start(folder, name, &this, &["relay", &port.to_string(), &to.to_string()]), port)
+}
+
 fn run(folder: &Path, name: &str, program: &str, arguments: &[&str]) -> Guarded {
-    let mut command = vec![find(program, program).display().to_string()];
+    start(folder, name, &find(program, program), arguments)
+}
+
+fn start(folder: &Path, name: &str, program: &Path, arguments: &[&str]) -> Guarded {
+    let mut command = vec![program.display().to_string()];
     command.extend(arguments.iter().map(|&argument| argument.to_owned()));
     Guarded::start(&Plan {
         name: name.to_owned(),
