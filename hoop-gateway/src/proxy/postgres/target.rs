@@ -11,8 +11,8 @@ mod withheld;
 
 use bytes::{Bytes, BytesMut};
 use hoop_core::{CompletionKind, Denial, Flow, Notification, Response};
-use hoop_proto::postgres::backend::{self, NotificationResponse};
-use hoop_proto::postgres::{Frame, Header};
+use hoop_proto::postgres::backend::{self, NotificationResponse, ParameterStatus};
+use hoop_proto::postgres::{Frame, HEADER, Header};
 
 use super::cut::Cut;
 use super::pending::Expected;
@@ -23,6 +23,9 @@ pub(super) use withheld::{Withheld, ends_session};
 
 /// Rows that go through the chain together, in bytes; one row may be longer.
 pub(super) const BATCH: usize = 64 * 1024;
+
+/// What must be there of a row before it is decided on: its header, and how many columns it has.
+const ROW_HEADER: usize = HEADER + 2;
 
 /// What becomes of a response once the chain lets it go on.
 pub(super) enum Then {
@@ -75,10 +78,12 @@ impl PostgresRelay {
         }
         // The rest of a message is put to its beginning; what comes after it is not copied.
         let header = Header::peek(&self.target.partial).map_err(|error| target_error(&error))?;
-        let wanted = header.map_or(hoop_proto::postgres::HEADER, |header| header.len) - self.target.partial.len();
+        let has_begun = header.is_some_and(|header| self.target.partial.len() >= beginning(header));
+        let until = header.map_or(HEADER, |header| if has_begun { header.len } else { beginning(header) });
+        let wanted = until - self.target.partial.len();
         let some = self.target.next.split_to(wanted.min(self.target.next.len()));
         self.target.partial.extend_from_slice(&some);
-        if header.is_none() || some.len() == wanted {
+        if !has_begun || some.len() == wanted {
             self.target.cut = Cut::new(self.target.partial.split().freeze());
         }
         Ok(())
@@ -90,14 +95,18 @@ impl PostgresRelay {
         let rest = self.target.cut.rest();
         match header {
             Some(header) if header.len <= rest.len() => self.target_frame(header),
+            Some(header) if rest.len() < beginning(header) => self.wait(rest),
             Some(header) if self.goes_on_in_pieces(header) => self.begin_pieces(header, rest),
             Some(header) if header.len > self.max_message_bytes => self.too_long(header, rest),
-            _ => {
-                self.target.cut.remove_rest(&mut self.to_client);
-                self.target.partial = BytesMut::from(&rest[..]);
-                Ok(())
-            }
+            _ => self.wait(rest),
         }
+    }
+
+    /// The rest of the message has not come yet.
+    fn wait(&mut self, rest: Bytes) -> Result<(), Stop> {
+        self.target.cut.remove_rest(&mut self.to_client);
+        self.target.partial = BytesMut::from(&rest[..]);
+        Ok(())
     }
 
     fn target_frame(&mut self, header: Header) -> Result<(), Stop> {
@@ -114,6 +123,9 @@ impl PostgresRelay {
             _ => {}
         }
         let Some(frame) = self.target.cut.frame().map_err(|error| target_error(&error))? else { return Ok(()) };
+        if is_bare(header.tag) && header.len != HEADER {
+            return Err(violation("a message with more than its type").into());
+        }
         match header.tag {
             backend::ROW_DESCRIPTION => self.row_description(&frame),
             backend::COMMAND_COMPLETE => self.command_complete(&frame),
@@ -130,10 +142,7 @@ impl PostgresRelay {
             backend::NO_DATA => self.no_data(&frame),
             backend::COPY_IN_RESPONSE => self.copy_in_response(&frame),
             backend::COPY_OUT_RESPONSE => self.copy_out_response(&frame),
-            backend::COPY_BOTH_RESPONSE => {
-                self.target.copies_both = true;
-                self.keep_answer(&frame)
-            }
+            backend::COPY_BOTH_RESPONSE => self.copy_both_response(&frame),
             backend::FUNCTION_CALL_RESPONSE => self.function_result(&frame),
             backend::PARAMETER_STATUS => self.parameter_status(&frame),
             // The client has the gateway's own key.
@@ -143,7 +152,8 @@ impl PostgresRelay {
             }
             // The login is over: whoever asks for a password now is no server.
             backend::AUTHENTICATION => Err(violation("it asks for a login within the session").into()),
-            _ => self.keep_answer(&frame),
+            backend::COPY_DONE => self.keep_answer(&frame),
+            _ => Err(violation("a message of a kind that no server sends").into()),
         }
     }
 
@@ -204,6 +214,11 @@ impl PostgresRelay {
                 NotificationResponse { process, channel, payload }.write(&mut bytes);
                 out.push(bytes.freeze());
             }
+            (Response::Setting(setting), Then::Emit(original)) => {
+                let mut bytes = BytesMut::with_capacity(original.len());
+                ParameterStatus::write(&setting.name, &setting.value, &mut bytes);
+                out.push(bytes.freeze());
+            }
             (Response::Error(error) | Response::Notice(error), Then::Fields(original, fields)) => {
                 let tag = if matches!(response, Response::Notice(_)) {
                     backend::NOTICE_RESPONSE
@@ -217,6 +232,25 @@ impl PostgresRelay {
         }
         Ok(())
     }
+}
+
+/// How much of a message must be there before it is decided on.
+fn beginning(header: Header) -> usize {
+    if header.tag == backend::DATA_ROW { ROW_HEADER.min(header.len) } else { HEADER }
+}
+
+/// Whether the message is its type and nothing else.
+const fn is_bare(tag: u8) -> bool {
+    matches!(
+        tag,
+        backend::PARSE_COMPLETE
+            | backend::BIND_COMPLETE
+            | backend::CLOSE_COMPLETE
+            | backend::NO_DATA
+            | backend::PORTAL_SUSPENDED
+            | backend::EMPTY_QUERY_RESPONSE
+            | backend::COPY_DONE
+    )
 }
 
 /// Whether the response is what was received.

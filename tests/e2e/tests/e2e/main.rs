@@ -12,6 +12,7 @@ mod demo;
 mod errors;
 mod failure;
 mod guardrails;
+mod hostile;
 mod masking;
 mod psql;
 mod stand;

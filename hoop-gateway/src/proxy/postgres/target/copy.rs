@@ -14,6 +14,7 @@ use crate::proxy::Stop;
 
 impl PostgresRelay {
     pub(super) fn copy_in_response(&mut self, frame: &Frame) -> Result<(), Stop> {
+        CopyResponse::parse(frame).map_err(|error| target_error(&error))?;
         let statement = self.row_statement()?;
         let has_ended = self.pending.copy_in_begins();
         self.client.copy_in = (!has_ended).then_some(statement);
@@ -45,6 +46,17 @@ impl PostgresRelay {
             };
         }
         Ok(())
+    }
+
+    /// What is copied both ways is not read, so nobody may begin it who was not allowed to.
+    pub(super) fn copy_both_response(&mut self, frame: &Frame) -> Result<(), Stop> {
+        CopyResponse::parse(frame).map_err(|error| target_error(&error))?;
+        if !self.target.may_copy_both {
+            return Err(violation("replication, which the role does not allow").into());
+        }
+        self.row_statement()?;
+        self.target.copies_both = true;
+        self.keep_answer(frame)
     }
 
     /// Whether the message answers what the gateway asked about a COPY, and has been dealt with.

@@ -68,6 +68,11 @@ impl PostgresRelay {
             self.names.forget_portals();
         }
         self.result_ends();
+        if let Some(key) = self.target.key.take() {
+            // As on the server, it is the last thing before the first ReadyForQuery.
+            self.target.cut.flush(&mut self.to_client);
+            self.to_client.push(key);
+        }
         self.keep_answer(frame)
     }
 }

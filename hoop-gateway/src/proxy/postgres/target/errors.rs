@@ -1,7 +1,7 @@
 //! Errors, notices, and what the server says of its own accord.
 
 use bytes::Bytes;
-use hoop_core::{Denial, Interest, Notification, Response, StatementId, TargetError};
+use hoop_core::{Denial, Interest, Notification, Response, Setting, StatementId, TargetError};
 use hoop_proto::postgres::Frame;
 use hoop_proto::postgres::backend::{self, NotificationResponse, ParameterStatus};
 
@@ -84,7 +84,11 @@ impl PostgresRelay {
     pub(super) fn parameter_status(&mut self, frame: &Frame) -> Result<(), Stop> {
         let status = ParameterStatus::parse(frame).map_err(|error| target_error(&error))?;
         self.setting(&status.name, &status.value);
-        self.keep_answer(frame)
+        if !self.wants(Interest::NOTICES) {
+            return self.keep_answer(frame);
+        }
+        let setting = Setting { name: status.name, value: status.value };
+        self.through(Response::Setting(setting), Then::Emit(frame.bytes().clone()))
     }
 }
 

@@ -15,16 +15,15 @@ impl PostgresRelay {
             return false;
         }
         match header.tag {
-            backend::DATA_ROW | backend::COPY_DATA => {
-                self.target.copies_both || self.target.withheld.is_some() || !self.wants(Interest::ROWS)
-            }
-            tag => !is_read(tag),
+            backend::COPY_DATA if self.target.copies_both => true,
+            backend::DATA_ROW | backend::COPY_DATA => self.target.withheld.is_some() || !self.wants(Interest::ROWS),
+            _ => false,
         }
     }
 
     pub(super) fn begin_pieces(&mut self, header: Header, first: Bytes) -> Result<(), Stop> {
         let mut row_of = None;
-        if matches!(header.tag, backend::DATA_ROW | backend::COPY_DATA) && !self.target.copies_both {
+        if header.tag == backend::DATA_ROW || !self.target.copies_both {
             if self.target.withheld.is_none() {
                 self.begin_result()?;
                 if self.target.held.is_some() || self.target.withheld.is_some() {
@@ -32,6 +31,9 @@ impl PostgresRelay {
                 }
             }
             row_of = Some(self.row_statement()?);
+            if header.tag == backend::DATA_ROW && self.target.withheld.is_none() {
+                self.fit(&first)?;
+            }
         }
         self.target.cut.remove_rest(&mut self.to_client);
         self.target.passing = Some(Passing { left: header.len, row_of, dropped: self.target.withheld.is_some() });
@@ -79,31 +81,4 @@ impl PostgresRelay {
             }
         }
     }
-}
-
-/// Whether the message is one that is read as a whole.
-const fn is_read(tag: u8) -> bool {
-    matches!(
-        tag,
-        backend::AUTHENTICATION
-            | backend::PARAMETER_STATUS
-            | backend::BACKEND_KEY_DATA
-            | backend::READY_FOR_QUERY
-            | backend::ROW_DESCRIPTION
-            | backend::PARAMETER_DESCRIPTION
-            | backend::COMMAND_COMPLETE
-            | backend::ERROR_RESPONSE
-            | backend::NOTICE_RESPONSE
-            | backend::NOTIFICATION_RESPONSE
-            | backend::COPY_IN_RESPONSE
-            | backend::COPY_OUT_RESPONSE
-            | backend::COPY_BOTH_RESPONSE
-            | backend::PARSE_COMPLETE
-            | backend::BIND_COMPLETE
-            | backend::CLOSE_COMPLETE
-            | backend::NO_DATA
-            | backend::PORTAL_SUSPENDED
-            | backend::EMPTY_QUERY_RESPONSE
-            | backend::FUNCTION_CALL_RESPONSE
-    )
 }

@@ -8,12 +8,12 @@ use hoop_core::{
     StatementId,
 };
 use hoop_proto::postgres::rows::{DataRows, FunctionResult};
-use hoop_proto::postgres::{Frame, backend};
+use hoop_proto::postgres::{Frame, HEADER, Header, backend};
 
 use super::super::columns::written;
 use super::super::pending::Expected;
 use super::super::{HeldResponse, PostgresRelay, target_error, violation};
-use super::{BATCH, Then};
+use super::{BATCH, ROW_HEADER, Then};
 use crate::proxy::Stop;
 
 static DATA_ROWS: LazyLock<Arc<DataRows>> = LazyLock::new(|| Arc::new(DataRows));
@@ -21,7 +21,7 @@ static DATA_ROWS: LazyLock<Arc<DataRows>> = LazyLock::new(|| Arc::new(DataRows))
 impl PostgresRelay {
     pub(super) fn rows(&mut self, tag: u8) -> Result<(), Stop> {
         let (count, len) = self.target.cut.run(tag, BATCH).map_err(|error| target_error(&error))?;
-        if self.target.copies_both {
+        if self.target.copies_both && tag == backend::COPY_DATA {
             self.target.cut.keep(len);
             return Ok(());
         }
@@ -30,6 +30,10 @@ impl PostgresRelay {
             return Ok(());
         }
         let statement = self.row_statement()?;
+        let bytes = self.target.cut.slice(len);
+        if tag == backend::DATA_ROW {
+            self.fit(&bytes)?;
+        }
         if !self.wants(Interest::ROWS | Interest::SHOWN) {
             self.target.cut.keep(len);
             return Ok(());
@@ -40,7 +44,6 @@ impl PostgresRelay {
             _ => return Err(violation("rows of another kind than it announced").into()),
         };
         let columns = self.target.columns.clone().unwrap_or_else(|| Arc::from([]));
-        let bytes = self.target.cut.slice(len);
         self.through(
             Response::Rows(RowBatch::new(statement, columns, encoding, bytes.clone(), count)),
             Then::Emit(bytes),
@@ -67,6 +70,19 @@ impl PostgresRelay {
         }
         if self.target.columns.is_none() && self.wants(Interest::COLUMNS) {
             return Err(violation("rows that it has not described").into());
+        }
+        Ok(())
+    }
+
+    /// Whether these rows have as many columns as were described. The last one may be there in part.
+    pub(super) fn fit(&self, mut rows: &[u8]) -> Result<(), Denial> {
+        let Some(columns) = &self.target.columns else { return Ok(()) };
+        while let Some(header) = Header::peek(rows).map_err(|error| target_error(&error))? {
+            let count = rows.get(HEADER..ROW_HEADER.min(header.len)).and_then(|count| count.try_into().ok());
+            if count.map(u16::from_be_bytes).map(usize::from) != Some(columns.len()) {
+                return Err(violation("a row of more or fewer columns than it described"));
+            }
+            rows = rows.get(header.len..).unwrap_or_default();
         }
         Ok(())
     }
