@@ -13,6 +13,7 @@ mod errors;
 mod failure;
 mod guardrails;
 mod hostile;
+mod limits;
 mod masking;
 mod psql;
 mod stand;
