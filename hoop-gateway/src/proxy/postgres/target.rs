@@ -94,10 +94,11 @@ impl PostgresRelay {
         let header = self.target.cut.peek().map_err(|error| target_error(&error))?;
         let rest = self.target.cut.rest();
         match header {
+            // Also one that is all there: whether it passes must not depend on how it was cut on its way.
+            Some(header) if self.is_too_long(header) => self.too_long(header, &rest),
             Some(header) if header.len <= rest.len() => self.target_frame(header),
             Some(header) if rest.len() < beginning(header) => self.wait(rest),
             Some(header) if self.goes_on_in_pieces(header) => self.begin_pieces(header, rest),
-            Some(header) if header.len > self.max_message_bytes => self.too_long(header, rest),
             _ => self.wait(rest),
         }
     }

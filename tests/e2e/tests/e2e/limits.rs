@@ -126,14 +126,19 @@ fn a_row_that_is_searched() {
         return;
     }
     let mut wire = login("searched");
-    let mut rows = |len: usize| {
-        wire.query(&format!("select repeat('x', {})", len - AROUND_A_CELL)).expect("a query");
+    let mut rows = |rows: &str, len: usize| {
+        let long = format!("(repeat('x', {}))", len - AROUND_A_CELL);
+        wire.query(&format!("values {}", rows.replace("LONG", &long))).expect("a query");
         wire.read_all()
     };
-    assert_eq!(kinds(&rows(LIMIT)), "TDCZ");
-    let messages = rows(LIMIT + 1);
-    assert_eq!(kinds(&messages), "TEZ");
-    is_too_long(&messages[1], "ERROR");
+    for (text, passes, refused) in
+        [("LONG", "TDCZ", "TEZ"), ("LONG, ('y')", "TDDCZ", "TEZ"), ("('y'), LONG", "TDDCZ", "TDEZ")]
+    {
+        assert_eq!(kinds(&rows(text, LIMIT)), passes, "{text}");
+        let messages = rows(text, LIMIT + 1);
+        assert_eq!(kinds(&messages), refused, "{text}");
+        is_too_long(&messages[messages.len() - 2], "ERROR");
+    }
     goes_on(&mut wire);
 }
 

@@ -9,9 +9,18 @@ use super::{BATCH, Then};
 use crate::proxy::Stop;
 
 impl PostgresRelay {
+    /// Rows that go through the chain together, in bytes. All of them but the first are shorter than this.
+    pub(super) fn batch(&self) -> usize {
+        BATCH.min(self.max_message_bytes)
+    }
+
+    pub(super) fn is_too_long(&self, header: Header) -> bool {
+        header.len > self.max_message_bytes && !self.goes_on_in_pieces(header)
+    }
+
     /// Whether nobody wants to read such a message as a whole.
     pub(super) fn goes_on_in_pieces(&self, header: Header) -> bool {
-        if header.len <= BATCH {
+        if header.len <= self.batch() {
             return false;
         }
         match header.tag {
@@ -41,7 +50,7 @@ impl PostgresRelay {
     }
 
     /// A row that must be read as a whole, and is longer than what may be held of it.
-    pub(super) fn too_long(&mut self, header: Header, first: Bytes) -> Result<(), Stop> {
+    pub(super) fn too_long(&mut self, header: Header, rest: &Bytes) -> Result<(), Stop> {
         let what = format!(
             "a message of {} bytes is longer than the {} that can be read as a whole",
             header.len, self.max_message_bytes
@@ -51,7 +60,8 @@ impl PostgresRelay {
         }
         let denial = Denial::new("gateway", Code::LimitExceeded, what);
         self.withhold(denial.hint("select less at once, or ask an administrator to raise limits.message_bytes"))?;
-        self.target.cut.remove_rest(&mut self.to_client);
+        let first = rest.slice(..header.len.min(rest.len()));
+        self.target.cut.remove(first.len(), &mut self.to_client);
         self.target.passing = Some(Passing { left: header.len, row_of: None, dropped: true });
         self.pass(first)
     }

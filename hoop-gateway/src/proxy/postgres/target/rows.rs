@@ -13,14 +13,14 @@ use hoop_proto::postgres::{Frame, HEADER, Header, backend};
 use super::super::columns::written;
 use super::super::pending::Expected;
 use super::super::{HeldResponse, PostgresRelay, target_error, violation};
-use super::{BATCH, ROW_HEADER, Then};
+use super::{ROW_HEADER, Then};
 use crate::proxy::Stop;
 
 static DATA_ROWS: LazyLock<Arc<DataRows>> = LazyLock::new(|| Arc::new(DataRows));
 
 impl PostgresRelay {
     pub(super) fn rows(&mut self, tag: u8) -> Result<(), Stop> {
-        let (count, len) = self.target.cut.run(tag, BATCH).map_err(|error| target_error(&error))?;
+        let (count, len) = self.target.cut.run(tag, self.batch()).map_err(|error| target_error(&error))?;
         if self.target.copies_both && tag == backend::COPY_DATA {
             self.target.cut.keep(len);
             return Ok(());
