@@ -49,7 +49,7 @@ impl Stand {
         let (one, first) = pgbouncer(folder.path(), "pgbouncer-1", postgres.port);
         let (two, second) = pgbouncer(folder.path(), "pgbouncer-2", first);
         let (three, third) = haproxy(folder.path(), postgres.port);
-        let gateway = Gateway::start(&Options { demo: false, processes: true, config: None });
+        let gateway = Gateway::start(&Options { processes: true, ..Options::default() });
         let agent = gateway.agent(AGENT);
         gateway.role("plain", AGENT, &postgres, |role| role["plugins"] = plain());
         gateway.role("rules", AGENT, &postgres, |role| role["plugins"] = rules());

@@ -30,6 +30,7 @@ mod builder;
 pub mod config;
 mod error;
 mod link;
+mod roots;
 pub mod secret;
 mod target;
 

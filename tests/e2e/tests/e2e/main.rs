@@ -17,3 +17,4 @@ mod limits;
 mod masking;
 mod psql;
 mod stand;
+mod trust;
