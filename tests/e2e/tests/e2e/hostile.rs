@@ -7,7 +7,7 @@ use hoop_testkit::wire::{Message, VERSION_3, Wire, message};
 use hoop_testkit::{Answer, FakePostgres, direct_only, psql};
 use serde_json::json;
 
-use crate::stand::{AGENT, PLAIN, stand};
+use crate::stand::{AGENT, PLAIN, id, stand};
 
 const SECRET: &str = "canary.three@canary-leak.example.com";
 /// Longer than what is read of a target at once.
@@ -159,12 +159,16 @@ fn hostile() -> &'static str {
         let greeting = [message(b'S', b"client_encoding\0UTF8\0"), notice(b'N', "NOTICE"), setting()].concat();
         let cases = cases();
         let fake = FakePostgres::start(greeting, move |asked| answer(&cases, asked));
-        stand().gateway.role("hostile", AGENT, &stand().postgres, |role| {
-            role["target"]["port"] = json!(fake.port);
-            role["plugins"] = json!({ "masking": { "detectors": { "email": "label" } } });
-        });
+        role("hostile", &fake);
         stand().gateway.credential("hostile", "postgres").url
     })
+}
+
+fn role(name: &str, fake: &FakePostgres) {
+    stand().gateway.role(name, AGENT, &stand().postgres, |role| {
+        role["target"]["port"] = json!(fake.port);
+        role["plugins"] = json!({ "masking": { "detectors": { "email": "label" } } });
+    });
 }
 
 fn answer(cases: &[Case], asked: &Message) -> Answer {
@@ -236,6 +240,23 @@ fn a_greeting_is_masked() {
     let greeting = seen(&messages);
     assert!(!leaks(&greeting), "{messages:?}");
     assert_eq!(String::from_utf8_lossy(&greeting).matches("[email]").count(), 4, "{messages:?}");
+}
+
+/// A refused login is told as the server words it, and no more of it than may be seen.
+#[test]
+fn a_refused_login_is_masked() {
+    if direct_only() {
+        return;
+    }
+    let fake = FakePostgres::start(notice(b'E', "FATAL"), |_| Answer::default());
+    role("hostile-login", &fake);
+    let url = stand().gateway.credential("hostile-login", "postgres").url;
+    let error = Wire::login(&url).expect_err("refused").to_string();
+    assert!(error.starts_with("01000: ") && error.contains("[email]"), "{error}");
+    let session = stand().gateway.ended_session("hostile-login");
+    assert!(!leaks(session.to_string().as_bytes()), "{session}");
+    let shown = stand().gateway.hoop(&["audit", "show", &id(&session)]).ok();
+    assert!(!leaks(shown.as_bytes()), "{shown}");
 }
 
 /// What is run was never described, and nothing says what is in it.
