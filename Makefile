@@ -54,7 +54,7 @@ unit: build ## unit, property and doc tests, and the examples
 	HOOP_E2E_BINARIES=$(BUILT) $(CARGO) test --workspace --exclude hoop-e2e --locked --quiet
 	@# The agent is built with each feature alone, as embedders do.
 	for features in "" postgres secret-env secret-file; do \
-		$(CARGO) check --quiet --locked --package hoop-agent --no-default-features --features "$$features" || exit 1; done
+		$(CARGO) clippy --quiet --locked --package hoop-agent --no-default-features --features "$$features" -- --deny warnings || exit 1; done
 
 .PHONY: e2e
 e2e: build ## end-to-end tests with real servers and clients

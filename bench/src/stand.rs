@@ -53,7 +53,7 @@ impl Stand {
         let (three, third) = haproxy(folder.path(), postgres.port);
         let (four, fourth) = relay(folder.path(), "relay-1", postgres.port);
         let (five, fifth) = relay(folder.path(), "relay-2", fourth);
-        let gateway = Gateway::start(&Options { demo: false, processes: true, config: None });
+        let gateway = Gateway::start(&Options { processes: true, ..Options::default() });
         let agent = gateway.agent(AGENT);
         gateway.role("plain", AGENT, &postgres, |role| role["plugins"] = plain());
         gateway.role("rules", AGENT, &postgres, |role| role["plugins"] = rules());

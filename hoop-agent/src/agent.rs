@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hoop_core::role::matches_wildcard;
 use hoop_proto::dsn::Dsn;
+use rustls::RootCertStore;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) secrets: SecretSources,
     pub(crate) targets: Vec<String>,
+    /// Who may vouch for the gateway, where the key does not pin its certificate.
+    pub(crate) roots: RootCertStore,
 }
 
 impl Settings {

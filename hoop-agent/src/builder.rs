@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use hoop_proto::dsn::Dsn;
+use rustls::RootCertStore;
 
 use crate::agent::{Agent, Settings};
+use crate::roots;
 use crate::secret::SecretSources;
 
 /// Builds an [`Agent`].
@@ -15,6 +18,7 @@ pub struct AgentBuilder {
     labels: BTreeMap<String, String>,
     secrets: SecretSources,
     targets: Vec<String>,
+    ca_file: Option<PathBuf>,
 }
 
 impl AgentBuilder {
@@ -54,6 +58,22 @@ impl AgentBuilder {
         self
     }
 
+    /// The PEM file of the authorities that may vouch for the gateway; without it, those that browsers trust. No other is
+    /// trusted then. A certificate that the key pins needs nobody to vouch for it.
+    #[must_use]
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self
+    }
+
+    /// Takes the [`ca_file`](Self::ca_file) from the environment variable `HOOP_CA_FILE`, where it is set.
+    #[must_use]
+    pub fn ca_file_from_env(mut self) -> Self {
+        let named = std::env::var_os("HOOP_CA_FILE").filter(|path| !path.is_empty());
+        self.ca_file = named.map(PathBuf::from).or(self.ca_file);
+        self
+    }
+
     /// The agent.
     ///
     /// # Errors
@@ -75,12 +95,24 @@ impl AgentBuilder {
         for pattern in self.targets.iter().filter(|pattern| !pattern.contains(':') && *pattern != "*") {
             problems.push(Problem { what: format!("`{pattern}` is not of the form host:port"), fix: "allow_target" });
         }
+        let roots = self.roots().unwrap_or_else(|what| {
+            problems.push(Problem { what, fix: "ca_file" });
+            RootCertStore::empty()
+        });
         match dsn {
             Some(dsn) if problems.is_empty() => {
-                Ok(Agent::new(Settings { dsn, labels: self.labels, secrets: self.secrets, targets: self.targets }))
+                let Self { labels, secrets, targets, .. } = self;
+                Ok(Agent::new(Settings { dsn, labels, secrets, targets, roots }))
             }
             _ => Err(BuildError { problems }),
         }
+    }
+
+    fn roots(&self) -> Result<RootCertStore, String> {
+        let Some(path) = &self.ca_file else { return Ok(roots::public()) };
+        let file = path.display().to_string();
+        let pem = std::fs::read(path).map_err(|error| format!("{file} cannot be read: {error}"))?;
+        roots::from_pem(&pem, &file)
     }
 }
 
@@ -112,3 +144,21 @@ impl fmt::Display for BuildError {
 }
 
 impl std::error::Error for BuildError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_that_cannot_be_used_are_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let empty = folder.path().join("empty.pem");
+        std::fs::write(&empty, "no certificate").expect("written");
+        for file in [empty, folder.path().join("missing.pem")] {
+            let error = Agent::builder().ca_file(&file).build().expect_err("no authorities");
+            let named = |problem: &&Problem| problem.what.contains(&file.display().to_string());
+            assert_eq!(error.problems.iter().find(named).expect("named").fix, "ca_file", "{error}");
+            assert_eq!(error.problems.len(), 2, "the missing key is named with it: {error}");
+        }
+    }
+}

@@ -3,6 +3,9 @@
 //! ```toml
 //! # Where the gateway is, and who this agent is. Better in the environment: HOOP_KEY.
 //! key_file = "/etc/hoop/agent.key"
+//! # Who may vouch for the gateway's certificate, in PEM; also HOOP_CA_FILE. Nothing said: the authorities that browsers
+//! # trust. A key that pins a self-signed certificate needs none.
+//! ca_file = "/etc/hoop/ca.pem"
 //! # The only targets that are ever dialled, whatever the gateway asks for. Nothing said: any.
 //! targets = ["db.internal:5432", "10.0.*:5432"]
 //! # How long running channels may take to end at shutdown.
@@ -32,6 +35,8 @@ use crate::{Agent, SecretSources};
 pub struct Config {
     /// File that holds the key, where it is not in `HOOP_KEY`.
     pub key_file: Option<PathBuf>,
+    /// PEM file of the authorities that may vouch for the gateway, where it is not in `HOOP_CA_FILE`.
+    pub ca_file: Option<PathBuf>,
     /// The only targets that are ever dialled.
     pub targets: Vec<String>,
     /// How long running channels may take to end at shutdown, in seconds.
@@ -84,7 +89,8 @@ impl Config {
         toml::from_str(&text).map_err(|source| ConfigError::Form { path: path.to_owned(), source: Box::new(source) })
     }
 
-    /// An agent's builder with everything that the file says; `HOOP_KEY` comes before `key_file`.
+    /// An agent's builder with everything that the file says; `HOOP_KEY` comes before `key_file`, and `HOOP_CA_FILE`
+    /// before `ca_file`.
     ///
     /// # Errors
     /// [`ConfigError`] when the key's file cannot be read.
@@ -95,6 +101,10 @@ impl Config {
         {
             builder = builder.key(read(path)?.trim());
         }
+        if let Some(path) = &self.ca_file {
+            builder = builder.ca_file(path);
+        }
+        builder = builder.ca_file_from_env();
         for (name, value) in &self.labels {
             builder = builder.label(name, value);
         }

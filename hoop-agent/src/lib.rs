@@ -24,12 +24,17 @@
 //! `secret-env`, `secret-file`), and `full` is all of them.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "postgres"),
+    allow(dead_code, reason = "without a target nobody asks what may be dialled, or where secrets lie")
+)]
 
 mod agent;
 mod builder;
 pub mod config;
 mod error;
 mod link;
+mod roots;
 pub mod secret;
 mod target;
 

@@ -217,7 +217,7 @@ const fn response_kinds(response: &Response) -> Interest {
         Response::RowPart(_) => Interest::SHOWN,
         Response::Complete(_) => Interest::COMPLETIONS,
         Response::Error(_) => Interest::ERRORS,
-        Response::Notice(_) | Response::Notification(_) => Interest::NOTICES,
+        Response::Notice(_) | Response::Notification(_) | Response::Setting(_) => Interest::NOTICES,
     }
 }
 

@@ -34,7 +34,8 @@ impl Interest {
     pub const COMPLETIONS: Self = Self(1 << 5);
     /// [`Response::Error`](crate::Response::Error).
     pub const ERRORS: Self = Self(1 << 6);
-    /// [`Response::Notice`](crate::Response::Notice) and [`Response::Notification`](crate::Response::Notification).
+    /// [`Response::Notice`](crate::Response::Notice), [`Response::Notification`](crate::Response::Notification) and
+    /// [`Response::Setting`](crate::Response::Setting).
     pub const NOTICES: Self = Self(1 << 7);
     /// With [`COLUMNS`](Self::COLUMNS): the names of the table columns that a result is read from. They are looked up in
     /// the target's catalog, so a result of a table that is new to the gateway waits for a round trip.

@@ -93,7 +93,7 @@ pub use principal::{Principal, PrincipalKind};
 pub use request::{FunctionCall, Parameters, Phase, Request, Statement, StatementId, TextEncoding, TextSettings};
 pub use response::rows::{CellIndex, RowBatch, RowEncoding, RowError};
 pub use response::{
-    Column, Completion, CompletionKind, Format, Notification, Response, ResultColumns, RowPart, TableColumn,
+    Column, Completion, CompletionKind, Format, Notification, Response, ResultColumns, RowPart, Setting, TableColumn,
     TargetError,
 };
 pub use role::{PostgresTarget, RecordingMode, ResourceKind, ResourceRole, Target};

@@ -85,7 +85,7 @@ impl DataFolder {
         Ok(key)
     }
 
-    /// The self-signed certificate for these names, made where there is none.
+    /// The self-signed certificate for these names, made where there is none, and again where it is for others.
     pub(crate) fn self_signed(&self, names: &[String]) -> Result<TlsIdentity, TlsError> {
         let folder = self.path.join("tls");
         make_folder(&folder).map_err(|source| TlsError::File { path: folder.clone(), source })?;

@@ -1,16 +1,15 @@
 //! The stock agent: argument parsing and wiring only.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use hoop_agent::config::Config;
 use hoop_agent::{Agent, ConnectError};
+use hoop_log::LogFormat;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Reaches targets inside a private network on behalf of a Hoop gateway. It dials out and never listens.
 #[derive(Parser)]
@@ -38,14 +37,6 @@ struct Common {
     log_format: Option<LogFormat>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -66,7 +57,7 @@ async fn main() -> ExitCode {
 }
 
 async fn start(common: Common) -> anyhow::Result<()> {
-    log(common.log_format);
+    hoop_log::start(common.log_format);
     let (agent, grace) = agent(&common)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let shutdown = async move {
@@ -93,14 +84,4 @@ fn agent(common: &Common) -> anyhow::Result<(Agent, Duration)> {
     let config = common.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
     let grace = Duration::from_secs(config.grace_seconds.unwrap_or(30));
     Ok((config.builder()?.build()?, grace))
-}
-
-fn log(format: Option<LogFormat>) {
-    let filter = EnvFilter::try_from_env("HOOP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let people = std::io::stderr().is_terminal();
-    match format.unwrap_or(if people { LogFormat::Text } else { LogFormat::Json }) {
-        LogFormat::Text => builder.with_ansi(people && std::env::var_os("NO_COLOR").is_none()).init(),
-        LogFormat::Json => builder.json().init(),
-    }
 }

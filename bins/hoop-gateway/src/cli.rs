@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hoop_gateway::config::{ConfigError, Loaded, Loader};
+use hoop_log::LogFormat;
 
 /// Lets people and programs reach infrastructure: recorded, masked, and under rules.
 #[derive(Parser)]
@@ -83,14 +84,6 @@ impl Sources {
 fn key_and_value(text: &str) -> Result<(String, String), &'static str> {
     let (key, value) = text.split_once('=').ok_or("give KEY=VALUE, such as limits.drain=1m")?;
     Ok((key.to_owned(), value.to_owned()))
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

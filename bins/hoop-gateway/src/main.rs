@@ -4,7 +4,6 @@ mod cli;
 mod config;
 mod start;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -12,9 +11,8 @@ use clap::Parser as _;
 use hoop_core::SystemClock;
 use hoop_gateway::auth::{Passwords, first_admin};
 use hoop_gateway::open_store;
-use tracing_subscriber::EnvFilter;
 
-use cli::{Cli, Command, ConfigCommand, FirstAdmin, LogFormat};
+use cli::{Cli, Command, ConfigCommand, FirstAdmin};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -30,7 +28,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Start(arguments) => {
-            log(arguments.log_format);
+            hoop_log::start(arguments.log_format);
             start::start(arguments).await
         }
         Command::Config(ConfigCommand::Check(sources)) => config::check(&sources),
@@ -50,14 +48,4 @@ async fn make_first_admin(arguments: FirstAdmin) -> anyhow::Result<ExitCode> {
     println!("user      {}\npassword  {}", made.name, made.password.expose());
     eprintln!("The password is shown this once, and is good for nothing but to set another.");
     Ok(ExitCode::SUCCESS)
-}
-
-fn log(format: Option<LogFormat>) {
-    let filter = EnvFilter::try_from_env("HOOP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let people = std::io::stderr().is_terminal();
-    match format.unwrap_or(if people { LogFormat::Text } else { LogFormat::Json }) {
-        LogFormat::Text => builder.with_ansi(people && std::env::var_os("NO_COLOR").is_none()).init(),
-        LogFormat::Json => builder.json().init(),
-    }
 }

@@ -1,6 +1,7 @@
 //! The control stream: hello, heartbeats, what the gateway asks for.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,9 +79,18 @@ impl Link {
                 ConnectError::Refused(status.message().to_owned())
             }
             GrpcCode::FailedPrecondition => ConnectError::Version(status.message().to_owned()),
-            _ => connect::unreachable(&self.settings.dsn, status),
+            _ => connect::unreachable(&self.settings.dsn, cause(&status)),
         }
     }
+}
+
+/// What is behind it: the status itself says it three times over.
+fn cause(status: &GrpcStatus) -> String {
+    let (mut text, mut source) = (status.message().to_owned(), status.source());
+    while let Some(error) = source {
+        (text, source) = (error.to_string(), error.source());
+    }
+    text
 }
 
 impl Attached {

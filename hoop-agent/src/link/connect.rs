@@ -1,5 +1,6 @@
 //! Dialling the gateway.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use hoop_proto::dsn::Dsn;
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -16,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
+use crate::agent::Settings;
 use crate::error::ConnectError;
 
 /// Flow control of one carry stream: as much as a client may be ahead of its target. It is what the gateway grants in the
@@ -29,9 +31,10 @@ trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A channel to the gateway that dials when it is used.
-pub(super) fn channel(dsn: &Dsn) -> Result<Channel, ConnectError> {
+pub(super) fn channel(settings: &Settings) -> Result<Channel, ConnectError> {
+    let dsn = &settings.dsn;
     let (host, port) = (dsn.host.clone(), dsn.port);
-    let tls = if dsn.tls { Some((tls_config(dsn)?, server_name(dsn)?)) } else { None };
+    let tls = if dsn.tls { Some((tls_config(settings)?, server_name(dsn)?)) } else { None };
     let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let endpoint = Endpoint::try_from(format!("http://{authority}"))
         .map_err(|error| unreachable(dsn, error))?
@@ -48,10 +51,12 @@ pub(super) fn channel(dsn: &Dsn) -> Result<Channel, ConnectError> {
             let tcp = TcpStream::connect((host.as_str(), port)).await?;
             tcp.set_nodelay(true)?;
             let io: Box<dyn Io> = match tls {
-                Some((config, name)) => Box::new(TlsConnector::from(config).connect(name, tcp).await?),
+                Some((config, name)) => {
+                    Box::new(TlsConnector::from(config).connect(name, tcp).await.map_err(not_trusted)?)
+                }
                 None => Box::new(tcp),
             };
-            Ok::<_, std::io::Error>(TokioIo::new(io))
+            Ok::<_, io::Error>(TokioIo::new(io))
         }
     })))
 }
@@ -64,14 +69,33 @@ fn server_name(dsn: &Dsn) -> Result<ServerName<'static>, ConnectError> {
     ServerName::try_from(dsn.host.clone()).map_err(|error| unreachable(dsn, error))
 }
 
-fn tls_config(dsn: &Dsn) -> Result<Arc<ClientConfig>, ConnectError> {
+/// A failed handshake, with what to do about a certificate that is not trusted.
+fn not_trusted(error: io::Error) -> io::Error {
+    let certificate = match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(certificate)) => certificate,
+        _ => return error,
+    };
+    match certificate {
+        CertificateError::UnknownIssuer => io::Error::other(
+            "its certificate is not from an authority that this agent trusts; name the authority's PEM file in ca_file or \
+             HOOP_CA_FILE",
+        ),
+        CertificateError::ApplicationVerificationFailure => io::Error::other(
+            "it shows another certificate than the one that this agent's key names; give the agent a new key",
+        ),
+        _ => error,
+    }
+}
+
+fn tls_config(settings: &Settings) -> Result<Arc<ClientConfig>, ConnectError> {
+    let dsn = &settings.dsn;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| unreachable(dsn, error))?;
     let mut config = match dsn.certificate {
         Some(sha256) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned { sha256, provider })),
-        None => builder.with_root_certificates(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }),
+        None => builder.with_root_certificates(settings.roots.clone()),
     }
     .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];

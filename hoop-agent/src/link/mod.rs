@@ -40,7 +40,7 @@ impl Link {
         let bearer = format!("Bearer {}", settings.dsn.token.expose())
             .parse()
             .map_err(|_| ConnectError::Refused("the token in the key has characters that no token has".to_owned()))?;
-        let (control, carry) = (connect::channel(&settings.dsn)?, connect::channel(&settings.dsn)?);
+        let (control, carry) = (connect::channel(&settings)?, connect::channel(&settings)?);
         Ok(Self { settings, instance, control, carry, bearer })
     }
 

@@ -29,6 +29,8 @@ pub enum Response {
     Notice(TargetError),
     /// A notification that the client listens for.
     Notification(Notification),
+    /// A setting that the target reports, at the login and whenever it changes.
+    Setting(Setting),
 }
 
 /// The columns of a result.
@@ -152,6 +154,15 @@ pub struct Notification {
     pub payload: Bytes,
 }
 
+/// A setting, as the target reports it. A statement can give some of them any value.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Its name.
+    pub name: Bytes,
+    /// What it is set to now.
+    pub value: Bytes,
+}
+
 impl Response {
     /// The statement that the response belongs to.
     pub const fn statement(&self) -> Option<StatementId> {
@@ -161,7 +172,7 @@ impl Response {
             Self::RowPart(part) => Some(part.statement),
             Self::Complete(completion) => Some(completion.statement),
             Self::Error(error) => error.statement,
-            Self::Notice(_) | Self::Notification(_) => None,
+            Self::Notice(_) | Self::Notification(_) | Self::Setting(_) => None,
         }
     }
 }

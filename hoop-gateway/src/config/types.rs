@@ -163,7 +163,8 @@ pub struct Tls {
     /// PEM file with the key of that certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
-    /// Host names and addresses of a self-signed certificate.
+    /// Host names and addresses of a self-signed certificate. It is made again when they change, and agents whose key pins
+    /// it need a new key then.
     pub names: Vec<String>,
 }
 

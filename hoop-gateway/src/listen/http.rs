@@ -158,8 +158,9 @@ mod tests {
     #[tokio::test]
     async fn tls_with_the_self_signed_certificate() {
         let folder = tempfile::tempdir().expect("a folder");
-        let identity = TlsIdentity::self_signed(folder.path(), &["gw.example.com".to_owned()]).expect("made");
-        let again = TlsIdentity::self_signed(folder.path(), &[]).expect("read");
+        let names = ["gw.example.com".to_owned()];
+        let identity = TlsIdentity::self_signed(folder.path(), &names).expect("made");
+        let again = TlsIdentity::self_signed(folder.path(), &names).expect("read");
         assert_eq!(identity.fingerprint(), again.fingerprint(), "it is made once");
         let config = identity.server_config(&[b"h2", b"http/1.1"]).expect("usable");
         let door = door(Some(TlsAcceptor::from(config)), PreAuthLimits::default()).await;

@@ -1,17 +1,28 @@
 //! The gateway's certificate.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
-use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+
+/// What a certificate that is made here says it is.
+const COMMON_NAME: &str = "hoop gateway (self-signed)";
+/// What it is for in any case.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// A certificate with its key.
 #[derive(Debug)]
@@ -81,28 +92,43 @@ impl TlsIdentity {
         Ok(Self { chain, key, pem, scram })
     }
 
-    /// The self-signed certificate in this folder, made where there is none. It is for `localhost`, the loopback
-    /// addresses, and `names`.
+    /// The self-signed certificate in this folder, made where there is none, and made again, with the same key, where it is
+    /// for other names. It is for `localhost`, the loopback addresses, and `names`.
     ///
     /// # Errors
     /// [`TlsError`] names the file.
     pub fn self_signed(folder: &Path, names: &[String]) -> Result<Self, TlsError> {
         let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
+        let params = params(names)?;
         if !certificate.exists() || !key.exists() {
             let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-            let mut all = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-            for name in names.iter().filter(|name| !name.is_empty()) {
-                if !all.contains(name) {
-                    all.push(name.clone());
-                }
-            }
-            let mut params = CertificateParams::new(all)?;
-            params.distinguished_name.push(DnType::CommonName, "hoop gateway (self-signed)");
-            let made = params.self_signed(&pair)?;
             write_private(&key, pair.serialize_pem().as_bytes())?;
-            write_private(&certificate, made.pem().as_bytes())?;
+            write_private(&certificate, params.self_signed(&pair)?.pem().as_bytes())?;
+            return Self::load(&certificate, &key);
         }
+        let kept = Self::load(&certificate, &key)?;
+        let (before, now) = (kept.made_for(), wanted(&params));
+        if before.as_ref().is_none_or(|before| *before == now) {
+            return Ok(kept);
+        }
+        tracing::warn!(
+            names = ?now,
+            "the self-signed certificate is made again, for other names: agents whose key pins the last one need a new key"
+        );
+        let pem = fs::read_to_string(&key).map_err(|source| TlsError::File { path: key.clone(), source })?;
+        write_private(&certificate, params.self_signed(&KeyPair::from_pem(&pem)?)?.pem().as_bytes())?;
         Self::load(&certificate, &key)
+    }
+
+    /// The names that it was made for, where it is one that was made here.
+    fn made_for(&self) -> Option<BTreeSet<String>> {
+        let parsed = Certificate::from_der(self.chain.first()?).ok()?;
+        let parsed = parsed.tbs_certificate();
+        if parsed.subject() != parsed.issuer() || !parsed.subject().to_string().contains(COMMON_NAME) {
+            return None;
+        }
+        let (_, SubjectAltName(names)) = parsed.get_extension().ok()??;
+        Some(names.iter().filter_map(text).collect())
     }
 
     /// SHA-256 of the certificate, as `HOOP_KEY` pins it.
@@ -138,10 +164,46 @@ impl TlsIdentity {
     }
 }
 
+/// A certificate for the loopback addresses and these names.
+fn params(names: &[String]) -> Result<CertificateParams, TlsError> {
+    let mut all = LOOPBACK.map(str::to_owned).to_vec();
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        if !all.contains(name) {
+            all.push(name.clone());
+        }
+    }
+    let mut params = CertificateParams::new(all)?;
+    params.distinguished_name.push(DnType::CommonName, COMMON_NAME);
+    Ok(params)
+}
+
+fn wanted(params: &CertificateParams) -> BTreeSet<String> {
+    let text = |name: &SanType| match name {
+        SanType::DnsName(name) => Some(name.as_str().to_owned()),
+        SanType::IpAddress(address) => Some(address.to_string()),
+        _ => None,
+    };
+    params.subject_alt_names.iter().filter_map(text).collect()
+}
+
+fn text(name: &GeneralName) -> Option<String> {
+    match name {
+        GeneralName::DnsName(name) => Some(name.as_str().to_owned()),
+        GeneralName::IpAddress(address) => match address.as_bytes().len() {
+            4 => Some(IpAddr::from(<[u8; 4]>::try_from(address.as_bytes()).ok()?).to_string()),
+            _ => Some(IpAddr::from(<[u8; 16]>::try_from(address.as_bytes()).ok()?).to_string()),
+        },
+        _ => None,
+    }
+}
+
+/// Writes it beside its place and moves it there: a start that is killed leaves the old one or the new one.
 fn write_private(path: &Path, contents: &[u8]) -> Result<(), TlsError> {
     let file = |source| TlsError::File { path: path.to_owned(), source };
-    let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(file)?;
-    to.write_all(contents).and_then(|()| to.sync_all()).map_err(file)
+    let beside = path.with_added_extension("new");
+    let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(file)?;
+    to.write_all(contents).and_then(|()| to.sync_all()).map_err(file)?;
+    fs::rename(&beside, path).map_err(file)
 }
 
 #[cfg(test)]
@@ -200,6 +262,38 @@ mod tests {
         write_private(&key, pair.serialize_pem().as_bytes()).expect("written");
         let identity = TlsIdentity::load(&certificate, &key).expect("usable");
         assert!(identity.scram().is_none() && identity.server_config(&[]).is_ok());
+    }
+
+    #[test]
+    fn other_names_make_another_certificate() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let made = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            let identity = TlsIdentity::self_signed(folder.path(), &names).expect("made");
+            identity.server_config(&[]).expect("usable with the key that is there");
+            let key = fs::read(folder.path().join("tls.key")).expect("a key");
+            (identity.fingerprint(), identity.made_for().expect("made here"), key)
+        };
+        let first = made(&["gw.example.com", "10.0.0.1"]);
+        assert_eq!(made(&["10.0.0.1", "", "gw.example.com", "localhost"]), first, "the same names in another order");
+        let second = made(&["gw.example.com", "2001:db8::1"]);
+        assert_ne!(second.0, first.0);
+        assert_eq!(second.2, first.2, "the key stays");
+        let names = ["127.0.0.1", "2001:db8::1", "::1", "gw.example.com", "localhost"];
+        assert_eq!(second.1.iter().map(String::as_str).collect::<Vec<_>>(), names);
+        assert_eq!(made(&["gw.example.com", "2001:db8:0::1"]), second, "the same address in another form");
+    }
+
+    #[test]
+    fn a_certificate_of_somebody_elses_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
+        let made = CertificateParams::new(vec!["other.example.com".to_owned()]).expect("a name").self_signed(&pair);
+        write_private(&folder.path().join("tls.crt"), made.expect("signed").pem().as_bytes()).expect("written");
+        write_private(&folder.path().join("tls.key"), pair.serialize_pem().as_bytes()).expect("written");
+        let identity = TlsIdentity::self_signed(folder.path(), &[]).expect("read");
+        assert_eq!(identity.pem(), fs::read(folder.path().join("tls.crt")).expect("there"));
+        assert!(identity.made_for().is_none());
     }
 
     #[test]

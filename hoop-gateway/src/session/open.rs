@@ -12,6 +12,7 @@ use hoop_proto::tunnel::v1::open;
 use super::control::Control;
 use super::{Session, Sessions, finish};
 use crate::auth::token::unavailable;
+use crate::proxy::postgres::error::refused_login;
 use crate::store;
 use crate::tunnel::{OpenFailure, OpenTarget};
 
@@ -63,7 +64,7 @@ impl Sessions {
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
         }
         let context = Arc::new(context);
-        let chain = match self.parts().chain.open(&context).await {
+        let mut chain = match self.parts().chain.open(&context).await {
             Ok(chain) => chain,
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
         };
@@ -77,7 +78,10 @@ impl Sessions {
         };
         let (channel, ready) = match self.parts().agents.open(target.clone()).await {
             Ok(opened) => opened,
-            Err(failure) => return Err(self.refuse(&context, Some(chain), failure).await),
+            Err(mut failure) => {
+                refused_login(&mut chain, &mut failure);
+                return Err(self.refuse(&context, Some(chain), failure).await);
+            }
         };
         self.note_running(&context);
         tracing::info!(

@@ -19,6 +19,8 @@ pub struct Options {
     pub processes: bool,
     /// `gateway.toml`, where there is to be one.
     pub config: Option<String>,
+    /// More environment variables.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A running `hoop dev`, reached through what it prints and its API.
@@ -72,7 +74,8 @@ impl Gateway {
         command.push(self.dir().display().to_string());
         command.extend(self.options.demo.then(|| "--demo".to_owned()));
         command.extend(self.options.processes.then(|| "--processes".to_owned()));
-        let environment = vec![("HOOP_LOG".to_owned(), "info".to_owned())];
+        let mut environment = vec![("HOOP_LOG".to_owned(), "info".to_owned())];
+        environment.extend(self.options.environment.iter().cloned());
         let folder = self.folder.path().to_owned();
         let server = self.server.insert(Guarded::start(&Plan {
             name: "hoop-dev".to_owned(),

@@ -22,6 +22,7 @@
 //! Every function panics with what it waited for or ran, and what came instead: a test kit has no errors to handle.
 
 pub mod clients;
+mod fake;
 mod folder;
 mod gateway;
 mod guarded;
@@ -34,6 +35,7 @@ mod terminal;
 mod wait;
 pub mod wire;
 
+pub use fake::{Answer, FakePostgres};
 pub use folder::Folder;
 pub use gateway::{Credential, Gateway, Options, direct_only, hoop, hoop_agent};
 pub use guarded::{Guarded, Plan};

@@ -36,5 +36,6 @@ pub(crate) async fn process(dir: &Path) -> Result<(), Failure> {
 }
 
 fn build(dir: &Path) -> hoop_agent::AgentBuilder {
-    Agent::builder().label("site", "dev").secrets(SecretSources::default().allow_folder(secrets(dir)))
+    let secrets = SecretSources::default().allow_folder(secrets(dir));
+    Agent::builder().label("site", "dev").secrets(secrets).ca_file_from_env()
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use hoop_log::LogFormat;
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 
 use super::{Ready, Role};
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ use crate::place::FOLDER;
 /// Logs go to a file in the folder: the terminal is for people.
 pub(crate) fn log_to(dir: &Path) -> Result<(), Failure> {
     let file = open_log(&dir.join("logs/hoop.log"))?;
-    tracing_subscriber::fmt().json().with_env_filter(filter()).with_writer(file).init();
+    tracing_subscriber::fmt().json().with_env_filter(hoop_log::filter()).with_writer(file).init();
     Ok(())
 }
 
@@ -29,11 +29,7 @@ pub(crate) fn open_log(path: &Path) -> Result<File, Failure> {
 
 /// A part's logs go to standard error, which is a file.
 pub(crate) fn log_to_stderr() {
-    tracing_subscriber::fmt().json().with_env_filter(filter()).with_writer(std::io::stderr).init();
-}
-
-fn filter() -> EnvFilter {
-    EnvFilter::try_from_env("HOOP_LOG").unwrap_or_else(|_| EnvFilter::new("info"))
+    hoop_log::start(Some(LogFormat::Json));
 }
 
 /// Says that everything runs.

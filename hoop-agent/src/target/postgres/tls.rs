@@ -19,6 +19,7 @@ use x509_cert::der::Decode as _;
 
 use super::socket::SslMode;
 use crate::error::TargetFailure;
+use crate::roots;
 use crate::secret::SecretSources;
 
 /// How to speak TLS to a server.
@@ -133,20 +134,14 @@ impl Verifier {
 }
 
 async fn root_store(file: &str) -> Result<RootCertStore, TargetFailure> {
-    let mut store = RootCertStore::empty();
     if file.is_empty() || file == "system" {
-        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        return Ok(store);
+        return Ok(roots::public());
     }
     let pem = tokio::fs::read(file).await.map_err(|error| {
         failure(format!("the file of trusted authorities {file} cannot be read: {error}"))
             .hint("sslrootcert names a file on the agent's machine")
     })?;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| failure(format!("{file} holds no certificates: {error}")))?;
-        store.add(certificate).map_err(|error| failure(format!("{file} holds an unusable certificate: {error}")))?;
-    }
-    if store.is_empty() { Err(failure(format!("{file} holds no certificates"))) } else { Ok(store) }
+    roots::from_pem(&pem, file).map_err(failure)
 }
 
 impl ServerCertVerifier for Verifier {

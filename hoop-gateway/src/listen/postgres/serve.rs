@@ -8,18 +8,18 @@ use bytes::{Bytes, BytesMut};
 use hoop_core::id::RequestId;
 use hoop_core::role::PostgresTarget;
 use hoop_core::{AccessMode, Code, Denial, Outcome, ResourceRole, SessionContext, Target};
-use hoop_proto::postgres::backend::{self, Authentication, BackendKeyData, ParameterStatus};
+use hoop_proto::postgres::Frames;
+use hoop_proto::postgres::backend::{self, Authentication, BackendKeyData};
 use hoop_proto::postgres::startup::{PROTOCOL_3_0, PROTOCOL_3_2, StartupMessage};
-use hoop_proto::postgres::{FrameError, Frames};
 use hoop_proto::tunnel::v1::{self, Parameter, open};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use super::login::Caller;
 use super::{LAST_WORDS, PostgresDoor};
-use crate::proxy;
 use crate::proxy::postgres::error::{Severity, response};
 use crate::proxy::postgres::{Catalog, PostgresRelay};
+use crate::proxy::{self, Stop};
 use crate::session::{CancelKey, Opening, Session};
 use crate::tunnel::OpenFailure;
 
@@ -62,21 +62,20 @@ impl PostgresDoor {
     {
         let Some((chain, mut channel)) = session.take() else { return };
         let catalog = Catalog::new(self.sessions.parts().agents.clone(), session.target.clone());
-        let mut relay = PostgresRelay::new(chain, catalog, Arc::clone(&self.clock), self.max_message_bytes);
+        let replicates =
+            matches!(&session.context.role.target, Target::Postgres(PostgresTarget { replication: true, .. }));
+        let mut relay = PostgresRelay::new(chain, catalog, Arc::clone(&self.clock), self.max_message_bytes)
+            .allow_replication(replicates);
         let key = session.cancel_key(session.ready.process, if protocol >= PROTOCOL_3_2 { 32 } else { 4 });
         let control = Arc::clone(&session.control);
         let lasts = lasts(&session.context, &*self.clock);
-        let outcome = match greeting(proof, &session.ready.greeting, key, &mut relay) {
-            Ok(greeting) => match write(&mut io, &greeting).await {
-                Ok(()) => {
-                    self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
-                    Box::pin(proxy::run(&mut io, &mut channel, &mut relay, &control, lasts)).await
-                }
-                Err(_) => Outcome::ClientLost,
-            },
-            Err(error) => {
-                let reason = format!("the target's greeting cannot be read: {error}");
-                let denial = Denial::new("gateway", Code::TargetLost, reason);
+        let outcome = match relay.greet(succeeded(proof), key_data(key), session.ready.greeting.clone()) {
+            Ok(()) => {
+                self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
+                Box::pin(proxy::run(&mut io, &mut channel, &mut relay, &control, lasts)).await
+            }
+            Err(Stop::Completed) => Outcome::Completed,
+            Err(Stop::Denied(denial)) => {
                 let _ = write(&mut io, &response(Severity::Fatal, &denial)).await;
                 denial.into()
             }
@@ -180,24 +179,17 @@ fn wire_target(target: &PostgresTarget, database: &str, message: &StartupMessage
     }
 }
 
-/// Everything up to the first ReadyForQuery: the target's own greeting, with a cancel key of the gateway's.
-fn greeting(proof: Bytes, target: &Bytes, key: CancelKey, relay: &mut PostgresRelay) -> Result<Bytes, FrameError> {
+/// The login has succeeded, with the gateway's own proof.
+fn succeeded(proof: Bytes) -> Bytes {
     let mut out = BytesMut::from(&proof[..]);
     Authentication::Ok.write(&mut out);
-    let key = BackendKeyData { process: key.process, key: key.secret };
-    let mut frames = Frames::new(target.clone());
-    while let Some(frame) = frames.next(target.len())? {
-        match frame.tag() {
-            backend::PARAMETER_STATUS => {
-                let status = ParameterStatus::parse(&frame)?;
-                relay.setting(&status.name, &status.value);
-            }
-            backend::READY_FOR_QUERY => key.write(&mut out),
-            _ => {}
-        }
-        out.extend_from_slice(frame.bytes());
-    }
-    Ok(out.freeze())
+    out.freeze()
+}
+
+fn key_data(key: CancelKey) -> Bytes {
+    let mut out = BytesMut::new();
+    BackendKeyData { process: key.process, key: key.secret }.write(&mut out);
+    out.freeze()
 }
 
 /// What a client is told whose session could not be opened: the server's own error, unless it is about the secret login

@@ -302,6 +302,8 @@ impl SessionPlugin for SessionAudit {
             Response::Error(error) => (self.failed(error), error.statement.is_some()),
             Response::Notice(notice) => (self.notice(notice), false),
             Response::Notification(notification) => (self.notification(notification), false),
+            // What sets it is recorded.
+            Response::Setting(_) => (Ok(()), false),
             _ => (Err(unknown()), false),
         };
         match added {

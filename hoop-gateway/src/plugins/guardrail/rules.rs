@@ -6,7 +6,7 @@ use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::NAME;
-use super::facts::Facts;
+use super::facts::{Facts, Name};
 
 /// Longest pattern, in bytes, and how large it may become when it is compiled.
 const MAX_PATTERN: usize = 4 * 1024;
@@ -65,7 +65,8 @@ pub struct Rule {
     #[serde(default)]
     pub kinds: Vec<Kind>,
     /// The tables and views that it names, any of these: `table` or `schema.table`, `*` for any run of characters, without
-    /// regard to case. A name without a schema in the statement matches every schema.
+    /// regard to case. A name without a schema in the statement matches every schema, since which one it is in is known to
+    /// the server alone; its refusal asks for the schema.
     #[serde(default)]
     pub tables: Vec<String>,
     /// The functions that it calls by name, any of these, written as `tables` are.
@@ -235,7 +236,7 @@ impl Compiled {
 
     /// Whether everything that the rule gives holds. `text` writes the statement out.
     pub(super) fn matches(&self, facts: &Facts, text: impl Fn() -> String) -> bool {
-        let any = |patterns: &[String], names: &[(Option<String>, String)]| {
+        let any = |patterns: &[String], names: &[Name]| {
             patterns.is_empty() || names.iter().any(|name| patterns.iter().any(|pattern| names_match(pattern, name)))
         };
         (self.rule.kinds.is_empty() || self.rule.kinds.iter().any(|kind| facts.kinds.contains(kind)))
@@ -251,7 +252,22 @@ impl Compiled {
     pub(super) fn denial(&self, facts: &Facts) -> Denial {
         let what = self.rule.kinds.iter().find(|kind| facts.kinds.contains(kind));
         let what = what.map_or_else(|| "this statement".to_owned(), |kind| kind.as_str().replace('_', " "));
-        self.refuse(&format!("rule {} refuses {what}", self.rule.name))
+        let reason = format!("rule {} refuses {what}", self.rule.name);
+        let Some(table) = self.perhaps(facts) else { return self.refuse(&reason) };
+        let hint = format!("name the table with its schema, as in SCHEMA.{table}");
+        let hint = self.rule.hint.iter().fold(hint, |hint, rules| format!("{hint}; if the rule is about it: {rules}"));
+        self.refuse(&format!("{reason}: {table} may be in a schema that it is about")).hint(hint)
+    }
+
+    /// The table for which it holds only because its schema is not said, where there is no other.
+    fn perhaps<'a>(&self, facts: &'a Facts) -> Option<&'a str> {
+        let patterns = || self.rule.tables.iter();
+        let surely = |name: &Name| patterns().any(|pattern| named_fully(pattern, name) && names_match(pattern, name));
+        if facts.tables.iter().any(surely) {
+            return None;
+        }
+        let found = facts.tables.iter().find(|name| patterns().any(|pattern| names_match(pattern, name)));
+        found.map(|(_, table)| table.as_str())
     }
 
     pub(super) fn denial_of_number(&self) -> Denial {
@@ -266,8 +282,13 @@ impl Compiled {
     }
 }
 
+/// Whether the statement says everything that the pattern asks for.
+fn named_fully(pattern: &str, (schema, _): &Name) -> bool {
+    schema.is_some() || !pattern.contains('.')
+}
+
 /// Whether a pattern matches a name. A schema that the statement leaves out may be any.
-fn names_match(pattern: &str, (schema, name): &(Option<String>, String)) -> bool {
+fn names_match(pattern: &str, (schema, name): &Name) -> bool {
     let pattern = pattern.to_lowercase();
     let same = |pattern: &str, text: &str| matches_wildcard(pattern, &text.to_lowercase());
     match (pattern.split_once('.'), schema) {

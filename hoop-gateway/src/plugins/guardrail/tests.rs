@@ -157,6 +157,17 @@ fn tables_functions_and_patterns() {
         assert!(judge(&mut tables, text).is_err(), "{text}");
     }
     judge(&mut tables, "select payroll, secret from public.other").expect("columns are no tables");
+    for (text, table) in [("select * from salaries", "salaries"), ("update Orders set a = 1", "orders")] {
+        let denial = judge(&mut tables, text).expect_err("it may be in payroll");
+        assert!(denial.reason.ends_with(&format!(": {table} may be in a schema that it is about")), "{denial}");
+        let hint = denial.hint.expect("a hint");
+        assert_eq!(hint, format!("name the table with its schema, as in SCHEMA.{table}"));
+    }
+    judge(&mut tables, "select * from public.orders").expect("its schema is said");
+    for text in ["select * from orders, payroll.x", "select * from secret_one"] {
+        let denial = judge(&mut tables, text).expect_err(text);
+        assert!(denial.reason.ends_with("rule r refuses this statement"), "{denial}");
+    }
     let mut functions = one(r#""functions":["pg_read_*","pg_catalog.lo_export"]"#);
     for text in [
         "select pg_read_file('x')",

@@ -113,10 +113,20 @@ fn matches(rule: &ColumnRule, column: &Column) -> Result<bool, Denial> {
     }
     match rule.unknown {
         UnknownOrigin::MaskAll => Ok(true),
+        // Only a COPY that could not be asked about has columns without a name.
+        UnknownOrigin::Deny | UnknownOrigin::MaskSameName if column.name.is_empty() => Err(untraceable_copy(rule)),
         UnknownOrigin::Deny => Err(untraceable(rule)),
-        UnknownOrigin::MaskSameName if column.name.is_empty() => Err(untraceable(rule)),
         UnknownOrigin::MaskSameName => Ok(rule.matches_name(&column.name)),
     }
+}
+
+fn untraceable_copy(rule: &ColumnRule) -> Denial {
+    let reason = format!(
+        "the columns of this COPY cannot be traced to their table, and the rule for {} masks what comes from there",
+        rule.column
+    );
+    Denial::new("masking", Code::MaskingFailed, reason)
+        .hint("send the COPY on its own, without other statements in its text; if it is, name its columns")
 }
 
 fn untraceable(rule: &ColumnRule) -> Denial {

@@ -192,6 +192,10 @@ impl SessionPlugin for SessionMasking {
                 notification.payload = self.masker.message(&notification.payload);
                 Ok(())
             }
+            Response::Setting(setting) => {
+                setting.value = self.masker.message(&setting.value);
+                Ok(())
+            }
             _ => Ok(()),
         };
         match done {

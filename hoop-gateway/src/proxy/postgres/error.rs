@@ -1,8 +1,11 @@
 //! The one place where a refusal becomes PostgreSQL: an ErrorResponse with SQLSTATE and HINT.
 
 use bytes::{Bytes, BytesMut};
-use hoop_core::{Code, Denial};
-use hoop_proto::postgres::backend::{ERROR_RESPONSE, NOTICE_RESPONSE, write_error_fields};
+use hoop_core::{Code, Denial, Flow, Interest, Response, SessionChain, TargetError};
+use hoop_proto::postgres::Frames;
+use hoop_proto::postgres::backend::{ERROR_RESPONSE, NOTICE_RESPONSE, error_fields, write_error_fields};
+
+use crate::tunnel::OpenFailure;
 
 /// How bad it is, as PostgreSQL spells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +104,27 @@ pub(super) fn encode(tag: u8, fields: &[(u8, Bytes)]) -> Bytes {
 /// The whole ErrorResponse.
 pub(crate) fn response(severity: Severity, denial: &Denial) -> Bytes {
     encode(ERROR_RESPONSE, &fields(severity, denial))
+}
+
+/// What may be known of a server's refusal of the login: what the chain leaves of it.
+pub(crate) fn refused_login(chain: &mut SessionChain, failure: &mut OpenFailure) {
+    if failure.target_error.is_empty() || !chain.wants(Interest::ERRORS) {
+        return;
+    }
+    let frame = Frames::new(failure.target_error.clone()).next(failure.target_error.len()).ok().flatten();
+    let fields = frame.and_then(|frame| error_fields(&frame).ok()).unwrap_or_default();
+    let error = TargetError { statement: None, fields: fields.clone(), denial: None };
+    let shown = match chain.response(Response::Error(error)) {
+        Flow::Pass(Response::Error(error)) => error.fields,
+        // There is no session yet that could wait.
+        _ => Vec::new(),
+    };
+    if shown == fields && !fields.is_empty() {
+        return;
+    }
+    // The reason repeats what the server said.
+    failure.denial.reason = "the server refuses the login".to_owned();
+    failure.target_error = if shown.is_empty() { Bytes::new() } else { encode(ERROR_RESPONSE, &shown) };
 }
 
 /// A NoticeResponse with this text.

@@ -40,7 +40,7 @@ use columns::Memory;
 use cut::Cut;
 use names::Names;
 pub(crate) use origin::Catalog;
-use pending::{Described, Pending};
+use pending::{Described, Expected, Pending};
 use target::{Then, Withheld};
 
 /// Answers that may be outstanding before the client is read no further.
@@ -88,6 +88,8 @@ struct HeldRequest {
 /// What is known of the target's direction.
 #[derive(Default)]
 struct FromTarget {
+    /// The gateway's own key, as long as the client has not got it: it has not been greeted.
+    key: Option<Bytes>,
     /// What has come and was not looked at.
     next: Bytes,
     cut: Cut,
@@ -101,6 +103,8 @@ struct FromTarget {
     columns: Option<Arc<[Column]>>,
     /// How the rows of the COPY that runs are written.
     copy_out: Option<Arc<dyn RowEncoding>>,
+    /// Whether the role allows replication.
+    may_copy_both: bool,
     /// Both ends copy, as in replication: nothing in between is read.
     copies_both: bool,
     /// The server has said that it ends the connection.
@@ -132,7 +136,7 @@ enum HeldResponse {
 }
 
 impl PostgresRelay {
-    /// A session that begins, after the target's greeting was sent to the client.
+    /// A session that begins. The client is to be [greeted](Self::greet) before anything else.
     pub(crate) fn new(chain: SessionChain, catalog: Catalog, clock: Arc<dyn Clock>, max_message_bytes: usize) -> Self {
         Self {
             chain,
@@ -151,8 +155,27 @@ impl PostgresRelay {
         }
     }
 
+    /// Lets the session replicate, where the server begins to: what is copied then is not read.
+    #[must_use]
+    pub(crate) const fn allow_replication(mut self, allowed: bool) -> Self {
+        self.target.may_copy_both = allowed;
+        self
+    }
+
+    /// Greets the client: its login has succeeded, the target says `greeting`, up to the first ReadyForQuery, and the key
+    /// for cancel requests is the gateway's own. What the target says here goes through the chain as all that it says.
+    ///
+    /// # Errors
+    /// [`Stop`] ends the session.
+    pub(crate) fn greet(&mut self, succeeded: Bytes, key: Bytes, greeting: Bytes) -> Result<(), Stop> {
+        self.to_client.push(succeeded);
+        self.target.key = Some(key);
+        self.pending.push(Expected::Sync);
+        self.read_target(greeting)
+    }
+
     /// Takes note of a setting that the server reports.
-    pub(crate) fn setting(&mut self, name: &[u8], value: &[u8]) {
+    fn setting(&mut self, name: &[u8], value: &[u8]) {
         match name {
             b"client_encoding" => self.settings.encoding = text_encoding(value),
             b"standard_conforming_strings" => self.settings.standard_conforming_strings = value == b"on",
@@ -204,7 +227,7 @@ impl Relay for PostgresRelay {
     }
 
     fn takes_client(&self) -> bool {
-        self.client.held.is_none() && self.pending.len() < MOST_PENDING
+        self.client.held.is_none() && self.target.key.is_none() && self.pending.len() < MOST_PENDING
     }
 
     fn takes_target(&self) -> bool {
@@ -237,7 +260,8 @@ impl Relay for PostgresRelay {
 
     fn last_words(&mut self, why: &Denial) -> Option<Bytes> {
         // Within a row that was sent in part, an error would be taken for the rest of the row.
-        if self.target.passing.is_some() || self.target.closed_by_target() {
+        let is_within_row = self.target.passing.as_ref().is_some_and(|passing| !passing.dropped);
+        if is_within_row || self.target.closed_by_target() {
             return None;
         }
         Some(error::response(error::Severity::Fatal, why))

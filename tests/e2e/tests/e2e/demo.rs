@@ -6,7 +6,7 @@ use hoop_testkit::{Gateway, Options, direct_only, psql};
 
 pub(crate) fn demo() -> &'static Gateway {
     static DEMO: OnceLock<Gateway> = OnceLock::new();
-    DEMO.get_or_init(|| Gateway::start(&Options { demo: true, processes: false, config: None }))
+    DEMO.get_or_init(|| Gateway::start(&Options { demo: true, ..Options::default() }))
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn a_killed_gateway_leaves_what_verifies() {
     if direct_only() {
         return;
     }
-    let mut gateway = Gateway::start(&Options { demo: true, processes: false, config: None });
+    let mut gateway = Gateway::start(&Options { demo: true, ..Options::default() });
     let (url, _) = gateway.demo_urls();
     let mut wire = Wire::login(&url).expect("a login");
     for round in 0..20 {

@@ -170,6 +170,25 @@ fn a_function_call_is_masked() {
     clean(&String::from_utf8_lossy(&messages[0].body));
 }
 
+/// The protocol does not describe a COPY: it is asked about before it runs, and that needs a text of its own.
+#[test]
+fn a_copy_among_other_statements_says_what_to_do() {
+    if direct_only() {
+        return;
+    }
+    let target = stand().secrets(MASKED);
+    for text in ["select 1; copy customers to stdout", "copy customers to stdout; select 1"] {
+        let seen = psql(&target.gateway, &["-c", text]);
+        clean(&seen.text());
+        let refused = seen.failure();
+        assert!(refused.contains("COPY") && refused.contains("customers.ssn"), "{text}: {refused}");
+        assert!(refused.contains("HINT:  send the COPY on its own"), "{text}: {refused}");
+    }
+    let alone = psql(&target.gateway, &["-c", "copy customers to stdout"]).ok();
+    clean(&alone);
+    assert!(alone.contains("Canary One"), "{alone}");
+}
+
 /// A rule by column follows the column, not its name or its shape.
 #[test]
 fn a_column_rule_holds_under_another_name() {

@@ -45,7 +45,7 @@ pub(crate) fn stand() -> &'static Stand {
     static STAND: OnceLock<Stand> = OnceLock::new();
     STAND.get_or_init(|| {
         let postgres = Postgres::start();
-        let gateway = Gateway::start(&Options { demo: false, processes: true, config: None });
+        let gateway = Gateway::start(&Options { processes: true, ..Options::default() });
         if direct_only() {
             return Stand { postgres, gateway, agent: None };
         }
