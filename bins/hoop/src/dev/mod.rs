@@ -153,6 +153,7 @@ impl Running {
         place.write(dir)?;
         let api = crate::api::Api::of(&place).await.map_err(|failure| stale_admin(failure, dir))?;
 
+        setup::first_rule(&api).await?;
         tell("the agent");
         let key = setup::agent_key(&api).await?;
         self.agent = Some(agent::start(dir, &key, mode).await?);

@@ -19,6 +19,20 @@ const ROLE: &str = "demo-pg";
 /// The file with the database's password, among the agent's secrets.
 const PASSWORD: &str = "demo-pg";
 
+/// Lets the administrator reach every role, where nobody has made a rule yet: who starts it is who tries it.
+pub(crate) async fn first_rule(api: &Api) -> Result<(), Failure> {
+    let rules = api.get("/api/v1/access-rules?limit=1").await?;
+    if rules["items"].as_array().is_some_and(Vec::is_empty) {
+        let rule = json!({
+            "name": "administrators",
+            "description": "On a development machine, the administrator may reach every role.",
+            "effect": "allow", "subjects": { "kinds": ["admin"] }, "roles": { "names": ["*"] },
+        });
+        api.post("/api/v1/access-rules", &rule).await?;
+    }
+    Ok(())
+}
+
 /// A key for the agent: a new one at each start, since the port may be another.
 pub(crate) async fn agent_key(api: &Api) -> Result<String, Failure> {
     let agent = match api.call(Method::POST, &format!("/api/v1/agents/{AGENT}/rotate"), None).await {
