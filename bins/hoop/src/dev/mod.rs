@@ -159,7 +159,7 @@ impl Running {
         self.agent = Some(agent::start(dir, &key, mode).await?);
         let mut roles = Vec::new();
         if let Some(postgres) = &self.postgres {
-            roles.push(setup::demo_role(&api, dir, postgres).await?);
+            roles.extend(setup::demo_role(&api, dir, postgres).await?);
         }
         let own = std::process::id();
         let mut pids = json!({
