@@ -117,6 +117,7 @@ fn context() -> SessionContext {
         source: None,
         database: None,
         application: None,
+        reason: None,
     }
 }
 

@@ -123,6 +123,7 @@ fn context() -> SessionContext {
         source: None,
         database: None,
         application: None,
+        reason: None,
     }
 }
 

@@ -23,6 +23,9 @@ pub enum AccessMode {
 }
 
 impl AccessMode {
+    /// Every mode.
+    pub const ALL: [Self; 4] = [Self::Native, Self::Web, Self::Exec, Self::Runbook];
+
     /// The name as the API and the CLI spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -47,4 +50,8 @@ pub struct AccessRequest<'a> {
     pub source: Option<IpAddr>,
     /// When.
     pub at: DateTime<Utc>,
+    /// What for, in the caller's own words, where it was said.
+    pub reason: Option<&'a str>,
+    /// Since when the session runs that is asked about; `None` for one that is to be opened.
+    pub since: Option<DateTime<Utc>>,
 }

@@ -65,6 +65,8 @@ codes! {
     Unauthenticated "unauthenticated" Client
     /// The policy does not allow this role to this principal.
     AccessDenied "access_denied" Policy
+    /// The rule that allows it asks what for, and nothing was said.
+    ReasonRequired "reason_required" Policy
     /// There is no such resource role.
     RoleNotFound "role_not_found" Client
     /// The role does not reach this database.
@@ -107,6 +109,8 @@ codes! {
     SessionKilled "session_killed" Policy
     /// The time that the session was granted is over.
     SessionExpired "session_expired" Policy
+    /// The policy does not allow the running session any more.
+    AccessRevoked "access_revoked" Policy
     /// The gateway is shutting down.
     GatewayDraining "gateway_draining" Gateway
     /// The store cannot be reached or does not answer as it should.

@@ -90,6 +90,8 @@ ids! {
     UserId "usr"
     /// A resource role.
     RoleId "rol"
+    /// An access rule.
+    AccessRuleId "acr"
     /// An agent.
     AgentId "agt"
     /// A session.

@@ -34,6 +34,7 @@ impl Outcome {
             Self::Ended(denial) => match denial.code {
                 Code::SessionKilled => "killed",
                 Code::SessionExpired => "expired",
+                Code::AccessRevoked => "revoked",
                 Code::GatewayDraining => "drained",
                 _ => "ended",
             },

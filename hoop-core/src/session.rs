@@ -35,6 +35,8 @@ pub struct SessionContext {
     pub database: Option<Arc<str>>,
     /// What the client calls itself, for example `psql` (PostgreSQL's `application_name`).
     pub application: Option<Arc<str>>,
+    /// What for, in the caller's own words, where it was said.
+    pub reason: Option<Arc<str>>,
 }
 
 /// Where a session is in its life.

@@ -9,6 +9,7 @@ use hoop_core::{Clock, Plugin, PluginChain, Policy, SystemClock};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
+use crate::access::{Access, AccessPolicy};
 use crate::auth::credential::NativeCredentials;
 use crate::auth::token::AgentTokens;
 use crate::auth::{GatewaySecret, PasswordError, Passwords, Throttle};
@@ -20,7 +21,6 @@ use crate::plugins::audit::{Audit, AuditOptions};
 use crate::plugins::guardrail::Guardrail;
 use crate::plugins::masking::Masking;
 use crate::plugins::masking::detect::Detectors;
-use crate::policy::GroupPolicy;
 use crate::record::{PublicKey, RecordError, Recorder, RecorderConfig, Recovery};
 use crate::session::{SessionParts, Sessions, WeakSessions};
 use crate::start::close_orphans;
@@ -75,7 +75,7 @@ impl GatewayBuilder {
         self
     }
 
-    /// Decides about access, in the place of [`GroupPolicy`].
+    /// Decides about access, in the place of [`AccessPolicy`].
     pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
         self.policy = Some(Arc::new(policy));
         self
@@ -145,7 +145,10 @@ impl GatewayBuilder {
         let chain = self.chain(recorder.clone(), &keys.secret, Arc::clone(&closes));
         let telemetry = Arc::new(telemetry);
         let (agents, tasks) = (Agents::new(tunnel_limits(&self.config)), TaskTracker::new());
-        let policy = self.policy.take().unwrap_or_else(|| Arc::new(GroupPolicy::new(Arc::clone(&store.shared))));
+        let access = Access::load(Arc::clone(&store.shared)).await;
+        let access = access.map_err(|error| BuildProblem::Store(DataError::Store(error)))?;
+        let stock_policy = || Arc::new(AccessPolicy::new(Arc::clone(&store.shared), access.clone())) as Arc<dyn Policy>;
+        let policy = self.policy.take().unwrap_or_else(stock_policy);
         let sessions = Sessions::new(SessionParts {
             store: Arc::clone(&store.shared),
             policy: Arc::clone(&policy),
@@ -173,6 +176,7 @@ impl GatewayBuilder {
             config: self.config,
             store: store.shared,
             own_store: store.own,
+            access,
             policy,
             chain,
             sessions,

@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::api::{self, ApiParts, ApiSettings, Endpoint, Endpoints, Readiness, RecordingFolder};
 use crate::auth::credential::NativeCredentials;
 use crate::auth::token::AgentTokens;
@@ -20,7 +21,7 @@ use crate::data::DataFolder;
 use crate::listen::{Listener, PostgresDoor, PreAuthLimits, TlsIdentity, serve_grpc, serve_http};
 use crate::record::{PublicKey, Recorder};
 use crate::running::{Addresses, Running};
-use crate::session::Sessions;
+use crate::session::{Sessions, recheck};
 use crate::store::{SqlStore, Store};
 use crate::telemetry::Telemetry;
 use crate::tunnel::{Agents, TunnelService};
@@ -36,6 +37,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     /// The store again, when it is the gateway's to close.
     pub(crate) own_store: Option<SqlStore>,
+    pub(crate) access: Access,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) chain: PluginChain,
     pub(crate) sessions: Sessions,
@@ -146,6 +148,7 @@ impl Gateway {
         self.serve_agents(grpc, &stop);
         tasks.spawn(Arc::new(self.postgres_door()).serve(postgres, tasks.clone(), clients.clone()));
         self.watch_recorder(&stop);
+        self.watch_access(&stop);
         self.tell(&addresses);
         Ok(Running::new(self, addresses, endpoints, router, clients, stop))
     }
@@ -194,6 +197,7 @@ impl Gateway {
             passwords: parts.passwords.clone(),
             credentials: Arc::clone(&parts.credentials),
             agent_tokens: Arc::clone(&parts.agent_tokens),
+            access: parts.access.clone(),
             policy: Arc::clone(&parts.policy),
             throttle: Arc::clone(&parts.throttle),
             clock: Arc::clone(&parts.clock),
@@ -238,6 +242,13 @@ impl Gateway {
                 () = stop.cancelled() => {}
             }
         });
+    }
+
+    /// Rules, users and roles change while sessions run.
+    fn watch_access(&self, stop: &CancellationToken) {
+        let Parts { sessions, access, tasks, .. } = &self.parts;
+        let watch = recheck::watch(sessions.clone(), access.clone());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
     }
 
     fn tell(&self, addresses: &Addresses) {

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+pub mod access;
 pub mod api;
 pub mod auth;
 mod builder;
@@ -29,7 +30,6 @@ mod data;
 mod gateway;
 pub mod listen;
 pub mod plugins;
-mod policy;
 mod proxy;
 pub mod record;
 mod running;
@@ -41,8 +41,8 @@ pub mod telemetry;
 mod tests;
 pub mod tunnel;
 
+pub use access::AccessPolicy;
 pub use builder::{BuildError, BuildProblem, GatewayBuilder};
 pub use data::{DataError, open_store};
 pub use gateway::{BindError, Gateway};
-pub use policy::GroupPolicy;
 pub use running::{Addresses, AgentKeyError, Running};

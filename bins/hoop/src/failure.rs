@@ -33,6 +33,11 @@ impl Failure {
         self.code == Self::NOT_FOUND
     }
 
+    /// Whether the gateway refuses.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.code == Self::DENIED
+    }
+
     /// Tells people, and gives the code for scripts.
     pub(crate) fn print(&self) -> ExitCode {
         if self.is_reader_gone() {

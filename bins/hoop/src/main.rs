@@ -1,5 +1,6 @@
 //! `hoop`: the command line, and `hoop dev`. Argument parsing and wiring only.
 
+mod access;
 mod api;
 mod audit;
 mod dev;
@@ -44,6 +45,9 @@ struct Global {
 enum Command {
     /// A gateway, an agent and an administrator on this machine, in one go.
     Dev(dev::Options),
+    /// Who may use what.
+    #[command(subcommand)]
+    Access(access::Command),
     /// Who used what.
     #[command(subcommand)]
     Sessions(sessions::Command),
@@ -76,6 +80,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let Global { output, dir } = cli.global;
     match cli.command {
         Command::Dev(options) => Box::pin(dev::run(options, dir, output)).await,
+        Command::Access(command) => access::run(command, dir.as_deref(), output).await,
         Command::Sessions(command) => sessions::run(command, dir.as_deref(), output).await,
         Command::Audit(command) => audit::run(command, dir.as_deref(), output).await,
         Command::Completions { shell } => {

@@ -21,6 +21,7 @@ fn a_session_sees_its_rows_and_no_more() {
             "password": "env:HOOP_SECRET_E2E", "database": "postgres", "sslmode": "disable",
         },
         "plugins": { "row-budget": { "rows": "three" } },
+        "allowed_groups": ["*"],
     });
     let (status, refusal) = api.try_call("POST".parse().expect("a method"), "/api/v1/roles", Some(&role));
     assert_eq!(status, 400, "a mistake in a role is its administrator's to hear of: {refusal}");

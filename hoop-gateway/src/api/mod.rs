@@ -4,6 +4,7 @@
 //! other way to register one. Every refusal is rendered in `problem.rs`, and nowhere else. Every request that changes
 //! something, or reads a recording, is an event of the audit trail.
 
+mod access;
 mod agents;
 mod body;
 mod credentials;
@@ -49,6 +50,7 @@ pub fn router(parts: ApiParts) -> Router {
         users::routes,
         groups::routes,
         roles::routes,
+        access::routes,
         agents::routes,
         credentials::routes,
         sessions::routes,

@@ -15,6 +15,7 @@ use hoop_core::{Clock, Denial, PluginChain, Policy, ResourceRole, Secret};
 use hoop_proto::dsn::{Dsn, Mode};
 use tokio_util::io::ReaderStream;
 
+use crate::access::Access;
 use crate::auth::credential::NativeCredentials;
 use crate::auth::token::AgentTokens;
 use crate::auth::{Passwords, Throttle};
@@ -32,6 +33,8 @@ pub struct ApiParts {
     pub credentials: Arc<NativeCredentials>,
     /// Makes agents' tokens.
     pub agent_tokens: Arc<AgentTokens>,
+    /// The access rules.
+    pub access: Access,
     /// Decides who may reach a role.
     pub policy: Arc<dyn Policy>,
     /// Slows down who guesses; the same one as every other door's.

@@ -184,7 +184,8 @@ pub(super) async fn reach(
 ) -> Result<Result<(), Denial>, Problem> {
     let principal = caller.principal();
     let source = source.0.map(|source| source.ip());
-    let ask = AccessRequest { principal: &principal, role, mode: AccessMode::Native, source, at: api.clock.now() };
+    let (mode, at) = (AccessMode::Native, api.clock.now());
+    let ask = AccessRequest { principal: &principal, role, mode, source, at, reason: None, since: None };
     match api.policy.decide(&ask).await {
         Ok(Decision::Allow(_)) => Ok(Ok(())),
         Ok(Decision::Deny(denial)) => Ok(Err(denial)),
@@ -192,7 +193,7 @@ pub(super) async fn reach(
     }
 }
 
-fn no_role(name: &str) -> Problem {
+pub(super) fn no_role(name: &str) -> Problem {
     Problem::new(Code::RoleNotFound, format!("there is no role {name}, or none that you may reach"))
 }
 
@@ -268,7 +269,7 @@ fn check_target(target: &Target) -> Result<(), Problem> {
 }
 
 /// RFC 7396.
-fn merge(target: &mut Value, patch: Value) {
+pub(super) fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
         return;

@@ -179,6 +179,10 @@ async fn guard(
             Err(problem) => problem.into_response(),
         }
     };
+    // What an administrator changes may be what lets a running session in.
+    if trail == Trail::Event && needs == Permission::Admin && response.status().is_success() {
+        api.access.note_change();
+    }
     if let Some(event) = event.and_then(|event| answered(event, &response)) {
         remember(&api, event).await;
     }
@@ -213,6 +217,8 @@ async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem>
 fn event(api: &Api, request: &Request) -> Event {
     let route = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str());
     let source = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    // With the query: a change that was only looked at is none.
+    let subject = request.uri().path_and_query().map_or("", |subject| subject.as_str());
     Event {
         org: OrgId::DEFAULT,
         id: EventId::new(&*api.clock),
@@ -220,7 +226,7 @@ fn event(api: &Api, request: &Request) -> Event {
         user: None,
         user_name: None,
         action: format!("{} {route}", request.method()),
-        subject: request.uri().path().chars().take(512).collect(),
+        subject: subject.chars().take(512).collect(),
         source: source.map(|info| info.0.to_string()),
         status: 0,
         code: None,

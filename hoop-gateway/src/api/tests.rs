@@ -1,5 +1,7 @@
 //! The API from outside, on a real store.
 
+mod access;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::access::Access;
 use crate::auth::credential::NativeCredentials;
 use crate::auth::token::AgentTokens;
 use crate::auth::{GatewaySecret, Passwords, Throttle, first_admin};
@@ -91,6 +94,10 @@ struct Gateway {
 
 impl Gateway {
     async fn start() -> Self {
+        Self::with(|_, _| Arc::new(Open)).await
+    }
+
+    async fn with(policy: impl FnOnce(Arc<dyn Store>, Access) -> Arc<dyn Policy>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite:{}", folder.path().join("hoop.db").display());
         let store: Arc<dyn Store> = Arc::new(SqlStore::open(&url).await.expect("a store"));
@@ -102,6 +109,7 @@ impl Gateway {
             .expect("the store works")
             .expect("the first");
         let live = Arc::new(Live::default());
+        let access = Access::load(Arc::clone(&store)).await.expect("readable");
         let agent_tokens = Arc::new(AgentTokens::new(Arc::clone(&store), Arc::clone(&clock), secret.agent_key()));
         let router = router(ApiParts {
             credentials: Arc::new(NativeCredentials::new(
@@ -110,7 +118,8 @@ impl Gateway {
                 secret.login_key().expose(),
             )),
             agent_tokens: Arc::clone(&agent_tokens),
-            policy: Arc::new(Open),
+            policy: policy(Arc::clone(&store), access.clone()),
+            access,
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
             agents: live.clone(),
             sessions: live.clone(),

@@ -18,7 +18,7 @@ use hoop_core::{Clock, Code, Denial, Principal, PrincipalKind, ResourceRole, Sec
 use pgwire::api::auth::sasl::scram::{ScramSecret, gen_salted_password};
 
 use super::token::unavailable;
-use crate::store::{Credential, Role, Store, User, UserKind};
+use crate::store::{Credential, Role, Store, User};
 
 /// Iterations of the verifiers that are made here: what every client expects, and enough for a random password.
 const ITERATIONS: u32 = 4096;
@@ -72,8 +72,6 @@ impl Candidate {
 pub struct Proven {
     /// Who.
     pub principal: Principal,
-    /// Whether it is an administrator, who may reach every role.
-    pub is_admin: bool,
     /// What for.
     pub role: Role,
     /// By which credential.
@@ -161,8 +159,7 @@ impl NativeCredentials {
         if let Err(error) = self.store.credentials().used(credential.org, credential.id, now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "use of a credential could not be noted");
         }
-        let is_admin = user.kind == UserKind::Admin;
-        Ok(Proven { principal: principal(user), is_admin, role, credential: credential.id })
+        Ok(Proven { principal: principal(user), role, credential: credential.id })
     }
 
     fn secret_of_nobody(&self, login: &str) -> Verifier {

@@ -195,6 +195,8 @@ payloads! {
         16 mode: String,
         /// Whether each statement was durable before it went on.
         17 strict: bool,
+        /// What for, in the caller's own words.
+        18 reason: Text,
     }
 
     /// A parameter of a statement.

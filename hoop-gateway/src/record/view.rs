@@ -140,6 +140,7 @@ impl EventView {
                 if !h.source.is_empty() {
                     write!(f, ", from {}", h.source)?;
                 }
+                labelled(f, "reason", &h.reason)?;
                 if h.strict { f.write_str(", strict") } else { Ok(()) }
             }
             Event::Statement(s) => {

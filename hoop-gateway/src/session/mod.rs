@@ -10,6 +10,7 @@
 
 mod control;
 mod open;
+pub(crate) mod recheck;
 mod registry;
 
 use std::sync::{Arc, Weak};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use hoop_core::id::{RequestId, SessionId};
 use hoop_core::{
     AccessMode, AccessRequest, Code, Decision, Denial, Obligations, Outcome, Principal, ResourceRole, SessionContext,
@@ -11,6 +12,7 @@ use hoop_proto::tunnel::v1::open;
 
 use super::control::Control;
 use super::{Session, Sessions, finish};
+use crate::access::unmet;
 use crate::auth::token::unavailable;
 use crate::proxy::postgres::error::refused_login;
 use crate::store;
@@ -32,6 +34,8 @@ pub(crate) struct Opening {
     pub(crate) database: Option<Arc<str>>,
     /// What the client calls itself.
     pub(crate) application: Option<Arc<str>>,
+    /// What for, in the caller's own words.
+    pub(crate) reason: Option<Arc<str>>,
     /// Where the agent is to connect, and how.
     pub(crate) target: open::Target,
 }
@@ -59,11 +63,13 @@ impl Sessions {
         // It is in the registry before it is in the store: a shutdown that sees no session has none.
         let live = self.inner.registry.enter(context.org, context.id, Arc::clone(&control));
         self.remember(&context).await?;
-        match self.decide(&context).await {
-            Ok(obligations) => context.expires_at = obligations.expires_at,
+        let Obligations { rule, expires_at, .. } = match self.decide(&context).await {
+            Ok(obligations) => obligations,
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
-        }
+        };
+        context.expires_at = expires_at;
         let context = Arc::new(context);
+        self.inner.registry.admit(&context);
         let mut chain = match self.parts().chain.open(&context).await {
             Ok(chain) => chain,
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
@@ -86,7 +92,7 @@ impl Sessions {
         self.note_running(&context);
         tracing::info!(
             session = %context.id, request = %context.request_id, user = %context.principal.name, role = %context.role.name,
-            agent = %context.role.agent, database = context.database.as_deref(), source = context.source.map(tracing::field::display),
+            rule = rule.as_deref(), agent = %context.role.agent, database = context.database.as_deref(), source = context.source.map(tracing::field::display),
             "session opened"
         );
         Ok(Session {
@@ -116,6 +122,7 @@ impl Sessions {
             source: opening.source,
             database: opening.database,
             application: opening.application,
+            reason: opening.reason,
         }
     }
 
@@ -141,15 +148,9 @@ impl Sessions {
     }
 
     async fn decide(&self, context: &SessionContext) -> Result<Obligations, Denial> {
-        let ask = AccessRequest {
-            principal: &context.principal,
-            role: &context.role,
-            mode: context.mode,
-            source: context.source.map(|source| source.ip()),
-            at: context.started_at,
-        };
+        let ask = ask(context, context.started_at);
         match self.parts().policy.decide(&ask).await {
-            Ok(Decision::Allow(obligations)) => Ok(obligations),
+            Ok(Decision::Allow(obligations)) => unmet(&ask, &obligations).map(|()| obligations),
             Ok(Decision::Deny(denial)) => Err(denial),
             Err(error) => Err(Denial::failed("access policy", error).with_code(Code::StoreUnavailable)),
         }
@@ -174,5 +175,18 @@ impl Sessions {
                 tracing::warn!(session = %id, error = &error as &dyn std::error::Error, "session could not be noted as running");
             }
         });
+    }
+}
+
+/// The question whether the session may be opened at this time.
+pub(super) fn ask(context: &SessionContext, at: DateTime<Utc>) -> AccessRequest<'_> {
+    AccessRequest {
+        principal: &context.principal,
+        role: &context.role,
+        mode: context.mode,
+        source: context.source.map(|source| source.ip()),
+        at,
+        reason: context.reason.as_deref(),
+        since: None,
     }
 }

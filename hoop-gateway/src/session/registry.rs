@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
-use hoop_core::Denial;
 use hoop_core::id::{OrgId, SessionId};
+use hoop_core::{Denial, SessionContext};
 use rand::RngExt as _;
 use tokio::sync::Notify;
 
@@ -29,6 +29,8 @@ struct Shared {
 struct Running {
     org: OrgId,
     control: Arc<Control>,
+    /// What is known of it, once it is allowed.
+    context: Option<Arc<SessionContext>>,
     key: Option<CancelKey>,
 }
 
@@ -50,8 +52,21 @@ pub(crate) struct Live {
 
 impl Registry {
     pub(super) fn enter(&self, org: OrgId, id: SessionId, control: Arc<Control>) -> Live {
-        self.shared.running.insert(id, Running { org, control, key: None });
+        self.shared.running.insert(id, Running { org, control, context: None, key: None });
         Live { shared: Arc::clone(&self.shared), id }
+    }
+
+    /// The session is allowed: from now on it is asked about again and again.
+    pub(super) fn admit(&self, context: &Arc<SessionContext>) {
+        if let Some(mut running) = self.shared.running.get_mut(&context.id) {
+            running.context = Some(Arc::clone(context));
+        }
+    }
+
+    /// The sessions that were allowed, each with what ends it.
+    pub(super) fn admitted(&self) -> Vec<(Arc<SessionContext>, Arc<Control>)> {
+        let running = self.shared.running.iter();
+        running.filter_map(|running| Some((running.context.clone()?, Arc::clone(&running.control)))).collect()
     }
 
     pub(super) fn count(&self) -> usize {

@@ -56,7 +56,7 @@ impl UserKind {
 pub struct Role {
     /// What the chain and the proxies know of it.
     pub role: ResourceRole,
-    /// Members of these groups may reach it; administrators may, too. `*` stands for everyone.
+    /// Members of these groups may reach it, as if an access rule said so. `*` stands for everyone.
     pub allowed_groups: Vec<String>,
     /// When it was added.
     pub created_at: DateTime<Utc>,
@@ -202,7 +202,7 @@ pub struct Event {
     pub user_name: Option<String>,
     /// The method and the route, such as `POST /api/v1/agents/{name}/rotate`.
     pub action: String,
-    /// The path.
+    /// The path, with its query.
     pub subject: String,
     /// From where.
     pub source: Option<String>,

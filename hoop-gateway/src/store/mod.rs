@@ -9,10 +9,12 @@ pub(crate) mod tests;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use hoop_core::ResourceRole;
-use hoop_core::id::{AgentId, CredentialId, EventId, OrgId, RoleId, SessionId, TokenId, UserId};
+use hoop_core::id::{AccessRuleId, AgentId, CredentialId, EventId, OrgId, RoleId, SessionId, TokenId, UserId};
 
 pub use entity::{Agent, Credential, Ended, Event, Group, Page, Role, Session, Token, User, UserKind};
 pub use sql::SqlStore;
+
+use crate::access::AccessRule;
 
 /// The store cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,8 @@ pub trait Store: Send + Sync {
     fn users(&self) -> &dyn Users;
     /// Resource roles.
     fn roles(&self) -> &dyn Roles;
+    /// Access rules.
+    fn access_rules(&self) -> &dyn AccessRules;
     /// Agents.
     fn agents(&self) -> &dyn Agents;
     /// Credentials of native clients.
@@ -101,6 +105,23 @@ pub trait Roles: Send + Sync {
     async fn update(&self, role: &Role) -> Result<bool>;
     /// Removes one. Says whether there was one.
     async fn delete(&self, org: OrgId, id: RoleId) -> Result<bool>;
+}
+
+/// Access rules.
+#[async_trait]
+pub trait AccessRules: Send + Sync {
+    /// Adds a rule.
+    async fn create(&self, rule: &AccessRule) -> Result<()>;
+    /// Finds one by name.
+    async fn by_name(&self, org: OrgId, name: &str) -> Result<Option<AccessRule>>;
+    /// By name: at most `limit` after the name `after`.
+    async fn list(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<AccessRule>>;
+    /// Every rule of every organisation, by name.
+    async fn all(&self) -> Result<Vec<AccessRule>>;
+    /// Replaces everything but the id and the name. Says whether there was one.
+    async fn update(&self, rule: &AccessRule) -> Result<bool>;
+    /// Removes one. Says whether there was one.
+    async fn delete(&self, org: OrgId, id: AccessRuleId) -> Result<bool>;
 }
 
 /// Agents.

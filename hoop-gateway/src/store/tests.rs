@@ -99,6 +99,7 @@ fn ended(outcome: &str) -> Ended {
 pub(crate) async fn conformance(store: &dyn Store) {
     users(store.users()).await.expect("users");
     roles(store.roles()).await.expect("roles");
+    access_rules(store.access_rules()).await.expect("access rules");
     agents(store.agents()).await.expect("agents");
     let alice = store.users().by_name(ORG, "alice").await.expect("users").expect("made above");
     credentials(store.credentials(), &alice).await.expect("credentials");
@@ -151,6 +152,40 @@ async fn roles(roles: &dyn Roles) -> Result<()> {
     assert_eq!(names(roles.list(ORG, Some("archive"), 10).await?), ["shop"]);
     assert!(roles.delete(ORG, shop.role.id).await? && !roles.delete(ORG, shop.role.id).await?);
     assert_eq!(roles.by_name(ORG, "shop").await?, None);
+    Ok(())
+}
+
+fn access_rule(name: &str) -> AccessRule {
+    let definition = serde_json::from_value(json!({
+        "name": name, "effect": "allow", "subjects": { "groups": ["dba"] }, "roles": { "labels": { "env": "prod" } },
+        "conditions": { "sources": ["10.0.0.0/8"], "times": [{ "weekdays": ["mon"], "zone": "Europe/Berlin" }] },
+        "obligations": { "max_duration_seconds": 60 },
+    }));
+    AccessRule {
+        org: ORG,
+        id: AccessRuleId::new(&SystemClock),
+        definition: definition.expect("a rule"),
+        created_at: now(),
+        updated_at: now(),
+    }
+}
+
+async fn access_rules(rules: &dyn AccessRules) -> Result<()> {
+    let mut prod = access_rule("prod");
+    rules.create(&prod).await?;
+    assert!(matches!(rules.create(&access_rule("prod")).await, Err(StoreError::Exists { .. })));
+    assert_eq!(rules.by_name(ORG, "prod").await?.as_ref(), Some(&prod));
+    prod.definition.enabled = false;
+    assert!(rules.update(&prod).await? && !rules.update(&access_rule("none")).await?);
+    rules.create(&access_rule("early")).await?;
+    let names = |rules: &[AccessRule]| rules.iter().map(|rule| rule.definition.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&rules.list(ORG, None, 10).await?.items), ["early", "prod"]);
+    assert_eq!(rules.list(ORG, Some("early"), 10).await?, Page { items: vec![prod.clone()], more: false });
+    assert_eq!(names(&rules.all().await?), ["early", "prod"]);
+    let elsewhere = OrgId::new(&SystemClock);
+    assert_eq!(rules.by_name(elsewhere, "prod").await?, None, "another organisation's");
+    assert!(!rules.delete(elsewhere, prod.id).await?);
+    assert!(rules.delete(ORG, prod.id).await? && !rules.delete(ORG, prod.id).await?);
     Ok(())
 }
 
@@ -341,4 +376,28 @@ async fn two_writers_do_not_get_in_each_others_way() {
     let (opened, made) = tokio::join!(opened, made);
     assert_eq!((opened.expect("stored").len(), made.expect("stored").len()), (100, 100));
     assert_eq!(store.sessions().open_of(ORG, alice.id).await.expect("readable").len(), 100);
+}
+
+/// Who could reach every role before there were rules can after an upgrade, and by a rule; a new store has none.
+#[tokio::test]
+async fn administrators_keep_their_reach_by_a_rule() {
+    let (new, old) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    assert!(open(new.path()).await.access_rules().all().await.expect("readable").is_empty());
+
+    let before = hoop_migrations::SQLITE.migrations.iter().filter(|migration| migration.version < 5).cloned();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(old.path().join("hoop.db"));
+    let pool = sqlx::SqlitePool::connect_with(options.create_if_missing(true)).await.expect("a database");
+    sqlx::migrate::Migrator::with_migrations(before.collect()).run(&pool).await.expect("migrated");
+    let id = ORG.as_uuid();
+    sqlx::query("INSERT INTO orgs VALUES ($1, 'default', 0)").bind(id).execute(&pool).await.expect("stored");
+    sqlx::query("INSERT INTO users VALUES ($1, $2, 'root', 'admin', NULL, FALSE, FALSE, 0)")
+        .bind(id)
+        .bind(UserId::new(&SystemClock).as_uuid())
+        .execute(&pool)
+        .await
+        .expect("stored");
+    pool.close().await;
+    let rules = open(old.path()).await.access_rules().all().await.expect("readable");
+    let [rule] = rules.as_slice() else { panic!("{rules:?}") };
+    assert_eq!((rule.definition.name.as_str(), rule.definition.check()), ("administrators", Ok(())));
 }

@@ -153,12 +153,13 @@ impl Running {
         place.write(dir)?;
         let api = crate::api::Api::of(&place).await.map_err(|failure| stale_admin(failure, dir))?;
 
+        setup::first_rule(&api).await?;
         tell("the agent");
         let key = setup::agent_key(&api).await?;
         self.agent = Some(agent::start(dir, &key, mode).await?);
         let mut roles = Vec::new();
         if let Some(postgres) = &self.postgres {
-            roles.push(setup::demo_role(&api, dir, postgres).await?);
+            roles.extend(setup::demo_role(&api, dir, postgres).await?);
         }
         let own = std::process::id();
         let mut pids = json!({

@@ -19,6 +19,20 @@ const ROLE: &str = "demo-pg";
 /// The file with the database's password, among the agent's secrets.
 const PASSWORD: &str = "demo-pg";
 
+/// Lets the administrator reach every role, where nobody has made a rule yet: who starts it is who tries it.
+pub(crate) async fn first_rule(api: &Api) -> Result<(), Failure> {
+    let rules = api.get("/api/v1/access-rules?limit=1").await?;
+    if rules["items"].as_array().is_some_and(Vec::is_empty) {
+        let rule = json!({
+            "name": "administrators",
+            "description": "On a development machine, the administrator may reach every role.",
+            "effect": "allow", "subjects": { "kinds": ["admin"] }, "roles": { "names": ["*"] },
+        });
+        api.post("/api/v1/access-rules", &rule).await?;
+    }
+    Ok(())
+}
+
 /// A key for the agent: a new one at each start, since the port may be another.
 pub(crate) async fn agent_key(api: &Api) -> Result<String, Failure> {
     let agent = match api.call(Method::POST, &format!("/api/v1/agents/{AGENT}/rotate"), None).await {
@@ -29,8 +43,8 @@ pub(crate) async fn agent_key(api: &Api) -> Result<String, Failure> {
     Ok(key.to_owned())
 }
 
-/// The role on the sample database, and a credential for it.
-pub(crate) async fn demo_role(api: &Api, dir: &Path, postgres: &Postgres) -> Result<Role, Failure> {
+/// The role on the sample database, and a credential for it; none where access rules keep the administrator out of it.
+pub(crate) async fn demo_role(api: &Api, dir: &Path, postgres: &Postgres) -> Result<Option<Role>, Failure> {
     let secret = secrets(dir).join(PASSWORD);
     write_private(&secret, postgres.password().as_bytes())?;
     let target = json!({
@@ -47,10 +61,16 @@ pub(crate) async fn demo_role(api: &Api, dir: &Path, postgres: &Postgres) -> Res
         }
         changed => changed?,
     };
-    let credential = api.post(&format!("{path}/credentials"), &json!({})).await?;
+    let credential = match api.post(&format!("{path}/credentials"), &json!({})).await {
+        Err(failure) if failure.is_denied() => {
+            eprintln!("there is no URL for role {ROLE}: {failure}");
+            return Ok(None);
+        }
+        made => made?,
+    };
     let url = credential["url"].as_str().unwrap_or_default();
     let certificate = dir.join("tls/tls.crt");
-    Ok(Role {
+    Ok(Some(Role {
         name: ROLE.to_owned(),
         // On one machine every driver takes this one; the other shows that the certificate can be verified.
         url: url.replace("sslmode=require", "sslmode=disable"),
@@ -58,7 +78,7 @@ pub(crate) async fn demo_role(api: &Api, dir: &Path, postgres: &Postgres) -> Res
             .replace("sslmode=require", &format!("sslmode=verify-full&sslrootcert={}", certificate.display()))
             .replace("@127.0.0.1:", "@localhost:"),
         target_url: postgres.url(),
-    })
+    }))
 }
 
 fn rules() -> Value {

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::auth::scram_client::{proof, sign};
 use crate::store::SqlStore;
+use crate::store::UserKind;
 
 #[test]
 fn the_example_of_rfc_7677() {
@@ -123,7 +124,7 @@ async fn who_knows_the_password_is_known() {
     let issued = place.issue().await;
     assert!(issued.credential.login.starts_with("shop-") && issued.password.expose().len() == 26);
     let proven = place.log_in(&issued).await.expect("right");
-    assert_eq!((&*proven.principal.name, &*proven.role.role.name, proven.is_admin), ("alice", "shop", false));
+    assert_eq!((&*proven.principal.name, &*proven.role.role.name), ("alice", "shop"));
     assert_eq!(proven.credential, issued.credential.id);
     let wrong = Issued { password: Secret::new("x".repeat(26)), credential: issued.credential.clone() };
     assert_eq!(place.log_in(&wrong).await.expect_err("wrong").code, Code::LoginFailed);

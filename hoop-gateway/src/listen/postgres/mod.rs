@@ -9,6 +9,7 @@
 //! [CVE-2021-23222]: https://www.postgresql.org/support/security/CVE-2021-23222/
 
 mod login;
+mod options;
 mod serve;
 mod startup;
 

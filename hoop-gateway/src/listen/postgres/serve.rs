@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use super::login::Caller;
+use super::options::Settings;
 use super::{LAST_WORDS, PostgresDoor};
 use crate::proxy::postgres::error::{Severity, response};
 use crate::proxy::postgres::{Catalog, PostgresRelay};
@@ -121,6 +122,7 @@ fn opening(
         return Err(Denial::new("gateway", Code::ReplicationDenied, reason)
             .hint("ask an administrator: nothing is masked on a replication connection"));
     }
+    let settings = Settings::of(message)?;
     let application = message.parameter("application_name").map(|name| String::from_utf8_lossy(name).into());
     Ok(Opening {
         request_id,
@@ -129,7 +131,8 @@ fn opening(
         mode: AccessMode::Native,
         source: Some(peer),
         application,
-        target: open::Target::Postgres(wire_target(target, &database, message)),
+        reason: settings.reason.map(Into::into),
+        target: open::Target::Postgres(wire_target(target, &database, settings.parameters)),
         database: Some(database.into()),
     })
 }
@@ -159,9 +162,9 @@ fn asks_for_replication(value: &[u8]) -> bool {
     !value.is_empty() && !["false", "off", "no", "0"].iter().any(|no| no.as_bytes() == value)
 }
 
-fn wire_target(target: &PostgresTarget, database: &str, message: &StartupMessage) -> v1::PostgresTarget {
+fn wire_target(target: &PostgresTarget, database: &str, parameters: Vec<(Bytes, Bytes)>) -> v1::PostgresTarget {
     let ours = |name: &[u8]| matches!(name, b"user" | b"database") || name.starts_with(b"_pq_.");
-    let parameters = message.parameters.iter().filter(|(name, _)| !ours(name));
+    let parameters = parameters.into_iter().filter(|(name, _)| !ours(name));
     v1::PostgresTarget {
         host: target.host.clone(),
         port: target.port.into(),
@@ -173,7 +176,7 @@ fn wire_target(target: &PostgresTarget, database: &str, message: &StartupMessage
         sslcert: target.sslcert.clone().unwrap_or_default(),
         sslkey: target.sslkey.clone().unwrap_or_default(),
         channel_binding: target.channel_binding.as_str().to_owned(),
-        parameters: parameters.map(|(name, value)| Parameter { name: name.clone(), value: value.clone() }).collect(),
+        parameters: parameters.map(|(name, value)| Parameter { name, value }).collect(),
         // The versions differ in nothing that is seen beyond the login.
         protocol: PROTOCOL_3_0,
     }

@@ -5,7 +5,7 @@
 //!
 //! | what | is recorded as |
 //! | --- | --- |
-//! | the session | [`Header`]: principal, groups, role, agent, database, application, source |
+//! | the session | [`Header`]: principal, groups, role, agent, database, application, source, reason |
 //! | a statement, a function call | its text and parameters, in which what the detectors find is replaced |
 //! | a result | its columns once, and its rows as shown, up to [`AuditOptions::rows_bytes_per_statement`]; of the rest the digest |
 //! | COPY from the client | its rows, in which what the detectors find is overwritten |
@@ -30,7 +30,7 @@ use hoop_core::principal::PrincipalKind;
 use hoop_core::{Code, Denial, Detector, Plugin, RecordingMode, ResourceRole, SessionContext, SessionPlugin};
 use serde::Deserialize;
 
-use crate::record::event::{Header, MAX_NAME_BYTES, Text, Totals};
+use crate::record::event::{Header, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, Text, Totals};
 use crate::record::{RecordError, Recorder, SealedLog};
 use redact::Redactor;
 use session::SessionAudit;
@@ -102,6 +102,13 @@ impl Audit {
         self.on_close = Some(Arc::new(told));
         self
     }
+
+    /// What for: an input as any other, so what the detectors find in it is not recorded.
+    fn reason(&self, session: &SessionContext) -> Text {
+        let Some(reason) = &session.reason else { return Text::default() };
+        let redacted = self.redactor.text(&bytes::Bytes::copy_from_slice(reason.as_bytes()), &mut Vec::new());
+        Text::capped(&redacted, MAX_MESSAGE_BYTES)
+    }
 }
 
 impl std::fmt::Debug for Audit {
@@ -126,7 +133,7 @@ impl Plugin for Audit {
     async fn open(&self, session: &SessionContext) -> Result<Option<Box<dyn SessionPlugin>>, Denial> {
         let settings = session.role.settings::<RoleSettings>(NAME)?.unwrap_or_default();
         let limit = settings.rows_bytes_per_statement.unwrap_or(self.options.rows_bytes_per_statement);
-        let header = header(session, self.options.strict);
+        let header = Header { reason: self.reason(session), ..header(session, self.options.strict) };
         let (recorder, id) = (self.recorder.clone(), session.id);
         // It makes a file, which a slow disk must not turn into a stop of everything else.
         let log = tokio::task::spawn_blocking(move || recorder.session(id, &header)).await;

@@ -110,6 +110,7 @@ fn session(recording: RecordingMode) -> SessionContext {
         source: Some(([10, 0, 0, 1], 4711).into()),
         database: Some("shop".into()),
         application: Some("psql".into()),
+        reason: Some("to answer ann@shop.eu".into()),
     }
 }
 
@@ -178,6 +179,7 @@ async fn a_session_reads_back() {
     let shown: Vec<_> = read(&path).expect("a log").map(|event| event.expect("whole").to_string()).collect();
     let shown: Vec<_> = shown.iter().map(|line| line.split_once("  ").expect("a time").1).collect();
     assert!(shown[0].contains("ann on shop through edge, database shop, application psql, from 10.0.0.1:4711"));
+    assert!(shown[0].ends_with(", reason to answer [email]"), "{}", shown[0]);
     assert_eq!(shown[1], "#1 query select name from t where email = '[email]'");
     assert_eq!(shown[2], "#1 columns name");
     assert_eq!(shown[3], "#1 shown 2 rows\n    Ann\n    Bob");

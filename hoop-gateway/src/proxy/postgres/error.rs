@@ -38,6 +38,7 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         Code::Throttled => "53300",
         // insufficient_privilege
         Code::AccessDenied
+        | Code::ReasonRequired
         | Code::DatabaseDenied
         | Code::ReplicationDenied
         | Code::StatementDenied
@@ -51,7 +52,9 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         // cannot_connect_now
         Code::AgentUnavailable | Code::TargetUnavailable | Code::StoreUnavailable => "57P03",
         // admin_shutdown
-        Code::AgentLost | Code::SessionKilled | Code::SessionExpired | Code::GatewayDraining => "57P01",
+        Code::AgentLost | Code::SessionKilled | Code::SessionExpired | Code::AccessRevoked | Code::GatewayDraining => {
+            "57P01"
+        }
         // sqlserver_rejected_establishment_of_sqlconnection
         Code::AgentRefused => "08004",
         // sqlclient_unable_to_establish_sqlconnection

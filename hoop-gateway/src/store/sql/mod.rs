@@ -1,6 +1,7 @@
 //! The store on SQL. The texts are written once for every engine: `$1` placeholders, RETURNING, and no function of one
 //! engine alone.
 
+mod access_rules;
 mod agents;
 mod credentials;
 mod events;
@@ -18,7 +19,7 @@ use hoop_core::id::OrgId;
 use hoop_core::{Clock, SystemClock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
-use super::{Agents, Credentials, Events, Result, Roles, Sessions, Store, StoreError, Tokens, Users};
+use super::{AccessRules, Agents, Credentials, Events, Result, Roles, Sessions, Store, StoreError, Tokens, Users};
 
 /// A store on an SQLite file, in WAL mode. What was answered survives the death of the process. Users, roles, keys and the
 /// trail of the API also survive that of the machine (`synchronous = FULL`).
@@ -112,6 +113,10 @@ impl Store for SqlStore {
     }
 
     fn roles(&self) -> &dyn Roles {
+        self
+    }
+
+    fn access_rules(&self) -> &dyn AccessRules {
         self
     }
 

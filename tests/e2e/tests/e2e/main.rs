@@ -5,6 +5,7 @@
 //! which shows that a program prints the same twice.
 
 mod abuse;
+mod access;
 mod audit;
 mod clients;
 mod crowd;
