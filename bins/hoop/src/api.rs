@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::header::IF_MATCH;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -141,6 +142,10 @@ impl Api {
     /// An answer that is not a refusal.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response, Failure> {
         let mut request = self.client.request(method.clone(), format!("{}{path}", self.base));
+        if matches!(method, Method::PATCH | Method::DELETE) {
+            // What is there is meant, whatever it is: nothing was read that it could differ from.
+            request = request.header(IF_MATCH, "*");
+        }
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }

@@ -36,8 +36,12 @@ impl FromStr for Listen {
 }
 
 /// Forwards until it is asked to stop. What is sent goes through as it is, TLS too: the client logs in at the gateway.
-pub(super) async fn run(Listen(address): Listen, credential: &Credential, shell: &Shell) -> Result<(), Failure> {
-    let mut stop = Stop::new()?;
+pub(super) async fn run(
+    Listen(address): Listen,
+    credential: &Credential,
+    stop: &mut Stop,
+    shell: &Shell,
+) -> Result<(), Failure> {
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| Failure::new(1, format!("{address} cannot be listened at: {error}")))?;

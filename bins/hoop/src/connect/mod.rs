@@ -36,20 +36,29 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Failure> {
-    let api = shell.api().await?;
     // Before a credential is made that nobody could use.
     let client = match (options.print, options.listen) {
         (None, None) => Some(psql(&options.role)?),
         _ => None,
     };
-    let (credential, made) = Credential::create(&api, &options.role, &options.wish).await?;
+    // From here on a signal ends nothing by itself: what is made is taken back.
+    let mut stop = Stop::new()?;
+    let borrowed = async {
+        let api = shell.api().await?;
+        let made = Credential::create(&api, &options.role, &options.wish).await?;
+        Ok::<_, Failure>((api, made))
+    };
+    let (api, (credential, made)) = tokio::select! {
+        borrowed = borrowed => borrowed?,
+        failure = stop.any(shell.timeout) => return Err(failure),
+    };
     if let Some(print) = options.print {
         print::run(print, &credential, &made, shell)?;
         return Ok(ExitCode::SUCCESS);
     }
     let ended = match (options.listen, client) {
-        (Some(listen), _) => listen::run(listen, &credential, shell).await.map(|()| ExitCode::SUCCESS),
-        (None, Some(client)) => native(client, &credential, &options.arguments).await,
+        (Some(listen), _) => listen::run(listen, &credential, &mut stop, shell).await.map(|()| ExitCode::SUCCESS),
+        (None, Some(client)) => native(client, &credential, &options.arguments, &mut stop).await,
         (None, None) => Ok(ExitCode::SUCCESS),
     };
     credential.give_back(&api).await;
@@ -87,8 +96,12 @@ const FOREIGN: [&str; 10] = [
 ];
 
 /// Runs it, and gives its exit code. The password is in its environment, and in no process list.
-async fn native(client: PathBuf, credential: &Credential, arguments: &[String]) -> Result<ExitCode, Failure> {
-    let mut stop = Stop::new()?;
+async fn native(
+    client: PathBuf,
+    credential: &Credential,
+    arguments: &[String],
+    stop: &mut Stop,
+) -> Result<ExitCode, Failure> {
     let mut command = Command::new(&client);
     command.args(arguments).envs(settings(credential).iter().map(|(name, value)| (*name, value.as_str())));
     for name in FOREIGN {
