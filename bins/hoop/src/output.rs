@@ -55,25 +55,47 @@ pub(crate) fn list(
 
 /// Prints one thing: as a document, or its fields in this order; those that have nothing to say are left out.
 pub(crate) fn show(format: Format, item: &Value, fields: &[&str]) -> Result<(), Failure> {
-    let width = fields.iter().map(|field| field.len()).max().unwrap_or(0);
-    let filled = fields.iter().filter(|field| !brief(&item[**field]).is_empty());
     match format {
         Format::Json => line(&format!("{item:#}"))?,
         Format::Yaml => write!(io::stdout(), "{}", yaml(item)?)?,
         Format::Ndjson => line(&item.to_string())?,
         Format::Csv => {
             line(&record([Some("field"), Some("value")]))?;
-            for field in filled {
-                line(&record([Some(*field), Some(&brief(&item[*field]))]))?;
+            for (field, value) in lines(item, fields) {
+                line(&record([Some(field.as_str()), Some(&value)]))?;
             }
         }
         Format::Table => {
-            for field in filled {
-                line(&format!("{field:<width$}  {}", brief(&item[*field])))?;
-            }
+            let lines = lines(item, fields);
+            let width = lines.iter().map(|(field, _)| field.chars().count()).max().unwrap_or(0);
+            lines.iter().try_for_each(|(field, value)| line(&format!("{field:<width$}  {value}")))?;
         }
     }
     Ok(())
+}
+
+/// The fields, each in a line; what is within a large one in lines of its own.
+fn lines(item: &Value, fields: &[&str]) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    fields.iter().for_each(|field| add_lines((*field).to_owned(), &item[*field], &mut lines));
+    lines
+}
+
+/// The longest object that is told in one line, in bytes.
+const ONE_LINE: usize = 60;
+
+fn add_lines(name: String, value: &Value, lines: &mut Vec<(String, String)>) {
+    let text = brief(value);
+    match value {
+        Value::Object(fields) if text.len() > ONE_LINE => {
+            fields.iter().for_each(|(field, value)| add_lines(format!("{name}.{}", printable(field)), value, lines));
+        }
+        Value::Array(items) if text.len() > ONE_LINE && items.iter().any(Value::is_object) => {
+            items.iter().zip(1..).for_each(|(item, at)| add_lines(format!("{name}.{at}"), item, lines));
+        }
+        _ if text.is_empty() => {}
+        _ => lines.push((name, text)),
+    }
 }
 
 /// The text as YAML, with its last line ended.
@@ -147,6 +169,18 @@ mod tests {
     fn records_keep_null_and_empty_apart() {
         let cells = [None, Some(""), Some("plain"), Some("a,b"), Some("say \"hi\""), Some("two\nlines")];
         assert_eq!(record(cells), ",\"\",plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\"");
+    }
+
+    #[test]
+    fn a_large_field_has_a_line_for_each_of_its_own() {
+        let long = "x".repeat(ONE_LINE);
+        let item = json!({ "labels": { "env": "demo" }, "rules": { "a": [{ "name": long, "on": true }], "b": [] }, "none": null });
+        let told = lines(&item, &["labels", "none", "rules"]);
+        let told: Vec<String> = told.into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+        assert_eq!(
+            told,
+            ["labels env demo".to_owned(), format!("rules.a.1.name {long}"), "rules.a.1.on true".to_owned()]
+        );
     }
 
     #[test]

@@ -49,6 +49,29 @@ fn a_refusal_has_an_exit_code_and_a_hint() {
 }
 
 #[test]
+fn scripts_learn_whose_fault_it_was() {
+    if direct_only() {
+        return;
+    }
+    // A group of its own: others count the roles that they may reach.
+    let group = "cli-nowhere-users";
+    stand().gateway.user("cli-faults", &[group]);
+    let machine = Machine::new();
+    machine.login("cli-faults").ok();
+    stand().gateway.role("cli-nowhere", "nobody", &stand().postgres, |role| {
+        role["allowed_groups"] = json!([group]);
+        role["target"]["databases"] = json!([]);
+    });
+    let run = |more: &[&str]| machine.run(&[&["exec", "cli-nowhere", "-c", "select 1"], more].concat());
+    let unavailable = run(&[]);
+    assert!(fails(&unavailable, 9).contains("agent nobody"), "{unavailable}");
+    let denied = run(&["-d", "elsewhere"]);
+    assert!(fails(&denied, 4).contains("elsewhere"), "{denied}");
+    fails(&machine.run(&["exec", crate::stand::PLAIN, "-c", "select 1"]), 8);
+    fails(&run(&["-f", "q.sql"]), 2);
+}
+
+#[test]
 fn what_takes_too_long_is_cancelled_on_the_server() {
     if direct_only() {
         return;

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use hoop_testkit::{direct_only, find, psql, until};
+use hoop_testkit::{Terminal, direct_only, find, hoop, psql, until};
 use serde_json::json;
 
 use super::{Machine, PASSWORD, ROLE, Running, account, fails, parsed, url};
@@ -55,6 +55,28 @@ fn from_the_first_login_to_the_last() {
     let mut with_token = machine.command(&["whoami"]);
     let ended = hoop_testkit::output(with_token.env("HOOP_URL", url()).env("HOOP_TOKEN", token), b"");
     fails(&ended, 3);
+}
+
+/// At a terminal everything is asked for, and a password is not seen.
+#[test]
+fn a_password_is_asked_for_and_not_seen() {
+    if direct_only() {
+        return;
+    }
+    account("cli-asked");
+    let machine = Machine::new();
+    let config = machine.folder.path().display();
+    let login = format!("XDG_CONFIG_HOME={config} {} login {}", hoop().display(), url());
+    let mut terminal = Terminal::start(&login);
+    terminal.expect("User: ");
+    terminal.line("cli-asked");
+    terminal.expect("Password of cli-asked: ");
+    terminal.line(PASSWORD);
+    let seen = terminal.expect("signed in to ");
+    assert!(!seen.contains(PASSWORD), "{seen}");
+    terminal.expect("as cli-asked until");
+    let unasked = machine.run(&["login", url(), "--user", "cli-asked", "--no-input"]);
+    assert!(fails(&unasked, 2).contains("--password-stdin"), "{unasked}");
 }
 
 #[test]
