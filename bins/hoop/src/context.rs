@@ -4,6 +4,7 @@ use chrono::Utc;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use crate::completions::contexts;
 use crate::failure::Failure;
 use crate::gateway::context;
 use crate::output::{self, text, time};
@@ -16,11 +17,13 @@ pub(crate) enum Command {
     /// Makes a context the one that is used unless another is named.
     Use {
         /// Its name.
+        #[arg(add = contexts())]
         name: String,
     },
     /// Forgets a context and its token. The gateway takes the token until it expires; `hoop logout` ends it.
     Delete {
         /// Its name.
+        #[arg(add = contexts())]
         name: String,
     },
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::api::{Api, segment};
+use crate::completions;
 use crate::duration;
 use crate::failure::Failure;
 use crate::gateway::is_loopback;
@@ -21,6 +22,7 @@ pub(crate) enum Command {
     /// Makes one. Its password is shown this once.
     Create {
         /// The role that it is for.
+        #[arg(add = completions::roles())]
         role: String,
         #[command(flatten)]
         wish: Wish,

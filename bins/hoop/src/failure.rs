@@ -90,7 +90,7 @@ impl Failure {
     }
 
     /// Whether whoever read the output has seen enough, as `head` does.
-    fn is_reader_gone(&self) -> bool {
+    pub(crate) fn is_reader_gone(&self) -> bool {
         let error = self.error.downcast_ref::<std::io::Error>();
         error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
     }

@@ -4,6 +4,7 @@ mod admin;
 mod api;
 mod apply;
 mod audit;
+mod completions;
 mod connect;
 mod context;
 mod credentials;
@@ -58,7 +59,7 @@ struct Global {
     #[arg(long, short, global = true, env = "HOOP_OUTPUT", value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// The context, and so the gateway; at `hoop login`, what the new one is called.
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "dir")]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "dir", add = completions::contexts())]
     context: Option<String>,
     /// Folder of a `hoop dev`; unless given, the current one, or `hoop-dev` in it.
     #[arg(long, global = true, value_name = "FOLDER")]
@@ -129,6 +130,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    completions::answer(Cli::command);
     let Cli { global, command } = Cli::parse();
     let shell = global.shell();
     run(command, &shell).unwrap_or_else(|failure| failure.print())
@@ -152,10 +154,7 @@ impl Global {
 fn run(command: Command, shell: &Shell) -> Result<ExitCode, Failure> {
     let done = |()| ExitCode::SUCCESS;
     match command {
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "hoop", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completions { shell } => completions::print(shell).map(done),
         Command::Version => Ok(output::line(concat!("hoop ", env!("CARGO_PKG_VERSION"))).map(done)?),
         Command::Context(command) => context::run(command, shell).map(done),
         // The main thread runs it: a child that is to die with this process does so with the thread that started it.

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use crate::api::segment;
+use crate::completions;
 use crate::failure::Failure;
 use crate::output::{self, text};
 use crate::shell::Shell;
@@ -15,6 +16,7 @@ pub(crate) enum Command {
     /// One role.
     Show {
         /// Its name.
+        #[arg(add = completions::roles())]
         role: String,
     },
 }

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::process::Command;
 
+use crate::completions;
 use crate::credentials::{Credential, Wish};
 use crate::dev::terminate;
 use crate::failure::Failure;
@@ -21,6 +22,7 @@ use print::Print;
 #[derive(Args)]
 pub(crate) struct Options {
     /// The role; hoop roles list shows those that you may reach.
+    #[arg(add = completions::roles())]
     role: String,
     #[command(flatten)]
     wish: Wish,

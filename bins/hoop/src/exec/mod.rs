@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_postgres::{AsyncMessage, Client, Connection, Error, SimpleQueryMessage};
 
 use crate::api::innermost;
+use crate::completions;
 use crate::credentials::{Credential, Wish};
 use crate::failure::Failure;
 use crate::output::printable;
@@ -28,6 +29,7 @@ use writer::Writer;
 #[derive(Args)]
 pub(crate) struct Options {
     /// The role; hoop roles list shows those that you may reach.
+    #[arg(add = completions::roles())]
     role: String,
     /// The statements; unless given, standard input.
     #[arg(long, short, value_name = "SQL", conflicts_with = "file")]
@@ -100,6 +102,10 @@ async fn session(
     let token = client.cancel_token();
     let mut work = pin!(async {
         let done = to_the_end(&client, &mut connection, sql, shell).await;
+        if done.as_ref().is_err_and(Failure::is_reader_gone) {
+            // Rows that nobody wants need not be made.
+            let _ = postgres::cancel(credential, &token).await;
+        }
         // The server is told that nothing more comes, so that the session ends as one that was completed.
         drop(client);
         let _ = tokio::time::timeout(LAST_WORDS, drive(&mut connection, shell)).await;

@@ -1,8 +1,9 @@
 //! `hoop exec`: rows as data, refusals as exit codes.
 
+use std::process::Command;
 use std::time::Duration;
 
-use hoop_testkit::{direct_only, psql, until};
+use hoop_testkit::{direct_only, hoop, output, psql, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -112,6 +113,22 @@ fn many_rows_are_not_kept() {
     assert!(most < 150 * 1024 * 1024, "300 MB of rows took {most} bytes");
 }
 
+/// A reader that has seen enough ends the statement, and is no error.
+#[test]
+fn a_reader_may_go() {
+    if direct_only() {
+        return;
+    }
+    let machine = Machine::of("cli-head");
+    let database = stand().postgres.database();
+    let exec = format!("{} exec {ROLE} -d {database} -o csv", hoop().display());
+    let script = format!("{exec} -c 'select n from generate_series(1, 100000000) n' | head -n 2");
+    let mut shell = Command::new("sh");
+    let seen = output(shell.args(["-c", &script]).env("XDG_CONFIG_HOME", machine.folder.path()), b"");
+    assert_eq!((seen.ok().as_str(), seen.stderr.as_str()), ("n\n1\n", ""));
+    assert_eq!(stand().ended_session(&database)["outcome"], "completed");
+}
+
 #[test]
 fn sessions_are_listed_told_and_ended_from_anywhere() {
     if direct_only() {
@@ -148,4 +165,18 @@ fn sessions_are_listed_told_and_ended_from_anywhere() {
     });
     assert!(told.iter().all(|line| line["session"]["user"] == "cli-watcher"), "{told:?}");
     watching.signal(Signal::SIGINT);
+}
+
+/// The shell asks the program itself, so that it knows today's roles.
+#[test]
+fn a_shell_completes_the_names_of_roles() {
+    if direct_only() {
+        return;
+    }
+    let machine = Machine::of("cli-complete");
+    let script = machine.run(&["completions", "bash"]).ok();
+    let complete = "COMP_WORDS=(hoop exec cl); COMP_CWORD=2; COMP_TYPE=9; _clap_complete_hoop hoop cl exec; echo \"${COMPREPLY[@]}\"";
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &format!("{script}\n{complete}")]).env("XDG_CONFIG_HOME", machine.folder.path());
+    assert_eq!(output(&mut shell, b"").ok().trim(), ROLE);
 }
