@@ -1,16 +1,15 @@
 //! `hoop access`.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::api::Api;
+use crate::completions;
 use crate::failure::Failure;
 use crate::output::{self, Format, text};
-use crate::place::{self, Place};
+use crate::shell::Shell;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -19,6 +18,7 @@ pub(crate) enum Command {
         /// The user.
         user: String,
         /// The role.
+        #[arg(add = completions::roles())]
         role: String,
         /// How it would be used.
         #[arg(long, default_value = "native")]
@@ -59,22 +59,22 @@ impl Mode {
     }
 }
 
-pub(crate) async fn run(command: Command, dir: Option<&Path>, format: Format) -> Result<(), Failure> {
-    let api = Api::of(&Place::read(&place::folder(dir)?)?).await?;
+pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> {
+    let api = shell.api().await?;
     let Command::Check { user, role, mode, source, at, reason } = command;
     let question = json!({
         "user": user, "role": role, "mode": mode.as_str(), "source": source, "at": at, "reason": reason,
     });
     let answer = api.post("/api/v1/access/check", &question).await?;
-    show(&answer, format)?;
+    show(&answer, shell.format)?;
     if answer["allowed"] == true { Ok(()) } else { Err(Failure::new(Failure::DENIED, refusal(&answer))) }
 }
 
-fn show(answer: &Value, format: Format) -> std::io::Result<()> {
-    if format != Format::Table {
-        return output::line(&answer.to_string());
+fn show(answer: &Value, format: Format) -> Result<(), Failure> {
+    if !matches!(format, Format::Table | Format::Csv) {
+        return output::show(format, answer, &[]);
     }
-    if answer["allowed"] == true {
+    if format == Format::Table && answer["allowed"] == true {
         output::line(&granted(answer))?;
     }
     let rules = answer["rules"].as_array().cloned().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! `hoop audit`: it reads recordings where they lie, so it works without a gateway, too.
+//! `hoop audit`: it reads recordings where they lie, so it works without a gateway, too; those of a gateway that somebody
+//! has signed in to are fetched.
 
 mod verify;
 
@@ -8,10 +9,13 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use hoop_core::id::SessionId;
 use hoop_gateway::record;
+use tempfile::NamedTempFile;
 
+use crate::api::{Api, segment};
 use crate::failure::Failure;
-use crate::output::Format;
-use crate::place;
+use crate::gateway::Gateway;
+use crate::output::{Format, yaml};
+use crate::shell::Shell;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -27,33 +31,74 @@ pub(crate) enum Command {
     Verify {
         /// Its id, `ses_…`, or the path of a recording; unless given, the latest session.
         session: Option<String>,
-        /// The public key that signed it; unless given, that of the `hoop dev` in the folder.
+        /// The public key that signed it, `recording.pub` of the gateway's data; unless given, that of the `hoop dev`.
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
 }
 
-pub(crate) async fn run(command: Command, dir: Option<&Path>, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> {
+    let (Command::Show { session, .. } | Command::Verify { session, .. }) = &command;
+    let recording = find(session.as_deref(), shell).await?;
     match command {
-        Command::Show { session, rows } => show(&find(session.as_deref(), dir)?, rows, format),
-        Command::Verify { session, key } => verify::run(&find(session.as_deref(), dir)?, key, dir, format).await,
+        Command::Show { rows, .. } => show(recording.path(), rows, shell.format),
+        Command::Verify { key, .. } => verify::run(recording.path(), key, shell).await,
+    }
+}
+
+/// A recording on this machine.
+enum Found {
+    Here(PathBuf),
+    /// It is gone with this.
+    Fetched(NamedTempFile),
+}
+
+impl Found {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Here(path) => path,
+            Self::Fetched(file) => file.path(),
+        }
     }
 }
 
 /// The recording that is meant.
-fn find(session: Option<&str>, dir: Option<&Path>) -> Result<PathBuf, Failure> {
-    let Some(session) = session else {
-        let none = "no session is recorded here yet; connect with a credential's psql line";
-        return latest(&place::folder(dir)?.join("recordings"))?.ok_or_else(|| Failure::new(Failure::NOT_FOUND, none));
-    };
-    let path = Path::new(session);
-    if path.is_file() {
-        return Ok(path.to_owned());
+async fn find(session: Option<&str>, shell: &Shell) -> Result<Found, Failure> {
+    if let Some(path) = session.map(Path::new).filter(|path| path.is_file()) {
+        return Ok(Found::Here(path.to_owned()));
     }
+    match shell.gateway()? {
+        Gateway::Dev { folder, .. } => in_folder(session, &folder.join("recordings")).map(Found::Here),
+        gateway => fetch(session, &shell.api_of(&gateway).await?).await.map(Found::Fetched),
+    }
+}
+
+const NONE: &str = "no session is recorded here yet; connect with a credential's psql line";
+
+fn in_folder(session: Option<&str>, folder: &Path) -> Result<PathBuf, Failure> {
+    let Some(session) = session else {
+        return latest(folder)?.ok_or_else(|| Failure::new(Failure::NOT_FOUND, NONE));
+    };
     let missing =
         || Failure::new(Failure::NOT_FOUND, format!("there is no recording of {session}; see hoop sessions list"));
     let id: SessionId = session.parse().map_err(|_| missing())?;
-    record::find(&place::folder(dir)?.join("recordings"), id).ok_or_else(missing)
+    record::find(folder, id).ok_or_else(missing)
+}
+
+/// Fetches the recording as it is stored, into a file that is this user's alone.
+async fn fetch(session: Option<&str>, api: &Api) -> Result<NamedTempFile, Failure> {
+    let session = match session {
+        Some(session) => session.to_owned(),
+        None => {
+            let newest = api.some("/api/v1/sessions", 1, |_| true).await?;
+            let id = newest.first().and_then(|session| session["id"].as_str());
+            id.ok_or_else(|| Failure::new(Failure::NOT_FOUND, NONE))?.to_owned()
+        }
+    };
+    let file = NamedTempFile::new()?;
+    let mut to = tokio::fs::File::from_std(file.reopen()?);
+    api.download(&format!("/api/v1/sessions/{}/recording", segment(&session)), &mut to).await?;
+    Ok(file)
 }
 
 /// The recording of the session that opened last: ids sort by time.
@@ -97,12 +142,16 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 fn show(path: &Path, rows: usize, format: Format) -> Result<(), Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut before = if format == Format::Json { "[" } else { "" };
+    if format == Format::Csv {
+        return Err(Failure::new(Failure::USAGE, "events have no columns; take -o ndjson"));
+    }
     for event in record::read(path)? {
         let event = event?;
         match format {
-            Format::Table => writeln!(out, "{}", event.brief(rows))?,
+            Format::Table | Format::Csv => writeln!(out, "{}", event.brief(rows))?,
             Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&event)?)?,
             Format::Json => write!(out, "{before}\n{}", serde_json::to_string(&event)?)?,
+            Format::Yaml => write!(out, "{}", yaml(&[event])?)?,
         }
         before = ",";
     }

@@ -3,33 +3,77 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use hoop_core::{Code, Fault};
+
 /// A command that did not do what it was asked.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
     error: anyhow::Error,
+    hint: Option<String>,
 }
 
 impl Failure {
+    /// The command line asks for something that cannot be asked for.
+    pub(crate) const USAGE: u8 = 2;
     /// Nobody is signed in.
     pub(crate) const NOT_SIGNED_IN: u8 = 3;
     /// The gateway refuses.
     pub(crate) const DENIED: u8 = 4;
+    /// A guardrail refuses a statement.
+    pub(crate) const GUARDRAIL: u8 = 7;
     /// There is no such thing, or none that may be seen.
     pub(crate) const NOT_FOUND: u8 = 8;
     /// The gateway, an agent or a target is not there.
     pub(crate) const UNAVAILABLE: u8 = 9;
+    /// `--timeout` is over.
+    pub(crate) const TIMED_OUT: u8 = 124;
+    /// Ctrl-C.
+    pub(crate) const INTERRUPTED: u8 = 130;
 
     pub(crate) fn new(code: u8, text: impl Into<String>) -> Self {
-        Self { code, error: anyhow::anyhow!(text.into()) }
+        Self { code, error: anyhow::anyhow!(text.into()), hint: None }
     }
 
-    pub(crate) fn is_unavailable(&self) -> bool {
+    /// Adds what to do next.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The exit code of a refusal with this code.
+    pub(crate) fn exit_code(code: Code) -> u8 {
+        match code {
+            Code::StatementDenied | Code::StatementUnparsable => Self::GUARDRAIL,
+            Code::LoginFailed | Code::Unauthenticated | Code::CredentialExpired | Code::CredentialRevoked => {
+                Self::NOT_SIGNED_IN
+            }
+            Code::RoleNotFound | Code::NotFound => Self::NOT_FOUND,
+            Code::GatewayDraining | Code::StoreUnavailable => Self::UNAVAILABLE,
+            other => match other.fault() {
+                Fault::Policy => Self::DENIED,
+                Fault::Target => Self::UNAVAILABLE,
+                Fault::Client | Fault::Gateway => 1,
+            },
+        }
+    }
+
+    /// What to do next, where that is known.
+    pub(crate) fn next(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    pub(crate) const fn code(&self) -> u8 {
+        self.code
+    }
+
+    pub(crate) const fn is_unavailable(&self) -> bool {
         self.code == Self::UNAVAILABLE
     }
 
     /// Whether there is no such thing.
-    pub(crate) fn is_not_found(&self) -> bool {
+    pub(crate) const fn is_not_found(&self) -> bool {
         self.code == Self::NOT_FOUND
     }
 
@@ -44,11 +88,14 @@ impl Failure {
             return ExitCode::SUCCESS;
         }
         eprintln!("hoop: {self}");
+        if let Some(hint) = &self.hint {
+            eprintln!("hint: {hint}");
+        }
         ExitCode::from(self.code)
     }
 
     /// Whether whoever read the output has seen enough, as `head` does.
-    fn is_reader_gone(&self) -> bool {
+    pub(crate) fn is_reader_gone(&self) -> bool {
         let error = self.error.downcast_ref::<std::io::Error>();
         error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
     }
@@ -62,6 +109,6 @@ impl fmt::Display for Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { code: 1, error: error.into() }
+        Self { code: 1, error: error.into(), hint: None }
     }
 }

@@ -1,25 +1,47 @@
 //! `hoop`: the command line, and `hoop dev`. Argument parsing and wiring only.
 
 mod access;
+mod admin;
 mod api;
+mod apply;
 mod audit;
+mod completions;
+mod connect;
+mod context;
+mod credentials;
 mod dev;
+mod doctor;
+mod duration;
+mod exec;
 mod failure;
+mod files;
+mod gateway;
+mod login;
 mod output;
 mod place;
+mod roles;
 mod sessions;
+mod shell;
+mod stop;
+mod trust;
+mod yaml;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 use failure::Failure;
+use files::Files;
+use gateway::Choice;
 use output::Format;
+use shell::{Shell, variable};
 
 /// Reach databases and shells through a Hoop gateway.
 #[derive(Parser)]
-#[command(name = "hoop", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(name = "hoop", version, arg_required_else_help = true, after_help = AFTER)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -27,7 +49,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 ok, 1 error, 2 wrong usage, 3 not signed in, 4 denied, 8 not found, 9 gateway, agent or target unavailable, 130 interrupted.
+const AFTER: &str = "Settings: an option counts before the environment (HOOP_URL, HOOP_TOKEN, HOOP_CONTEXT, HOOP_CA_FILE, HOOP_OUTPUT), that before the context of the last hoop login, and that before a hoop dev in this folder. hoop doctor says what holds, and from where.
+Exit codes: 0 ok, 1 error, 2 wrong usage, 3 not signed in, 4 denied, 7 refused by a guardrail, 8 not found, 9 gateway, agent or target unavailable, 124 timed out, 130 interrupted; hoop connect has that of its client.
 Data goes to standard output, everything else to standard error. NO_COLOR is respected.";
 
 /// What every command takes.
@@ -36,9 +59,27 @@ struct Global {
     /// How data is written.
     #[arg(long, short, global = true, env = "HOOP_OUTPUT", value_name = "FORMAT", default_value = "table")]
     output: Format,
+    /// The context, and so the gateway; at `hoop login`, what the new one is called.
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "dir", add = completions::contexts())]
+    context: Option<String>,
     /// Folder of a `hoop dev`; unless given, the current one, or `hoop-dev` in it.
     #[arg(long, global = true, value_name = "FOLDER")]
     dir: Option<PathBuf>,
+    /// How long the command may take, such as 30s. What runs in a session is cancelled then.
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse)]
+    timeout: Option<Duration>,
+    /// Says nothing but data and errors.
+    #[arg(long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Says what is asked of the gateway.
+    #[arg(long, global = true)]
+    verbose: bool,
+    /// Never asks; what is not said is an error.
+    #[arg(long, global = true)]
+    no_input: bool,
+    /// Writes without colours.
+    #[arg(long, global = true)]
+    no_color: bool,
 }
 
 #[derive(Subcommand)]
@@ -48,12 +89,41 @@ enum Command {
     /// Who may use what.
     #[command(subcommand)]
     Access(access::Command),
+    /// Signs in to a gateway, and remembers it as a context.
+    Login(login::Options),
+    /// Ends the login, here and at the gateway.
+    Logout,
+    /// Who is signed in.
+    Whoami,
+    /// The gateways that this machine knows.
+    #[command(subcommand)]
+    Context(context::Command),
+    /// What you may reach.
+    #[command(subcommand)]
+    Roles(roles::Command),
+    /// Time-limited logins for clients of your own.
+    #[command(subcommand)]
+    Credentials(credentials::Command),
+    /// Opens the native client of a role through the gateway.
+    Connect(connect::Options),
+    /// Runs SQL through the gateway, and writes its rows. Values are text as the server writes it; in JSON, YAML and CSV the
+    /// rows of several results follow each other.
+    Exec(exec::Options),
     /// Who used what.
     #[command(subcommand)]
     Sessions(sessions::Command),
     /// What happened in a session, and whether its recording is as it was written.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Users, roles, agents, groups and credentials, for administrators.
+    #[command(subcommand)]
+    Admin(admin::Command),
+    /// Makes users, agents and roles as a file says.
+    Apply(apply::Options),
+    /// Writes users, agents and roles as a file that `hoop apply` takes.
+    Export,
+    /// What is set, what works, and what to do about what does not.
+    Doctor,
     /// Prints the completions for a shell, to be sourced.
     Completions {
         /// The shell.
@@ -64,30 +134,81 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return Failure::from(anyhow::Error::from(error)).print(),
-    };
-    // The main thread runs it: a child that is to die with this process does so with the thread that started it.
-    match runtime.block_on(run(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.print(),
+    completions::answer(Cli::command);
+    let Cli { global, command } = Cli::parse();
+    let shell = global.shell();
+    run(command, &shell).unwrap_or_else(|failure| failure.print())
+}
+
+impl Global {
+    fn shell(self) -> Shell {
+        Shell {
+            format: self.output,
+            quiet: self.quiet,
+            verbose: self.verbose,
+            no_input: self.no_input,
+            no_color: self.no_color,
+            timeout: self.timeout,
+            choice: Choice { context: self.context, dir: self.dir },
+            files: Files::usual(variable),
+        }
     }
 }
 
-async fn run(cli: Cli) -> Result<(), Failure> {
-    let Global { output, dir } = cli.global;
-    match cli.command {
-        Command::Dev(options) => Box::pin(dev::run(options, dir, output)).await,
-        Command::Access(command) => access::run(command, dir.as_deref(), output).await,
-        Command::Sessions(command) => sessions::run(command, dir.as_deref(), output).await,
-        Command::Audit(command) => audit::run(command, dir.as_deref(), output).await,
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "hoop", &mut std::io::stdout());
-            Ok(())
+fn run(command: Command, shell: &Shell) -> Result<ExitCode, Failure> {
+    let done = |()| ExitCode::SUCCESS;
+    match command {
+        Command::Completions { shell } => completions::print(shell).map(done),
+        Command::Version => Ok(output::line(concat!("hoop ", env!("CARGO_PKG_VERSION"))).map(done)?),
+        Command::Context(command) => context::run(command, shell).map(done),
+        // The main thread runs it: a child that is to die with this process does so with the thread that started it.
+        Command::Dev(options) => {
+            Builder::new_multi_thread().enable_all().build()?.block_on(dev::run(options, shell)).map(done)
         }
-        Command::Version => Ok(output::line(concat!("hoop ", env!("CARGO_PKG_VERSION")))?),
+        // These two know themselves what is to be done when the time is over.
+        Command::Connect(options) => small(connect::run(options, shell)),
+        Command::Exec(options) => small(exec::run(options, shell)).map(done),
+        command => small(timed(command, shell)).map(done),
+    }
+}
+
+/// A runtime for a client. It does not wait for a reader of standard output that is gone for good.
+fn small<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime: Runtime = Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    done
+}
+
+async fn timed(command: Command, shell: &Shell) -> Result<(), Failure> {
+    tokio::select! {
+        done = Box::pin(ask(command, shell)) => done,
+        failure = stop::over(shell.timeout) => Err(failure),
+    }
+}
+
+/// What is asked of the API.
+async fn ask(command: Command, shell: &Shell) -> Result<(), Failure> {
+    match command {
+        Command::Login(options) => login::login(options, shell).await,
+        Command::Logout => login::logout(shell).await,
+        Command::Whoami => login::whoami(shell).await,
+        Command::Roles(command) => roles::run(command, shell).await,
+        Command::Credentials(command) => credentials::run(command, shell).await,
+        Command::Access(command) => access::run(command, shell).await,
+        Command::Sessions(command) => sessions::run(command, shell).await,
+        Command::Audit(command) => audit::run(command, shell).await,
+        Command::Admin(command) => admin::run(command, shell).await,
+        Command::Apply(options) => apply::run(options, shell).await,
+        Command::Export => apply::export(shell).await,
+        Command::Doctor => doctor::run(shell).await,
+        // Those that need no gateway, or more than its API.
+        Command::Dev(_)
+        | Command::Context(_)
+        | Command::Connect(_)
+        | Command::Exec(_)
+        | Command::Completions { .. }
+        | Command::Version => Ok(()),
     }
 }
 

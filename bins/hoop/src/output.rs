@@ -6,6 +6,8 @@ use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
+use crate::failure::Failure;
+
 /// How data is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -13,25 +15,31 @@ pub(crate) enum Format {
     Table,
     /// One JSON document, as the API has it.
     Json,
+    /// One YAML document, as the API has it.
+    Yaml,
     /// One JSON document a line.
     Ndjson,
+    /// The columns of the table, separated by commas (RFC 4180).
+    Csv,
 }
 
-/// Prints a list: as JSON, or with these columns for people.
+/// Prints a list: as documents, or with these columns.
 pub(crate) fn list(
     format: Format,
     items: &[Value],
     head: &[&str],
     row: impl Fn(&Value) -> Vec<String>,
     empty: &str,
-) -> io::Result<()> {
+) -> Result<(), Failure> {
     match format {
-        Format::Json => line(&format!("{:#}", Value::Array(items.to_vec()))),
-        Format::Ndjson => items.iter().try_for_each(|item| line(&item.to_string())),
-        Format::Table if items.is_empty() => {
-            eprintln!("{empty}");
-            Ok(())
+        Format::Json => line(&format!("{:#}", Value::Array(items.to_vec())))?,
+        Format::Yaml => write!(io::stdout(), "{}", yaml(&items)?)?,
+        Format::Ndjson => items.iter().try_for_each(|item| line(&item.to_string()))?,
+        Format::Csv => {
+            line(&record(head.iter().copied().map(Some)))?;
+            items.iter().try_for_each(|item| line(&record(row(item).iter().map(|cell| Some(cell.as_str())))))?;
         }
+        Format::Table if items.is_empty() => eprintln!("{empty}"),
         Format::Table => {
             let mut table = Table::new();
             table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -39,9 +47,76 @@ pub(crate) fn list(
             for item in items {
                 table.add_row(row(item));
             }
-            line(&table.trim_fmt())
+            line(&table.trim_fmt())?;
         }
     }
+    Ok(())
+}
+
+/// Prints one thing: as a document, or its fields in this order; those that have nothing to say are left out.
+pub(crate) fn show(format: Format, item: &Value, fields: &[&str]) -> Result<(), Failure> {
+    match format {
+        Format::Json => line(&format!("{item:#}"))?,
+        Format::Yaml => write!(io::stdout(), "{}", yaml(item)?)?,
+        Format::Ndjson => line(&item.to_string())?,
+        Format::Csv => {
+            line(&record([Some("field"), Some("value")]))?;
+            for (field, value) in lines(item, fields) {
+                line(&record([Some(field.as_str()), Some(&value)]))?;
+            }
+        }
+        Format::Table => {
+            let lines = lines(item, fields);
+            let width = lines.iter().map(|(field, _)| field.chars().count()).max().unwrap_or(0);
+            lines.iter().try_for_each(|(field, value)| line(&format!("{field:<width$}  {value}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// The fields, each in a line; what is within a large one in lines of its own.
+fn lines(item: &Value, fields: &[&str]) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    fields.iter().for_each(|field| add_lines((*field).to_owned(), &item[*field], &mut lines));
+    lines
+}
+
+/// The longest object that is told in one line, in bytes.
+const ONE_LINE: usize = 60;
+
+fn add_lines(name: String, value: &Value, lines: &mut Vec<(String, String)>) {
+    let text = brief(value);
+    match value {
+        Value::Object(fields) if text.len() > ONE_LINE => {
+            fields.iter().for_each(|(field, value)| add_lines(format!("{name}.{}", printable(field)), value, lines));
+        }
+        Value::Array(items) if text.len() > ONE_LINE && items.iter().any(Value::is_object) => {
+            items.iter().zip(1..).for_each(|(item, at)| add_lines(format!("{name}.{at}"), item, lines));
+        }
+        _ if text.is_empty() => {}
+        _ => lines.push((name, text)),
+    }
+}
+
+/// The text as YAML, with its last line ended.
+pub(crate) fn yaml(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let mut text = serde_saphyr::to_string(value).map_err(|error| Failure::new(1, error.to_string()))?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// A record of RFC 4180, without its end. As in PostgreSQL's COPY, nothing is NULL and an empty text is `""`.
+pub(crate) fn record<'a>(cells: impl IntoIterator<Item = Option<&'a str>>) -> String {
+    let cell = |cell: Option<&str>| match cell {
+        None => String::new(),
+        Some(text) if text.is_empty() || text.contains([',', '"', '\n', '\r']) => {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        }
+        Some(text) => text.to_owned(),
+    };
+    cells.into_iter().map(cell).collect::<Vec<_>>().join(",")
 }
 
 /// Prints a line. A reader that has seen enough, as `head` does, is an error here and not a panic.
@@ -51,11 +126,27 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
 
 /// A field as text, empty when there is none.
 pub(crate) fn text(item: &Value, field: &str) -> String {
-    match &item[field] {
+    brief(&item[field])
+}
+
+/// A value in one line.
+pub(crate) fn brief(value: &Value) -> String {
+    match value {
         Value::Null => String::new(),
         Value::String(text) => printable(text),
-        other => other.to_string(),
+        Value::Array(items) => items.iter().map(brief).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) if fields.values().all(|value| !value.is_object() && !value.is_array()) => {
+            let pairs = fields.iter().map(|(name, value)| format!("{} {}", printable(name), brief(value)));
+            pairs.collect::<Vec<_>>().join(", ")
+        }
+        other => printable(&other.to_string()),
     }
+}
+
+/// A time as people read it, in UTC.
+pub(crate) fn time(item: &Value, field: &str) -> String {
+    let at: Option<chrono::DateTime<chrono::Utc>> = item[field].as_str().and_then(|text| text.parse().ok());
+    at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
 }
 
 /// The text without what would move a terminal's cursor.
@@ -66,4 +157,42 @@ pub(crate) fn printable(text: &str) -> String {
 /// Whether standard output takes colours.
 pub(crate) fn has_colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn records_keep_null_and_empty_apart() {
+        let cells = [None, Some(""), Some("plain"), Some("a,b"), Some("say \"hi\""), Some("two\nlines")];
+        assert_eq!(record(cells), ",\"\",plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\"");
+    }
+
+    #[test]
+    fn a_large_field_has_a_line_for_each_of_its_own() {
+        let long = "x".repeat(ONE_LINE);
+        let item = json!({ "labels": { "env": "demo" }, "rules": { "a": [{ "name": long, "on": true }], "b": [] }, "none": null });
+        let told = lines(&item, &["labels", "none", "rules"]);
+        let told: Vec<String> = told.into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+        assert_eq!(
+            told,
+            ["labels env demo".to_owned(), format!("rules.a.1.name {long}"), "rules.a.1.on true".to_owned()]
+        );
+    }
+
+    #[test]
+    fn values_in_a_line() {
+        for (value, expected) in [
+            (json!(null), ""),
+            (json!(["a", 1]), "a, 1"),
+            (json!({"env": "demo", "n": 2}), "env demo, n 2"),
+            (json!({"a": {"b": 1}}), r#"{"a":{"b":1}}"#),
+            (json!("a\u{1b}[2J"), "a\u{fffd}[2J"),
+        ] {
+            assert_eq!(brief(&value), expected);
+        }
+    }
 }

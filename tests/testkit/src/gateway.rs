@@ -227,9 +227,11 @@ impl Gateway {
         self.api().get("/api/v1/sessions?limit=100")["items"].as_array().cloned().unwrap_or_default()
     }
 
-    /// Runs `hoop` in the gateway's folder.
+    /// Runs `hoop` in the gateway's folder, without the settings of whoever runs the tests.
     pub fn hoop(&self, arguments: &[&str]) -> Output {
-        output(Command::new(hoop()).args(arguments).current_dir(self.dir()), b"")
+        let mut command = Command::new(hoop());
+        command.args(arguments).current_dir(self.dir()).env("XDG_CONFIG_HOME", self.dir());
+        output(command.env_remove("HOOP_URL").env_remove("HOOP_CONTEXT"), b"")
     }
 
     /// The end of every log.

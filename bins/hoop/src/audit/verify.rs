@@ -6,33 +6,41 @@ use anyhow::Context as _;
 use hoop_gateway::record::{self, PublicKey, Report, State};
 use serde_json::{Value, json};
 
-use crate::api::Api;
 use crate::failure::Failure;
-use crate::output::Format;
-use crate::place::{self, Place};
+use crate::gateway::Gateway;
+use crate::output::{self, Format};
+use crate::shell::Shell;
 
-pub(super) async fn run(path: &Path, key: Option<PathBuf>, dir: Option<&Path>, format: Format) -> Result<(), Failure> {
-    let report = record::verify(path, &public_key(key, dir)?)?;
-    let memory = remembered(&report, dir).await;
+pub(super) async fn run(path: &Path, key: Option<PathBuf>, shell: &Shell) -> Result<(), Failure> {
+    let report = record::verify(path, &public_key(key, shell)?)?;
+    let memory = remembered(&report, shell).await;
     let verdict = judge(&report, &memory);
-    match format {
-        Format::Table => {
-            if let Memory::Nothing(why) = &memory {
-                eprintln!("note: {why}, so the recording was verified by its signatures alone");
-            }
-            if let Ok(praise) = &verdict {
-                crate::output::line(praise)?;
-            }
+    if shell.format == Format::Table {
+        if let Memory::Nothing(why) = &memory {
+            eprintln!("note: {why}, so the recording was verified by its signatures alone");
         }
-        Format::Json | Format::Ndjson => crate::output::line(&document(&report, &memory, &verdict)?)?,
+        if let Ok(praise) = &verdict {
+            output::line(praise)?;
+        }
+    } else {
+        let format = if shell.format == Format::Json { Format::Ndjson } else { shell.format };
+        output::show(format, &document(&report, &memory, &verdict)?, &FIELDS)?;
     }
     verdict.map(drop).map_err(|what| Failure::new(1, what))
 }
 
-fn public_key(path: Option<PathBuf>, dir: Option<&Path>) -> Result<PublicKey, Failure> {
-    let path = match path {
-        Some(path) => path,
-        None => place::folder(dir)?.join("recording.pub"),
+const FIELDS: [&str; 6] = ["session", "valid", "problem", "state", "records", "bytes"];
+
+fn public_key(path: Option<PathBuf>, shell: &Shell) -> Result<PublicKey, Failure> {
+    let path = match (path, shell.gateway()) {
+        (Some(path), _) => path,
+        (None, Ok(Gateway::Remote(_))) => {
+            let text = "the public key that signed it must come from somewhere else than the recording";
+            let hint = "--key FILE; it is recording.pub in the folder of the gateway's data";
+            return Err(Failure::new(Failure::USAGE, text).hint(hint));
+        }
+        (None, Ok(Gateway::Dev { folder, .. })) => folder.join("recording.pub"),
+        (None, Err(failure)) => return Err(failure),
     };
     let named = || path.display().to_string();
     let text = std::fs::read_to_string(&path).with_context(|| format!("the public key {} cannot be read", named()))?;
@@ -50,14 +58,11 @@ enum Memory {
     Ended { head: Option<String>, records: Option<u64> },
 }
 
-async fn remembered(report: &Report, dir: Option<&Path>) -> Memory {
+async fn remembered(report: &Report, shell: &Shell) -> Memory {
     let Some(session) = report.session else {
         return Memory::Nothing("the recording does not say of what it is".to_owned());
     };
-    let asked = async {
-        let api = Api::of(&Place::read(&place::folder(dir)?)?).await?;
-        api.get(&format!("/api/v1/sessions/{session}")).await
-    };
+    let asked = async { shell.api().await?.get(&format!("/api/v1/sessions/{session}")).await };
     match asked.await {
         Ok(stored) if stored["ended_at"].is_null() => Memory::Runs,
         Ok(stored) => Memory::Ended {
@@ -108,7 +113,7 @@ fn judge(report: &Report, memory: &Memory) -> Result<String, String> {
     }
 }
 
-fn document(report: &Report, memory: &Memory, verdict: &Result<String, String>) -> Result<String, Failure> {
+fn document(report: &Report, memory: &Memory, verdict: &Result<String, String>) -> Result<Value, Failure> {
     let mut document = serde_json::to_value(report)?;
     document["valid"] = verdict.is_ok().into();
     document["problem"] = verdict.as_ref().err().cloned().map_or(Value::Null, Value::String);
@@ -116,7 +121,7 @@ fn document(report: &Report, memory: &Memory, verdict: &Result<String, String>) 
         Memory::Nothing(why) => json!({ "with": "nothing", "reason": why }),
         Memory::Runs | Memory::Ended { .. } => json!({ "with": "gateway" }),
     };
-    Ok(serde_json::to_string(&document)?)
+    Ok(document)
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::place::{self, Admin, Place};
+use crate::shell::Shell;
 use parts::Part;
+pub(crate) use parts::terminate;
 use postgres::Postgres;
 
 #[derive(Args)]
@@ -48,8 +50,9 @@ pub(crate) enum PartName {
 /// How long the agent may take to let its channels end.
 const GRACE: Duration = Duration::from_secs(5);
 
-pub(crate) async fn run(options: Options, dir: Option<PathBuf>, format: Format) -> Result<(), Failure> {
-    let dir = dir.unwrap_or_else(|| PathBuf::from(place::FOLDER));
+pub(crate) async fn run(options: Options, shell: &Shell) -> Result<(), Failure> {
+    let format = shell.format;
+    let dir = shell.choice.dir.clone().unwrap_or_else(|| PathBuf::from(place::FOLDER));
     let dir = place::make_folder(&dir)?;
     match options.part {
         Some(PartName::Gateway) => return gateway::process(&dir, options.port_offset).await,
@@ -67,7 +70,7 @@ pub(crate) async fn run(options: Options, dir: Option<PathBuf>, format: Format) 
     };
     let ended = match started {
         Ok(ready) => {
-            words::ready(&ready, format)?;
+            words::ready(&ready, shell)?;
             tokio::select! {
                 () = signals.next() => Ok(()),
                 failure = running.ended() => Err(failure),

@@ -68,12 +68,21 @@ pub(crate) async fn ended(part: &mut Option<Part>) {
 
 /// Asks a process to end, and kills it when it is not gone in time.
 pub(crate) async fn stop_process(child: &mut Child, how: Signal, patience: Duration) {
+    signal(child, how);
+    if tokio::time::timeout(patience, child.wait()).await.is_err() {
+        let _ = child.kill().await;
+    }
+}
+
+/// Asks a process to end.
+pub(crate) fn terminate(child: &Child) {
+    signal(child, Signal::SIGTERM);
+}
+
+fn signal(child: &Child, how: Signal) {
     // One that has ended has no id any more.
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
         let _ = kill(Pid::from_raw(pid), how);
-    }
-    if tokio::time::timeout(patience, child.wait()).await.is_err() {
-        let _ = child.kill().await;
     }
 }
 

@@ -11,8 +11,10 @@ use serde_json::json;
 
 use super::{Ready, Role};
 use crate::failure::Failure;
+use crate::gateway::Gateway;
 use crate::output::{self, Format, has_colour};
 use crate::place::FOLDER;
+use crate::shell::Shell;
 
 /// Logs go to a file in the folder: the terminal is for people.
 pub(crate) fn log_to(dir: &Path) -> Result<(), Failure> {
@@ -33,13 +35,16 @@ pub(crate) fn log_to_stderr() {
 }
 
 /// Says that everything runs.
-pub(crate) fn ready(ready: &Ready, format: Format) -> io::Result<()> {
-    match format {
+pub(crate) fn ready(ready: &Ready, shell: &Shell) -> io::Result<()> {
+    let elsewhere = matches!(shell.gateway(), Ok(Gateway::Remote(_)));
+    let colours = !shell.no_color && has_colour();
+    match shell.format {
         Format::Table => {
             let here = std::env::current_dir().unwrap_or_default();
-            output::line(&people(ready, &option(&ready.dir, &here), Paint::new(has_colour())))
+            output::line(&people(ready, &option(&ready.dir, &here, elsewhere), Paint::new(colours)))
         }
-        Format::Json | Format::Ndjson => output::line(&line(ready).to_string()),
+        // Programs read the first line, whatever they asked for.
+        _ => output::line(&line(ready).to_string()),
     }
 }
 
@@ -58,9 +63,14 @@ fn line(ready: &Ready) -> serde_json::Value {
     })
 }
 
-/// What must be added to a command that is typed in `here`, so that it finds the folder.
-fn option(dir: &Path, here: &Path) -> String {
-    if dir == here || dir == here.join(FOLDER) { String::new() } else { format!(" --dir {}", dir.display()) }
+/// What must be added to a command that is typed in `here`, so that it finds the folder; `elsewhere`, where commands are for
+/// another gateway unless it is named.
+fn option(dir: &Path, here: &Path, elsewhere: bool) -> String {
+    if !elsewhere && (dir == here || dir == here.join(FOLDER)) {
+        String::new()
+    } else {
+        format!(" --dir {}", dir.display())
+    }
 }
 
 /// Bold, dim and plain, where the terminal has them.
@@ -166,9 +176,10 @@ mod tests {
     #[test]
     fn the_folder_is_named_where_it_would_not_be_found() {
         let dir = Path::new("/srv/hoop-dev");
-        assert_eq!(option(dir, Path::new("/srv")), "");
-        assert_eq!(option(dir, dir), "");
-        assert_eq!(option(dir, Path::new("/home")), " --dir /srv/hoop-dev");
+        assert_eq!(option(dir, Path::new("/srv"), false), "");
+        assert_eq!(option(dir, dir, false), "");
+        assert_eq!(option(dir, Path::new("/home"), false), " --dir /srv/hoop-dev");
+        assert_eq!(option(dir, dir, true), " --dir /srv/hoop-dev");
     }
 
     #[test]

@@ -1,0 +1,135 @@
+//! `hoop admin roles`.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+
+use super::{From, definition, pair, set};
+use crate::api::segment;
+use crate::failure::Failure;
+use crate::output;
+use crate::roles::{FIELDS, HEAD, row};
+use crate::shell::Shell;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// All roles.
+    List,
+    /// One role.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Makes a role.
+    Create {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Changes what is said, and nothing else.
+    Update {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Deletes a role. Sessions that run go on.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What can be said of a role; rules of plugins are said in a file.
+#[derive(Args)]
+pub(crate) struct Fields {
+    /// The agent that reaches it.
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// Host of the PostgreSQL server, as the agent sees it.
+    #[arg(long)]
+    host: Option<String>,
+    /// Its port.
+    #[arg(long)]
+    port: Option<u16>,
+    /// The user that the agent logs in as.
+    #[arg(long, value_name = "NAME")]
+    target_user: Option<String>,
+    /// Where the agent finds the password: `env:NAME` or `file:/path`. Never the password itself.
+    #[arg(long, value_name = "REFERENCE")]
+    password: Option<String>,
+    /// The database of a client that names none.
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+    /// Another database that a client may name, `*` for any; again for each.
+    #[arg(long = "also-database", value_name = "PATTERN")]
+    databases: Vec<String>,
+    /// When the agent speaks TLS to the server, and what it verifies, as in libpq.
+    #[arg(long)]
+    sslmode: Option<String>,
+    /// File with the authorities to trust, on the agent's machine.
+    #[arg(long, value_name = "FILE")]
+    sslrootcert: Option<String>,
+    /// A group that may use it; again for each. They replace those from before, and `--group ''` leaves none.
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// A label; again for each.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    labels: Vec<(String, String)>,
+    /// What must be on disk before a statement goes on: `default` or `strict`.
+    #[arg(long, value_name = "MODE")]
+    recording: Option<String>,
+    #[command(flatten)]
+    from: From,
+}
+
+impl Fields {
+    fn read(self) -> Result<Value, Failure> {
+        let mut target = Map::new();
+        set(&mut target, "host", self.host);
+        set(&mut target, "port", self.port);
+        set(&mut target, "user", self.target_user);
+        set(&mut target, "password", self.password);
+        set(&mut target, "database", self.database);
+        set(&mut target, "databases", (!self.databases.is_empty()).then_some(self.databases));
+        set(&mut target, "sslmode", self.sslmode);
+        set(&mut target, "sslrootcert", self.sslrootcert);
+        let mut fields = Map::new();
+        set(&mut fields, "target", (!target.is_empty()).then_some(target));
+        set(&mut fields, "agent", self.agent);
+        let none = self.groups == [""];
+        set(&mut fields, "allowed_groups", (!self.groups.is_empty()).then(|| if none { vec![] } else { self.groups }));
+        let labels: Map<String, Value> = self.labels.into_iter().map(|(key, value)| (key, value.into())).collect();
+        set(&mut fields, "labels", (!labels.is_empty()).then_some(labels));
+        set(&mut fields, "recording", self.recording);
+        definition(self.from.file.as_deref(), fields)
+    }
+}
+
+pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> {
+    let api = shell.api().await?;
+    let path = |name: &str| format!("/api/v1/roles/{}", segment(name));
+    match command {
+        Command::List => {
+            let roles = api.all("/api/v1/roles").await?;
+            output::list(shell.format, &roles, &HEAD, row, "no role yet; hoop admin roles create NAME")
+        }
+        Command::Show { name } => output::show(shell.format, &api.get(&path(&name)).await?, &FIELDS),
+        Command::Create { name, fields } => {
+            let mut role = fields.read()?;
+            role["name"] = name.into();
+            if role["target"].is_object() && role["target"]["kind"].is_null() {
+                role["target"]["kind"] = "postgres".into();
+            }
+            output::show(shell.format, &api.post("/api/v1/roles", &role).await?, &FIELDS)
+        }
+        Command::Update { name, fields } => {
+            output::show(shell.format, &api.patch(&path(&name), &fields.read()?).await?, &FIELDS)
+        }
+        Command::Delete { name } => {
+            api.delete(&path(&name)).await?;
+            shell.tell(format!("role {name} is deleted"));
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What must be done so that a gateway is as a file says.
+
+use serde_json::{Map, Value, json};
+
+use super::spec::{Company, Thing};
+use crate::failure::Failure;
+use crate::output::brief;
+
+/// What a change is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Agent,
+    Role,
+    User,
+}
+
+impl Kind {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Role => "role",
+            Self::User => "user",
+        }
+    }
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Change {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    pub(super) act: Act,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Act {
+    /// With this definition.
+    Create(Value),
+    /// As RFC 7396 has it, and each field with what it was and will be.
+    Update { patch: Value, fields: Vec<Field> },
+    /// Deletes a role, takes an agent's key away, shuts a user out.
+    Delete,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) from: Value,
+    pub(super) to: Value,
+}
+
+/// Whether what a file does not have is deleted, and who is not, since they are asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prune<'a> {
+    No,
+    AllBut(&'a str),
+}
+
+/// The changes, in the order in which they can be made. What a file says nothing of stays.
+pub(super) fn plan(wanted: &Company, present: &Company, prune: Prune<'_>) -> Result<Vec<Change>, Failure> {
+    let mut changes = compared(Kind::Agent, wanted.agents.as_deref(), present.agents.as_deref(), prune)?;
+    changes.extend(compared(Kind::Role, wanted.roles.as_deref(), present.roles.as_deref(), prune)?);
+    changes.extend(compared(Kind::User, wanted.users.as_deref(), present.users.as_deref(), prune)?);
+    // What goes, goes when everything else is in its place.
+    let (deleted, mut ordered): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.act == Act::Delete);
+    ordered.extend(deleted.into_iter().rev());
+    Ok(ordered)
+}
+
+fn compared<T: Thing>(
+    kind: Kind,
+    wanted: Option<&[T]>,
+    present: Option<&[T]>,
+    prune: Prune<'_>,
+) -> Result<Vec<Change>, Failure> {
+    let (Some(wanted), present) = (wanted, present.unwrap_or_default()) else { return Ok(Vec::new()) };
+    let mut changes = Vec::new();
+    for thing in wanted {
+        let after = serde_json::to_value(thing)?;
+        let act = match present.iter().find(|other| other.name() == thing.name()) {
+            None => Act::Create(after),
+            Some(before) => {
+                let before = serde_json::to_value(before)?;
+                let mut fields = Vec::new();
+                differences("", &before, &after, &mut fields);
+                if fields.is_empty() {
+                    continue;
+                }
+                Act::Update { patch: merge_patch(&before, &after), fields }
+            }
+        };
+        changes.push(Change { kind, name: thing.name().to_owned(), act });
+    }
+    if let Prune::AllBut(caller) = prune {
+        let gone = present.iter().filter(|other| wanted.iter().all(|thing| thing.name() != other.name()));
+        for thing in gone.filter(|thing| kind != Kind::User || thing.name() != caller) {
+            let shut_out = serde_json::to_value(thing)?["disabled"] == true;
+            if !shut_out {
+                changes.push(Change { kind, name: thing.name().to_owned(), act: Act::Delete });
+            }
+        }
+    }
+    Ok(changes)
+}
+
+/// Every field that differs, objects field by field.
+fn differences(path: &str, before: &Value, after: &Value, found: &mut Vec<Field>) {
+    if before == after {
+        return;
+    }
+    if let (Value::Object(old), Value::Object(new)) = (before, after) {
+        let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
+        names.sort();
+        names.dedup();
+        for name in names {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            differences(&path, &before[name], &after[name], found);
+        }
+        return;
+    }
+    found.push(Field { name: path.to_owned(), from: before.clone(), to: after.clone() });
+}
+
+/// What turns one into the other ([RFC 7396]).
+///
+/// [RFC 7396]: https://www.rfc-editor.org/rfc/rfc7396
+fn merge_patch(before: &Value, after: &Value) -> Value {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else { return after.clone() };
+    let mut patch = Map::new();
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        patch.insert(name.clone(), Value::Null);
+    }
+    for (name, value) in new {
+        match old.get(name) {
+            Some(same) if same == value => {}
+            Some(other) => drop(patch.insert(name.clone(), merge_patch(other, value))),
+            None => drop(patch.insert(name.clone(), value.clone())),
+        }
+    }
+    Value::Object(patch)
+}
+
+impl Change {
+    /// For people: what it does, and to what.
+    pub(super) fn line(&self) -> String {
+        let (kind, name) = (self.kind.as_str(), brief(&Value::from(self.name.as_str())));
+        match (&self.act, self.kind) {
+            (Act::Create(_), _) => format!("+ {kind} {name}"),
+            (Act::Delete, Kind::Role) => format!("- {kind} {name}"),
+            (Act::Delete, Kind::Agent) => format!("- {kind} {name}: its key is taken away"),
+            (Act::Delete, Kind::User) => format!("- {kind} {name}: is shut out"),
+            (Act::Update { fields, .. }, _) => {
+                let said = |value: &Value| if value.is_null() { "nothing".to_owned() } else { value.to_string() };
+                let told = fields
+                    .iter()
+                    .map(|field| format!("\n    {}: {} -> {}", field.name, said(&field.from), said(&field.to)));
+                format!("~ {kind} {name}{}", told.collect::<String>())
+            }
+        }
+    }
+
+    /// For programs.
+    pub(super) fn document(&self) -> Value {
+        let action = match self.act {
+            Act::Create(_) => "create",
+            Act::Update { .. } => "update",
+            Act::Delete => "delete",
+        };
+        let mut document = json!({ "action": action, "kind": self.kind.as_str(), "name": self.name });
+        if let Act::Update { fields, .. } = &self.act {
+            let fields = fields.iter().map(|field| json!({ "field": field.name, "from": field.from, "to": field.to }));
+            document["fields"] = fields.collect();
+        }
+        document
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_says_what_differs_and_what_is_gone() {
+        let before = json!({ "a": 1, "b": { "c": 1, "d": 2 }, "e": [1], "f": 3 });
+        let after = json!({ "a": 1, "b": { "c": 2 }, "e": [1, 2], "g": 4 });
+        let patch = merge_patch(&before, &after);
+        assert_eq!(patch, json!({ "b": { "c": 2, "d": null }, "e": [1, 2], "f": null, "g": 4 }));
+        let mut fields = Vec::new();
+        differences("", &before, &after, &mut fields);
+        let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+        assert_eq!(names, ["b.c", "b.d", "e", "f", "g"]);
+    }
+}

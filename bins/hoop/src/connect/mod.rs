@@ -1,0 +1,145 @@
+//! `hoop connect`: a native client through the gateway, with a credential that is taken back when it ends.
+
+mod listen;
+mod print;
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::process::Command;
+
+use crate::completions;
+use crate::credentials::{Credential, Wish};
+use crate::dev::terminate;
+use crate::failure::Failure;
+use crate::shell::Shell;
+use crate::stop::{Asked, Stop};
+use listen::Listen;
+use print::Print;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The role; hoop roles list shows those that you may reach.
+    #[arg(add = completions::roles())]
+    role: String,
+    #[command(flatten)]
+    wish: Wish,
+    /// Prints what a client of your own needs. The credential stays good until it expires.
+    #[arg(long, value_name = "FORM", conflicts_with_all = ["listen", "arguments"])]
+    print: Option<Print>,
+    /// Forwards a port of this machine to the gateway until Ctrl-C; port 0 takes a free one.
+    #[arg(long, value_name = "[ADDRESS:]PORT", conflicts_with = "arguments")]
+    listen: Option<Listen>,
+    /// Given to the client as they are.
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    arguments: Vec<String>,
+}
+
+pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Failure> {
+    // Before a credential is made that nobody could use.
+    let client = match (options.print, options.listen) {
+        (None, None) => Some(psql(&options.role)?),
+        _ => None,
+    };
+    // From here on a signal ends nothing by itself: what is made is taken back.
+    let mut stop = Stop::new()?;
+    let borrowed = async {
+        let api = shell.api().await?;
+        let made = Credential::create(&api, &options.role, &options.wish).await?;
+        Ok::<_, Failure>((api, made))
+    };
+    let (api, (credential, made)) = tokio::select! {
+        borrowed = borrowed => borrowed?,
+        failure = stop.any(shell.timeout) => return Err(failure),
+    };
+    if let Some(print) = options.print {
+        print::run(print, &credential, &made, shell)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let ended = match (options.listen, client) {
+        (Some(listen), _) => listen::run(listen, &credential, &mut stop, shell).await.map(|()| ExitCode::SUCCESS),
+        (None, Some(client)) => native(client, &credential, &options.arguments, &mut stop).await,
+        (None, None) => Ok(ExitCode::SUCCESS),
+    };
+    credential.give_back(&api).await;
+    ended
+}
+
+/// Where `psql` is.
+fn psql(role: &str) -> Result<PathBuf, Failure> {
+    let missing = || {
+        Failure::new(1, "psql, the client for PostgreSQL, is not installed").hint(format!(
+            "apt-get install postgresql-client, or brew install libpq; or take another client: hoop connect {role} --print url"
+        ))
+    };
+    program("psql").ok_or_else(missing)
+}
+
+/// A program in `PATH`.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// What of the user's own settings for libpq would lead it elsewhere, or log in as somebody else.
+const FOREIGN: [&str; 10] = [
+    "PGHOSTADDR",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGPASSFILE",
+    "PGSSLROOTCERT",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLNEGOTIATION",
+    "PGREQUIREAUTH",
+    "PGGSSENCMODE",
+];
+
+/// Runs it, and gives its exit code. The password is in its environment, and in no process list.
+async fn native(
+    client: PathBuf,
+    credential: &Credential,
+    arguments: &[String],
+    stop: &mut Stop,
+) -> Result<ExitCode, Failure> {
+    let mut command = Command::new(&client);
+    command.args(arguments).envs(settings(credential).iter().map(|(name, value)| (*name, value.as_str())));
+    for name in FOREIGN {
+        command.env_remove(name);
+    }
+    let mut child =
+        command.spawn().map_err(|error| Failure::new(1, format!("{} cannot be started: {error}", client.display())))?;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status?,
+            asked = stop.next() => match asked {
+                // It reaches the client as well, for which it ends a statement and not the session.
+                Asked::Interrupt => {}
+                Asked::Terminate | Asked::Hangup => terminate(&child),
+            },
+        }
+    };
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+/// The credential, as libpq reads it from the environment.
+///
+/// The login is bound to the TLS channel: the gateway proves that it has the credential that its API gave, on this very
+/// connection. So nobody is in between, whoever signed the certificate of this door.
+fn settings(credential: &Credential) -> Vec<(&'static str, String)> {
+    let mut settings = vec![
+        ("PGHOST", credential.host.clone()),
+        ("PGPORT", credential.port.to_string()),
+        ("PGUSER", credential.user.clone()),
+        ("PGPASSWORD", credential.password.expose().clone()),
+        ("PGDATABASE", credential.database.clone()),
+        ("PGSSLMODE", credential.sslmode.clone()),
+    ];
+    if credential.is_encrypted() {
+        settings.push(("PGCHANNELBINDING", "require".to_owned()));
+    }
+    settings
+}

@@ -1,0 +1,71 @@
+//! `hoop connect --print`.
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use super::settings;
+use crate::credentials::Credential;
+use crate::failure::Failure;
+use crate::output::{self, Format};
+use crate::shell::Shell;
+
+/// The form of a credential that another program reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Print {
+    /// Lines for a shell: eval "$(hoop connect ROLE --print env)".
+    Env,
+    /// One URL.
+    Url,
+    /// A section of `pg_service.conf`.
+    Conf,
+}
+
+pub(super) fn run(print: Print, credential: &Credential, made: &Value, shell: &Shell) -> Result<(), Failure> {
+    match (shell.format, print) {
+        (Format::Table | Format::Csv, Print::Env) => {
+            for (name, value) in settings(credential) {
+                output::line(&format!("export {name}={}", quoted(&value)))?;
+            }
+        }
+        (Format::Table | Format::Csv, Print::Url) => output::line(&credential.url())?,
+        (Format::Table | Format::Csv, Print::Conf) => {
+            output::line(&format!("[{}]", credential.role))?;
+            for (name, value) in settings(credential) {
+                output::line(&format!("{}={value}", key(name)))?;
+            }
+        }
+        (format, _) => output::show(format, made, &[])?,
+    }
+    let until = output::time(made, "expires_at");
+    shell.tell(format!("good until {until} UTC; to end it before: hoop credentials revoke {}", credential.id));
+    Ok(())
+}
+
+/// Between single quotes, as a shell reads it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The name in a file of what libpq calls so in the environment.
+fn key(variable: &str) -> &str {
+    match variable {
+        "PGHOST" => "host",
+        "PGPORT" => "port",
+        "PGUSER" => "user",
+        "PGPASSWORD" => "password",
+        "PGDATABASE" => "dbname",
+        "PGSSLMODE" => "sslmode",
+        "PGCHANNELBINDING" => "channel_binding",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_quote_stays_one() {
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,205 @@
+//! `hoop credentials`: time-limited logins for native clients.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use hoop_core::Secret;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::api::{Api, segment};
+use crate::completions;
+use crate::duration;
+use crate::failure::Failure;
+use crate::gateway::is_loopback;
+use crate::output::{self, text, time};
+use crate::shell::Shell;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Makes one. Its password is shown this once.
+    Create {
+        /// The role that it is for.
+        #[arg(add = completions::roles())]
+        role: String,
+        #[command(flatten)]
+        wish: Wish,
+    },
+    /// Those that are good for something.
+    List {
+        /// Also those that are not any more.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Lets no session be opened with one any more; those that run go on.
+    Revoke {
+        /// Its id, `crd_…`.
+        id: String,
+    },
+}
+
+/// What a credential is to be like.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Wish {
+    /// How long sessions can be opened with it, such as 30m; unless given, what the gateway gives.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) duration: Option<Duration>,
+    /// The database; unless given, that of the role.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) database: Option<String>,
+}
+
+/// What a native client needs.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Credential {
+    pub(crate) id: String,
+    pub(crate) role: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    #[serde(deserialize_with = "secret")]
+    pub(crate) password: Secret<String>,
+    pub(crate) database: String,
+    pub(crate) sslmode: String,
+}
+
+fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Secret<String>, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
+}
+
+impl Credential {
+    /// Makes one, and gives it as the gateway shows it, too.
+    pub(crate) async fn create(api: &Api, role: &str, wish: &Wish) -> Result<(Self, Value), Failure> {
+        let mut body = json!({});
+        if let Some(duration) = wish.duration {
+            body["ttl_seconds"] = duration.as_secs().max(1).into();
+        }
+        if let Some(database) = &wish.database {
+            body["database"] = database.clone().into();
+        }
+        let mut made = api.post(&format!("/api/v1/roles/{}/credentials", segment(role)), &body).await?;
+        let mut credential = Self::deserialize(&made)?;
+        if let Some(host) = better_host(&credential.host, api.base()) {
+            credential.host = host;
+            made["host"] = credential.host.clone().into();
+            made["url"] = credential.url().into();
+            made["command"] = format!("psql '{}'", credential.url()).into();
+        }
+        Ok((credential, made))
+    }
+
+    pub(crate) async fn revoke(api: &Api, id: &str) -> Result<(), Failure> {
+        api.delete(&format!("/api/v1/credentials/{}", segment(id))).await.map(drop)
+    }
+
+    /// Takes it back after its use. It expires by itself, so what fails is only said.
+    pub(crate) async fn give_back(&self, api: &Api) {
+        if let Err(failure) = Self::revoke(api, &self.id).await {
+            eprintln!("hoop: credential {} could not be revoked: {failure}", self.id);
+        }
+    }
+
+    /// Whether the door speaks TLS.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.sslmode != "disable"
+    }
+
+    /// A URL for libpq and its relatives, safe also between a shell's single quotes.
+    pub(crate) fn url(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let (user, password) = (segment(&self.user), segment(self.password.expose()));
+        let (port, database, sslmode) = (self.port, segment(&self.database), &self.sslmode);
+        format!("postgresql://{user}:{password}@{host}:{port}/{database}?sslmode={sslmode}")
+    }
+}
+
+/// A gateway that does not know under which name it is reached names this machine; it is where its API is.
+fn better_host(host: &str, api: &str) -> Option<String> {
+    let api = Url::parse(api).ok()?;
+    let is_local =
+        host == "localhost" || host == "0.0.0.0" || host == "::" || host == "::1" || host.starts_with("127.");
+    (is_local && !is_loopback(&api)).then(|| api.host_str().unwrap_or(host).trim_matches(['[', ']']).to_owned())
+}
+
+pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> {
+    let api = shell.api().await?;
+    match command {
+        Command::Create { role, wish } => {
+            let (_, made) = Credential::create(&api, &role, &wish).await?;
+            output::show(shell.format, &made, &FIELDS)?;
+            shell.tell("\nthe password is shown this once");
+            Ok(())
+        }
+        Command::List { all } => list(&api, all, shell).await,
+        Command::Revoke { id } => {
+            Credential::revoke(&api, &id).await?;
+            shell.tell(format!("credential {id} opens no session any more"));
+            Ok(())
+        }
+    }
+}
+
+const FIELDS: [&str; 11] =
+    ["id", "role", "user", "password", "host", "port", "database", "sslmode", "expires_at", "url", "command"];
+
+/// Members see their own, administrators everyone's.
+pub(crate) async fn list(api: &Api, all: bool, shell: &Shell) -> Result<(), Failure> {
+    let credentials =
+        api.some("/api/v1/credentials", usize::MAX, |credential| all || state(credential) == "good").await?;
+    let head = ["credential", "login", "state", "made", "expires", "last used"];
+    output::list(shell.format, &credentials, &head, row, "no credential; hoop credentials create ROLE")
+}
+
+fn state(credential: &Value) -> &'static str {
+    let expires: Option<DateTime<Utc>> = credential["expires_at"].as_str().and_then(|text| text.parse().ok());
+    match expires {
+        _ if !credential["revoked_at"].is_null() => "revoked",
+        Some(at) if at <= Utc::now() => "expired",
+        _ => "good",
+    }
+}
+
+fn row(credential: &Value) -> Vec<String> {
+    vec![
+        text(credential, "id"),
+        text(credential, "login"),
+        state(credential).to_owned(),
+        time(credential, "created_at"),
+        time(credential, "expires_at"),
+        time(credential, "last_used_at"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_calls_itself_localhost_is_where_its_api_is() {
+        for (host, api, better) in [
+            ("localhost", "https://gw.example.com", Some("gw.example.com")),
+            ("127.0.0.1", "https://[2001:db8::1]:8009", Some("2001:db8::1")),
+            ("localhost", "http://127.0.0.1:8009", None),
+            ("pg.example.com", "https://gw.example.com", None),
+        ] {
+            assert_eq!(better_host(host, api).as_deref(), better, "{host} {api}");
+        }
+    }
+
+    #[test]
+    fn a_url_has_one_reading() {
+        let credential = Credential {
+            id: String::new(),
+            role: "shop".to_owned(),
+            host: "::1".to_owned(),
+            port: 15432,
+            user: "shop-abc".to_owned(),
+            password: Secret::new("secret".to_owned()),
+            database: "it's a/db".to_owned(),
+            sslmode: "require".to_owned(),
+        };
+        assert_eq!(credential.url(), "postgresql://shop-abc:secret@[::1]:15432/it%27s%20a%2Fdb?sslmode=require");
+    }
+}

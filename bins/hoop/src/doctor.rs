@@ -1,0 +1,244 @@
+//! `hoop doctor`: what is set and where, what works, and what to do about what does not.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::process::Command;
+use url::Url;
+
+use crate::api::Api;
+use crate::connect::program;
+use crate::failure::Failure;
+use crate::gateway::{Gateway, Remote};
+use crate::output::{self, Format, text};
+use crate::shell::{Shell, variable};
+use crate::trust::{self, Trust};
+
+/// How long each look may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How much the clocks may differ: tokens and credentials are good for a time.
+const SKEW: TimeDelta = TimeDelta::seconds(60);
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ok,
+    /// It may be as it is.
+    Note,
+    Broken,
+}
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// What was found, in order; each is told as soon as it is known.
+struct Findings {
+    format: Format,
+    all: Vec<Value>,
+    /// The exit code of the first that is broken.
+    code: Option<u8>,
+}
+
+pub(crate) async fn run(shell: &Shell) -> Result<(), Failure> {
+    let mut findings = Findings { format: shell.format, all: Vec::new(), code: None };
+    settings(&mut findings, shell)?;
+    match shell.gateway() {
+        Ok(Gateway::Remote(remote)) => gateway(&mut findings, &remote).await?,
+        Ok(Gateway::Dev { folder, place }) => {
+            findings.ok("gateway", format!("{} (hoop dev in {})", place.api, folder.display()))?;
+            reachable(&mut findings, &place.api, &Trust::default()).await?;
+            match Api::of(&place).await {
+                Ok(_) => findings.ok("login", format!("{}, with the password in the folder", place.admin.user))?,
+                Err(failure) => findings.broken("login", &failure)?,
+            }
+        }
+        Err(failure) => findings.broken("gateway", &failure)?,
+    }
+    clients(&mut findings).await?;
+    findings.end()
+}
+
+/// Where each setting came from.
+fn settings(findings: &mut Findings, shell: &Shell) -> Result<(), Failure> {
+    match (shell.files.config_path(), shell.files.config()) {
+        (Ok(path), Ok(config)) => {
+            let there =
+                if path.exists() { format!("contexts: {}", config.contexts.len()) } else { "not there yet".to_owned() };
+            findings.ok("file", format!("{} ({there})", path.display()))?;
+        }
+        (Ok(_), Err(failure)) | (Err(failure), _) => findings.broken("file", &failure)?,
+    }
+    for name in ["HOOP_URL", "HOOP_CONTEXT", "HOOP_CA_FILE", "HOOP_OUTPUT", "HOOP_ALLOW_HTTP"] {
+        if let Some(value) = variable(name) {
+            findings.note(name, format!("{value} (from the environment)"), "")?;
+        }
+    }
+    if variable("HOOP_TOKEN").is_some() {
+        findings.note("HOOP_TOKEN", "set (from the environment)".to_owned(), "")?;
+    }
+    Ok(())
+}
+
+async fn gateway(findings: &mut Findings, remote: &Remote) -> Result<(), Failure> {
+    findings.ok("gateway", format!("{} (from {})", remote.url, remote.url_origin))?;
+    if let Some(origin) = &remote.trust_origin {
+        let trust = match (&remote.trust.fingerprint, &remote.trust.ca_file) {
+            (Some(pin), _) => pin.to_string(),
+            (None, Some(file)) => format!("authorities in {}", file.display()),
+            (None, None) => String::new(),
+        };
+        findings.ok("certificate", format!("{trust} (from {origin})"))?;
+    }
+    if reachable(findings, &remote.url, &remote.trust).await? == State::Broken {
+        return Ok(());
+    }
+    let Some((_, origin)) = &remote.token else {
+        let failure = Failure::new(Failure::NOT_SIGNED_IN, "nobody is signed in");
+        return findings.broken("login", &failure.hint(format!("hoop login {}", remote.url)));
+    };
+    match Api::of_remote(remote)?.get("/api/v1/me").await {
+        Ok(me) if me["must_change_password"] == true => {
+            let failure = Failure::new(Failure::DENIED, "the password must be changed first");
+            findings.broken("login", &failure.hint("hoop login asks for a new one"))
+        }
+        Ok(me) => findings.ok("login", format!("{}, {} (token from {origin})", text(&me, "name"), text(&me, "kind"))),
+        Err(failure) => findings.broken("login", &failure),
+    }
+}
+
+/// From the name to the answer: the first step that fails is the one to look at.
+async fn reachable(findings: &mut Findings, url: &str, trust: &Trust) -> Result<State, Failure> {
+    let parsed = Url::parse(url)?;
+    let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = parsed.port_or_known_default().unwrap_or(443);
+    let Some(found) =
+        findings.step("name", lookup_host((host.as_str(), port)), "check the URL, and this machine's DNS").await?
+    else {
+        return Ok(State::Broken);
+    };
+    let addresses: Vec<_> = found.map(|address| address.ip().to_string()).collect();
+    findings.ok("name", format!("{host} is {}", addresses.join(", ")))?;
+    let hint = "is the gateway running, and is there a firewall or VPN in between?";
+    if findings.step("port", TcpStream::connect((host.as_str(), port)), hint).await?.is_none() {
+        return Ok(State::Broken);
+    }
+    findings.ok("port", format!("{port} is open"))?;
+    let api = Api::new(url, trust)?;
+    match api.send(Method::GET, "/readyz", None).await {
+        Ok(answer) => {
+            if parsed.scheme() == "https" {
+                findings.ok("TLS", "the certificate is the right one".to_owned())?;
+            }
+            findings.ok("gateway", "takes sessions".to_owned())?;
+            clock(findings, answer.headers().get("date").and_then(|date| date.to_str().ok()))?;
+            Ok(State::Ok)
+        }
+        Err(failure) => {
+            match (parsed.scheme(), trust::shown(&host, port).await) {
+                ("https", Ok(shown)) if failure.is_unavailable() => {
+                    let text = format!("{failure}; its certificate is {shown}");
+                    let hint =
+                        "compare it with what its operator says; then hoop login with --ca-file or --fingerprint";
+                    findings.broken("TLS", &Failure::new(failure.code(), text).hint(hint))?;
+                }
+                _ => findings.broken("gateway", &failure)?,
+            }
+            Ok(State::Broken)
+        }
+    }
+}
+
+fn clock(findings: &mut Findings, date: Option<&str>) -> Result<(), Failure> {
+    let Some(theirs) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) else { return Ok(()) };
+    let skew = Utc::now().signed_duration_since(theirs);
+    // What the gateway says has no fractions of a second.
+    match skew.abs() > SKEW {
+        false => findings.ok("clock", "as the gateway's".to_owned()),
+        true => {
+            let text = format!("{} s away from the gateway's", skew.num_seconds());
+            findings.note("clock", text, "set the clock; credentials are good for a time")
+        }
+    }
+}
+
+async fn clients(findings: &mut Findings) -> Result<(), Failure> {
+    let Some(psql) = program("psql") else {
+        return findings.note(
+            "psql",
+            "not installed".to_owned(),
+            "apt-get install postgresql-client; hoop exec works without",
+        );
+    };
+    let mut command = Command::new(&psql);
+    command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
+    match tokio::time::timeout(PATIENCE, command.output()).await {
+        Ok(Ok(said)) if said.status.success() => {
+            findings.ok("psql", format!("{} ({})", String::from_utf8_lossy(&said.stdout).trim(), psql.display()))
+        }
+        _ => findings.note("psql", format!("{} does not say its version", psql.display()), "install it again"),
+    }
+}
+
+impl Findings {
+    fn ok(&mut self, what: &str, found: String) -> Result<(), Failure> {
+        self.tell(State::Ok, what, &found, "")
+    }
+
+    fn note(&mut self, what: &str, found: String, next: &str) -> Result<(), Failure> {
+        self.tell(State::Note, what, &found, next)
+    }
+
+    fn broken(&mut self, what: &str, failure: &Failure) -> Result<(), Failure> {
+        self.code.get_or_insert(failure.code());
+        self.tell(State::Broken, what, &failure.to_string(), failure.next().unwrap_or_default())
+    }
+
+    /// Takes a step within its time; one that fails is told, with what to do next.
+    async fn step<T>(
+        &mut self,
+        what: &str,
+        step: impl Future<Output = std::io::Result<T>>,
+        next: &str,
+    ) -> Result<Option<T>, Failure> {
+        let failed = match tokio::time::timeout(PATIENCE, step).await {
+            Ok(Ok(done)) => return Ok(Some(done)),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+        };
+        self.broken(what, &Failure::new(Failure::UNAVAILABLE, failed).hint(next))?;
+        Ok(None)
+    }
+
+    fn tell(&mut self, state: State, what: &str, found: &str, next: &str) -> Result<(), Failure> {
+        if self.format == Format::Table {
+            output::line(&format!("{:<6}  {what:<12}  {}", state.as_str(), output::printable(found)))?;
+            if !next.is_empty() {
+                output::line(&format!("        {:<12}  next: {next}", ""))?;
+            }
+        }
+        self.all.push(json!({ "state": state.as_str(), "what": what, "found": found, "next": next }));
+        Ok(())
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        if self.format != Format::Table {
+            let row = |finding: &Value| ["state", "what", "found", "next"].map(|field| text(finding, field)).to_vec();
+            output::list(self.format, &self.all, &["state", "what", "found", "next"], row, "")?;
+        }
+        match self.code {
+            None => Ok(()),
+            Some(code) => Err(Failure::new(code, "something is broken")),
+        }
+    }
+}

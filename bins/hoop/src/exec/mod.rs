@@ -1,0 +1,208 @@
+//! `hoop exec`: SQL through the gateway, and its rows as data.
+
+mod postgres;
+mod writer;
+
+use std::future::poll_fn;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use futures::{FutureExt as _, StreamExt as _};
+use hoop_core::Code;
+use tokio::net::TcpStream;
+use tokio_postgres::{AsyncMessage, Client, Connection, Error, SimpleQueryMessage};
+
+use crate::api::innermost;
+use crate::completions;
+use crate::credentials::{Credential, Wish};
+use crate::failure::Failure;
+use crate::output::printable;
+use crate::shell::Shell;
+use crate::stop::Stop;
+use postgres::Socket;
+use writer::Writer;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The role; hoop roles list shows those that you may reach.
+    #[arg(add = completions::roles())]
+    role: String,
+    /// The statements; unless given, standard input.
+    #[arg(long, short, value_name = "SQL", conflicts_with = "file")]
+    command: Option<String>,
+    /// A file with the statements; `-` is standard input.
+    #[arg(long, short, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The database; unless given, that of the role.
+    #[arg(long, short, value_name = "NAME")]
+    database: Option<String>,
+}
+
+/// The credential is for one login, at once.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+/// How long a cancelled statement may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(options: Options, shell: &Shell) -> Result<(), Failure> {
+    let sql = text(options.command, options.file.as_deref())?;
+    let mut stop = Stop::new()?;
+    let stopped = stop.any(shell.timeout);
+    tokio::pin!(stopped);
+    let api = tokio::select! {
+        api = shell.api() => api?,
+        failure = &mut stopped => return Err(failure),
+    };
+    let wish = Wish { duration: Some(GOOD_FOR), database: options.database };
+    let (credential, _) = tokio::select! {
+        made = Credential::create(&api, &options.role, &wish) => made?,
+        failure = &mut stopped => return Err(failure),
+    };
+    let done = tokio::select! {
+        opened = postgres::open(&credential) => match opened {
+            Ok((client, connection)) => Box::pin(session(client, connection, &sql, &credential, shell, stopped)).await,
+            Err(failure) => Err(failure),
+        },
+        failure = &mut stopped => Err(failure),
+    };
+    credential.give_back(&api).await;
+    done
+}
+
+fn text(command: Option<String>, file: Option<&Path>) -> Result<String, Failure> {
+    if let Some(command) = command {
+        return Ok(command);
+    }
+    let file = file.filter(|file| *file != Path::new("-"));
+    if let Some(file) = file {
+        return Ok(std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?);
+    }
+    let mut input = std::io::stdin();
+    if input.is_terminal() {
+        let text = "there is nothing to run";
+        return Err(Failure::new(Failure::USAGE, text).hint("-c 'select 1', -f FILE, or statements on standard input"));
+    }
+    let mut text = String::new();
+    input.read_to_string(&mut text).context("standard input cannot be read as text")?;
+    Ok(text)
+}
+
+/// Runs the statements to their end, or until somebody has enough, which the server is told.
+async fn session(
+    client: Client,
+    mut connection: Connection<TcpStream, Socket>,
+    sql: &str,
+    credential: &Credential,
+    shell: &Shell,
+    stopped: impl Future<Output = Failure>,
+) -> Result<(), Failure> {
+    let token = client.cancel_token();
+    let mut work = pin!(async {
+        let done = to_the_end(&client, &mut connection, sql, shell).await;
+        if done.as_ref().is_err_and(Failure::is_reader_gone) {
+            // Rows that nobody wants need not be made.
+            let _ = postgres::cancel(credential, &token).await;
+        }
+        // The server is told that nothing more comes, so that the session ends as one that was completed.
+        drop(client);
+        let _ = tokio::time::timeout(LAST_WORDS, drive(&mut connection, shell)).await;
+        done
+    });
+    let failure = tokio::select! {
+        done = &mut work => return done,
+        failure = stopped => failure,
+    };
+    if let Err(failure) = postgres::cancel(credential, &token).await {
+        shell.tell(format!("the server could not be told to stop: {failure}"));
+    }
+    let _ = tokio::time::timeout(LAST_WORDS, work).await;
+    Err(failure)
+}
+
+async fn to_the_end(
+    client: &Client,
+    connection: &mut Connection<TcpStream, Socket>,
+    sql: &str,
+    shell: &Shell,
+) -> Result<(), Failure> {
+    let mut statements = pin!(statements(client, sql, shell));
+    tokio::select! {
+        biased;
+        done = &mut statements => done,
+        ended = drive(connection, shell) => match (statements.await, ended) {
+            // What ended the connection tells more than that it is closed.
+            (Err(failure), Err(error)) if failure.is_unavailable() => Err(self::failure(&error)),
+            (done, _) => done,
+        },
+    }
+}
+
+/// Moves bytes until the connection ends, and says what the server has to say.
+async fn drive(connection: &mut Connection<TcpStream, Socket>, shell: &Shell) -> Result<(), Error> {
+    while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+        if let AsyncMessage::Notice(notice) = message? {
+            shell.tell(format!("{}: {}", notice.severity().to_lowercase(), printable(notice.message())));
+        }
+    }
+    Ok(())
+}
+
+/// Rows are written as they come; what cannot be written yet is not asked for.
+async fn statements(client: &Client, sql: &str, shell: &Shell) -> Result<(), Failure> {
+    let mut writer = Writer::new(shell.format, tokio::io::stdout());
+    let mut messages = Box::pin(client.simple_query_raw(sql).await.map_err(|error| failure(&error))?);
+    loop {
+        // Nothing is kept back while nothing comes.
+        let next = match messages.next().now_or_never() {
+            Some(next) => next,
+            None => {
+                writer.rest().await?;
+                messages.next().await
+            }
+        };
+        match next {
+            Some(Ok(SimpleQueryMessage::RowDescription(columns))) => {
+                writer.columns(columns.iter().map(|column| column.name().to_owned()).collect()).await?;
+            }
+            Some(Ok(SimpleQueryMessage::Row(row))) => {
+                let cells: Vec<Option<&str>> = (0..row.len()).map(|at| row.get(at)).collect();
+                writer.row(&cells).await?;
+            }
+            Some(Ok(SimpleQueryMessage::CommandComplete(rows))) => {
+                if !writer.end_of_result().await? {
+                    shell.tell(format!("ok, {rows} rows"));
+                }
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                writer.break_off().await?;
+                return Err(failure(&error));
+            }
+            None => return writer.finish().await,
+        }
+    }
+}
+
+/// What the gateway or the server says. Where the server names its source file, the gateway has its stable code.
+fn failure(error: &Error) -> Failure {
+    let Some(said) = error.as_db_error() else {
+        let text = innermost(error);
+        return match error.is_closed() {
+            true => Failure::new(Failure::UNAVAILABLE, "the gateway closed the connection"),
+            false => Failure::new(1, text),
+        };
+    };
+    let code = said.routine().and_then(|routine| routine.parse::<Code>().ok());
+    let mut text = format!("{} (SQLSTATE {})", printable(said.message()), said.code().code());
+    if let Some(detail) = said.detail() {
+        text = format!("{text}: {}", printable(detail));
+    }
+    let failure = Failure::new(code.map_or(1, Failure::exit_code), text);
+    match said.hint() {
+        Some(hint) => failure.hint(printable(hint)),
+        None => failure,
+    }
+}

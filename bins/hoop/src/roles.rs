@@ -1,0 +1,47 @@
+//! `hoop roles`: what may be reached.
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use crate::api::segment;
+use crate::completions;
+use crate::failure::Failure;
+use crate::output::{self, text};
+use crate::shell::Shell;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// The roles that you may reach.
+    List,
+    /// One role.
+    Show {
+        /// Its name.
+        #[arg(add = completions::roles())]
+        role: String,
+    },
+}
+
+pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> {
+    let api = shell.api().await?;
+    match command {
+        Command::List => {
+            let roles = api.all("/api/v1/roles").await?;
+            let empty = "you may reach no role yet; an administrator puts you into a group of one";
+            output::list(shell.format, &roles, &HEAD, row, empty)
+        }
+        Command::Show { role } => {
+            let found = api.get(&format!("/api/v1/roles/{}", segment(&role))).await?;
+            output::show(shell.format, &found, &FIELDS)?;
+            shell.tell(format!("\nto use it: hoop connect {role}, or hoop exec {role} -c 'select 1'"));
+            Ok(())
+        }
+    }
+}
+
+pub(crate) const HEAD: [&str; 4] = ["role", "kind", "agent", "labels"];
+pub(crate) const FIELDS: [&str; 9] =
+    ["name", "kind", "agent", "labels", "target", "recording", "plugins", "allowed_groups", "id"];
+
+pub(crate) fn row(role: &Value) -> Vec<String> {
+    ["name", "kind", "agent", "labels"].map(|field| text(role, field)).to_vec()
+}
