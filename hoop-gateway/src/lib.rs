@@ -42,7 +42,7 @@ mod tests;
 pub mod tunnel;
 
 pub use builder::{BuildError, BuildProblem, GatewayBuilder};
-pub use data::{DataError, open_store};
+pub use data::{DataError, lock_data, open_store};
 pub use gateway::{BindError, Gateway};
 pub use policy::GroupPolicy;
 pub use running::{Addresses, AgentKeyError, Running};

@@ -116,7 +116,7 @@ mod tests {
     fn settings_are_split_at_the_first_equals_sign() {
         let cli = Cli::try_parse_from(["hoop-gateway", "start", "--set", "store.url=sqlite:a=b.db"]).expect("valid");
         let Command::Start(start) = cli.command else { panic!("not start") };
-        assert_eq!(start.sources.load().expect("valid").config.store.url, "sqlite:a=b.db");
+        assert_eq!(start.sources.load().expect("valid").config.store.url.expose(), "sqlite:a=b.db");
         assert!(Cli::try_parse_from(["hoop-gateway", "start", "--set", "store.url"]).is_err());
     }
 }
