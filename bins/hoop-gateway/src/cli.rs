@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hoop_gateway::config::{ConfigError, Loaded, Loader};
+use hoop_gateway::store::StoreUrl;
 
 /// Lets people and programs reach infrastructure: recorded, masked, and under rules.
 #[derive(Parser)]
@@ -22,6 +23,9 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Make the first administrator, with a password that is shown once.
     FirstAdmin(FirstAdmin),
+    /// Look after the store: users, roles, agents, sessions and the trail of the API. Recordings are not in it.
+    #[command(subcommand)]
+    Store(StoreCommand),
 }
 
 #[derive(Args)]
@@ -47,6 +51,36 @@ pub(crate) enum ConfigCommand {
         /// One line for each setting, with where its value came from.
         #[arg(long)]
         origin: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Bring the schema up to date, as a start of the gateway does.
+    Migrate(Sources),
+    /// Say whether the store answers, is whole, and has this gateway's schema.
+    Check(Sources),
+    /// Write everything into one new file, as of one moment. The gateway may run.
+    Backup {
+        /// The file; it must not be there yet.
+        file: PathBuf,
+        #[command(flatten)]
+        sources: Sources,
+    },
+    /// Take everything from a backup into an empty store, on whichever engine. The gateway must not run.
+    Restore {
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        sources: Sources,
+    },
+    /// Copy everything into an empty store elsewhere, such as from SQLite to PostgreSQL. The gateway must not run.
+    Move {
+        /// Where to. `PGPASSWORD` or the environment keep a password from showing in the list of processes.
+        #[arg(long, value_name = "URL", env = "HOOP_STORE_MOVE_TO", hide_env_values = true)]
+        to: StoreUrl,
+        #[command(flatten)]
+        sources: Sources,
     },
 }
 

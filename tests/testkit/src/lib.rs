@@ -35,7 +35,7 @@ mod wait;
 pub mod wire;
 
 pub use folder::Folder;
-pub use gateway::{Credential, Gateway, Options, direct_only, hoop, hoop_agent};
+pub use gateway::{Credential, Gateway, Options, direct_only, hoop, hoop_agent, hoop_gateway};
 pub use guarded::{Guarded, Plan};
 pub use postgres::{Postgres, free_port};
 pub use program::{Output, find, output, psql, psql_script};
