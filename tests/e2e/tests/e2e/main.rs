@@ -15,3 +15,4 @@ mod guardrails;
 mod masking;
 mod psql;
 mod stand;
+mod store;
