@@ -1,5 +1,6 @@
-//! A new migration is a new build: the folder is embedded.
+//! A new migration is a new build: the folders are embedded.
 
 fn main() {
     println!("cargo:rerun-if-changed=sqlite");
+    println!("cargo:rerun-if-changed=postgres");
 }

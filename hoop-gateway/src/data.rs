@@ -2,7 +2,7 @@
 //!
 //! | name | holds |
 //! | --- | --- |
-//! | `hoop.db` | the store, unless it is elsewhere |
+//! | `hoop.db` | the store, unless it is elsewhere or in PostgreSQL |
 //! | `recordings/` | the recordings, unless they are elsewhere |
 //! | `secret.key` | the secret that agents' tokens and masked tokens are made with |
 //! | `recording.key`, `recording.pub` | the key pair that signs recordings; who verifies needs the `.pub` alone |
@@ -99,7 +99,15 @@ impl DataFolder {
 /// [`DataError`].
 pub async fn open_store(config: &Config) -> Result<SqlStore, DataError> {
     make_folder(&config.data).map_err(|source| DataError::File { path: config.data.clone(), source })?;
-    Ok(SqlStore::open(&config.store_url()).await?)
+    Ok(SqlStore::open(config.store_url().expose()).await?)
+}
+
+/// Keeps a gateway from running on the data folder of this configuration, for as long as the returned value lives.
+///
+/// # Errors
+/// [`DataError::InUse`] when one runs.
+pub fn lock_data(config: &Config) -> Result<impl Sized + std::fmt::Debug + use<>, DataError> {
+    DataFolder::open(&config.data)
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {

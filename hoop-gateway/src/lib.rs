@@ -43,6 +43,6 @@ pub mod tunnel;
 
 pub use access::AccessPolicy;
 pub use builder::{BuildError, BuildProblem, GatewayBuilder};
-pub use data::{DataError, open_store};
+pub use data::{DataError, lock_data, open_store};
 pub use gateway::{BindError, Gateway};
 pub use running::{Addresses, AgentKeyError, Running};

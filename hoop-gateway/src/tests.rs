@@ -255,6 +255,6 @@ async fn orphans_are_closed_at_the_start() {
     assert!(sealed_path(&config.path(&config.record.folder), recorded).exists());
     running.shutdown().await;
 
-    let store = SqlStore::open(&config.store_url()).await.expect("closed in order");
+    let store = SqlStore::open(config.store_url().expose()).await.expect("closed in order");
     assert!(store.sessions().open_of(OrgId::DEFAULT, alice.id).await.expect("asked").is_empty());
 }

@@ -1,5 +1,7 @@
-//! The store's migrations: one numbered file for each change, in a folder for each engine. A file that was released is
-//! never changed.
+//! The store's migrations: one numbered file for each change, with the same number in a folder for each engine. A file that
+//! was released is never changed.
 
 /// For SQLite.
 pub static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("./sqlite");
+/// For PostgreSQL.
+pub static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("./postgres");

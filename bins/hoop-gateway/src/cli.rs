@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hoop_gateway::config::{ConfigError, Loaded, Loader};
 use hoop_log::LogFormat;
+use hoop_gateway::store::StoreUrl;
 
 /// Lets people and programs reach infrastructure: recorded, masked, and under rules.
 #[derive(Parser)]
@@ -23,6 +24,9 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Make the first administrator, with a password that is shown once.
     FirstAdmin(FirstAdmin),
+    /// Look after the store: users, roles, agents, sessions and the trail of the API. Recordings are not in it.
+    #[command(subcommand)]
+    Store(StoreCommand),
 }
 
 #[derive(Args)]
@@ -48,6 +52,36 @@ pub(crate) enum ConfigCommand {
         /// One line for each setting, with where its value came from.
         #[arg(long)]
         origin: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Bring the schema up to date, as a start of the gateway does.
+    Migrate(Sources),
+    /// Say whether the store answers, is whole, and has this gateway's schema.
+    Check(Sources),
+    /// Write everything into one new file, as of one moment. The gateway may run.
+    Backup {
+        /// The file; it must not be there yet.
+        file: PathBuf,
+        #[command(flatten)]
+        sources: Sources,
+    },
+    /// Take everything from a backup into an empty store, on whichever engine. The gateway must not run.
+    Restore {
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        sources: Sources,
+    },
+    /// Copy everything into an empty store elsewhere, such as from SQLite to PostgreSQL. The gateway must not run.
+    Move {
+        /// Where to. `PGPASSWORD` or the environment keep a password from showing in the list of processes.
+        #[arg(long, value_name = "URL", env = "HOOP_STORE_MOVE_TO", hide_env_values = true)]
+        to: StoreUrl,
+        #[command(flatten)]
+        sources: Sources,
     },
 }
 
@@ -109,7 +143,7 @@ mod tests {
     fn settings_are_split_at_the_first_equals_sign() {
         let cli = Cli::try_parse_from(["hoop-gateway", "start", "--set", "store.url=sqlite:a=b.db"]).expect("valid");
         let Command::Start(start) = cli.command else { panic!("not start") };
-        assert_eq!(start.sources.load().expect("valid").config.store.url, "sqlite:a=b.db");
+        assert_eq!(start.sources.load().expect("valid").config.store.url.expose(), "sqlite:a=b.db");
         assert!(Cli::try_parse_from(["hoop-gateway", "start", "--set", "store.url"]).is_err());
     }
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod start;
+mod store;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(ConfigCommand::Check(sources)) => config::check(&sources),
         Command::Config(ConfigCommand::Show { sources, origin }) => config::show(&sources, origin),
         Command::FirstAdmin(arguments) => make_first_admin(arguments).await,
+        Command::Store(command) => store::run(command).await,
     }
 }
 

@@ -40,7 +40,8 @@ struct SignedIn {
 const MAX_NAME: usize = 256;
 
 async fn login(State(api): State<Api>, source: Source, Body(login): Body<Login>) -> Response {
-    let name = GivenName(login.user.chars().take(MAX_NAME).collect());
+    // The trail is kept whatever the name is: of a NUL, not every database could.
+    let name = GivenName(login.user.chars().take(MAX_NAME).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect());
     let mut response = match sign_in(&api, source, login).await {
         Ok(signed_in) => Json(signed_in).into_response(),
         Err(problem) => problem.into_response(),

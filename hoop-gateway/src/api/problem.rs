@@ -112,6 +112,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Exists { .. } => Self::new(Code::Conflict, error.to_string()),
+            StoreError::Nul => Self::new(Code::InvalidRequest, error.to_string()),
             _ => unavailable(error).into(),
         }
     }

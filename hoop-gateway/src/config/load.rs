@@ -396,6 +396,18 @@ mod tests {
     }
 
     #[test]
+    fn the_password_of_the_store_is_not_shown() {
+        let variable = ("HOOP_STORE_URL".to_owned(), "postgres://hoop:hunter2@db/hoop".to_owned());
+        let config = Loader::new().env([variable]).load().expect("a URL").config;
+        let shown = toml::to_string(&config).expect("a configuration is a table");
+        assert!(shown.contains("url = \"postgres://hoop:***@db/hoop\""), "{shown}");
+        assert!(!format!("{config:?}{shown}").contains("hunter2"));
+        assert_eq!(config.store_url().expose(), "postgres://hoop:hunter2@db/hoop");
+        let error = error("[store]\nurl = 'mysql://hoop:hunter2@db/hoop'");
+        assert!(error.starts_with("gateway.toml:2: `store.url`: ") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
     fn what_does_not_go_together_is_refused() {
         assert!(error("[tls]\ncertificate = 'c.pem'").contains("`tls.key`"));
         assert!(error("[listen.grpc]\ntls = false").contains("loopback"));

@@ -33,7 +33,7 @@ const fn setting(path: &'static str, kind: ValueKind, about: &'static str) -> Se
 /// Every setting but the rule lists, in the order of the file.
 pub const SETTINGS: &[Setting] = &[
     setting("data", ValueKind::Text, "folder of everything the gateway keeps; relative paths start here"),
-    setting("store.url", ValueKind::Text, "where users, roles and sessions are stored"),
+    setting("store.url", ValueKind::Text, "where users, roles and sessions are stored: sqlite:FILE, postgres://…"),
     setting("listen.http.address", ValueKind::Text, "API, health and metrics"),
     setting("listen.grpc.address", ValueKind::Text, "where agents attach"),
     setting("listen.grpc.tls", ValueKind::Boolean, "false only where agents and gateway share a host"),

@@ -9,6 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::duration;
+use crate::store::StoreUrl;
 
 /// A whole configuration. `Config::default()` is what an empty file says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,9 +55,11 @@ impl Config {
     }
 
     /// The store's URL with its file below the data folder: `sqlite:hoop.db` becomes `sqlite:/var/lib/hoop/hoop.db`.
-    pub fn store_url(&self) -> String {
-        match self.store.url.strip_prefix("sqlite:") {
-            Some(rest) if !rest.starts_with("//") => format!("sqlite:{}", self.path(Path::new(rest)).display()),
+    pub fn store_url(&self) -> StoreUrl {
+        match self.store.url.sqlite_file() {
+            Some(file) if !file.starts_with("//") => {
+                StoreUrl::new(format!("sqlite:{}", self.path(Path::new(file)).display()))
+            }
             _ => self.store.url.clone(),
         }
     }
@@ -66,13 +69,14 @@ impl Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {
-    /// `sqlite:FILE`.
-    pub url: String,
+    /// `sqlite:FILE`, or `postgres://USER@HOST/DATABASE?sslmode=verify-full`. A password that the URL does not have is
+    /// taken from `PGPASSWORD` or the file of `PGPASSFILE`; one that it has is not shown anywhere.
+    pub url: StoreUrl,
 }
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { url: "sqlite:hoop.db".to_owned() }
+        Self { url: StoreUrl::new("sqlite:hoop.db") }
     }
 }
 

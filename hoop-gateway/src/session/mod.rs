@@ -28,7 +28,7 @@ pub(crate) use registry::{CancelKey, Live};
 
 use crate::api::LiveSessions;
 use crate::plugins::audit::Closed;
-use crate::store::{Ended, Store};
+use crate::store::{Ended, Store, StoreError};
 use crate::telemetry::Telemetry;
 use crate::tunnel::{Agents, Channel, OpenTarget};
 use registry::Registry;
@@ -145,6 +145,10 @@ impl Sessions {
 /// How long a session that is ended may take to tell its client and to seal its recording.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
+/// The pause before the end of a session is offered to the store again, and how often it is: for an hour at least.
+const RETRY: Duration = Duration::from_secs(2);
+const RETRIES: u32 = 1800;
+
 impl LiveSessions for Sessions {
     fn count(&self) -> usize {
         self.inner.registry.count()
@@ -218,7 +222,13 @@ async fn finish(sessions: &Sessions, context: &SessionContext, chain: Option<Ses
     let ended = ended(sessions, context.id, outcome);
     let store = sessions.parts().store.sessions();
     if let Err(error) = store.close(context.org, context.id, &ended).await {
-        tracing::error!(session = %context.id, error = &error as &dyn std::error::Error, "end of a session could not be stored");
+        tracing::warn!(
+            session = %context.id,
+            error = &error as &dyn std::error::Error,
+            "end of a session could not be stored; it is tried again until the store answers"
+        );
+        let (sessions, org, id) = (sessions.clone(), context.org, context.id);
+        sessions.parts().tasks.clone().spawn(async move { store_later(&sessions, org, id, &ended).await });
     }
     let denial = outcome.denial();
     tracing::info!(
@@ -230,6 +240,19 @@ async fn finish(sessions: &Sessions, context: &SessionContext, chain: Option<Ses
         cause = denial.and_then(std::error::Error::source),
         "session closed"
     );
+}
+
+/// Stores the end of a session once the store answers again. A gateway that stops before that leaves it to the next start.
+async fn store_later(sessions: &Sessions, org: OrgId, id: SessionId, ended: &Ended) {
+    for _ in 0..RETRIES {
+        tokio::time::sleep(RETRY).await;
+        match sessions.parts().store.sessions().close(org, id, ended).await {
+            Ok(_) => return,
+            Err(StoreError::Database(sqlx::Error::PoolClosed)) => break,
+            Err(_) => {}
+        }
+    }
+    tracing::error!(session = %id, "end of a session was not stored; the next start of the gateway closes it");
 }
 
 fn ended(sessions: &Sessions, id: SessionId, outcome: &Outcome) -> Ended {

@@ -1,18 +1,23 @@
 //! What a gateway remembers. Each kind of thing has a small trait of its own, so that a vendor can replace one or all;
-//! each method is one transaction. [`SqlStore`] is the store that comes with the gateway.
+//! each method is one transaction. [`SqlStore`] is the store that comes with the gateway, on SQLite or PostgreSQL.
 
+pub mod backup;
+mod engine;
 mod entity;
-mod sql;
 #[cfg(test)]
 pub(crate) mod tests;
+mod url;
+
+use std::io;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use hoop_core::ResourceRole;
 use hoop_core::id::{AccessRuleId, AgentId, CredentialId, EventId, OrgId, RoleId, SessionId, TokenId, UserId};
 
+pub use engine::{Checked, SqlStore};
 pub use entity::{Agent, Credential, Ended, Event, Group, Page, Role, Session, Token, User, UserKind};
-pub use sql::SqlStore;
+pub use url::StoreUrl;
 
 use crate::access::AccessRule;
 
@@ -32,9 +37,48 @@ pub enum StoreError {
         /// Where.
         database: String,
     },
+    /// The database has a schema that is not from this gateway, or from no gateway at all.
+    #[error(
+        "version {version} of the schema of {database} is not the one that this gateway makes: it was changed by hand, or by another build; restore a backup, or use the gateway that made it"
+    )]
+    Changed {
+        /// Where.
+        database: String,
+        /// The first version of the schema that is another.
+        version: i64,
+    },
+    /// The schema is of an older gateway.
+    #[error(
+        "the schema of {database} is from an older version of the gateway; bring it up to date first: hoop-gateway store migrate"
+    )]
+    Behind {
+        /// Where.
+        database: String,
+    },
+    /// There is something in the store that would be lost.
+    #[error("the store {database} is not empty; nothing was changed in it")]
+    NotEmpty {
+        /// Where.
+        database: String,
+    },
+    /// The URL is of no engine that there is. It may be a password in the wrong place, and is not repeated.
+    #[error("the URL of the store is neither sqlite:FILE nor postgres://USER@HOST/DATABASE")]
+    Url,
+    /// A backup is not whole, or does not fit.
+    #[error("the backup cannot be used: {reason}")]
+    Backup {
+        /// Why.
+        reason: String,
+    },
+    /// A backup cannot be read or written.
+    #[error("the backup cannot be read or written")]
+    File(#[source] io::Error),
+    /// A text has a NUL character, which not every database can store.
+    #[error("a text with a NUL character cannot be stored")]
+    Nul,
     /// The database does not answer as it should.
     #[error("the store does not answer")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// A stored value is not of the form that this version writes.
     #[error("a stored {what} cannot be read")]
     Corrupt {
@@ -45,6 +89,22 @@ pub enum StoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
+
+/// PostgreSQL's code for a text that it has no characters for: from a string of ours, that is NUL.
+const NOT_IN_REPERTOIRE: &str = "22021";
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error().and_then(|error| error.code()).as_deref() {
+            Some(NOT_IN_REPERTOIRE) => Self::Nul,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// The tables, those first that others refer to: what a backup holds. A test compares it with the schema.
+pub(crate) const TABLES: &[&str] =
+    &["orgs", "users", "memberships", "agents", "roles", "access_rules", "tokens", "credentials", "sessions", "events"];
 
 /// The result of asking a store.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -267,6 +267,11 @@ pub fn hoop_agent() -> PathBuf {
     binaries().join("hoop-agent")
 }
 
+/// The built `hoop-gateway`.
+pub fn hoop_gateway() -> PathBuf {
+    binaries().join("hoop-gateway")
+}
+
 /// Where cargo puts what it builds: this test is in `target/PROFILE/deps`.
 pub(crate) fn target() -> &'static Path {
     static TARGET: OnceLock<PathBuf> = OnceLock::new();
@@ -286,7 +291,19 @@ fn binaries() -> &'static Path {
             return folder.into();
         }
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "-p", "hoop-cli", "-p", "hoop-agent-bin", "--target-dir"]).arg(target());
+        cargo
+            .args([
+                "build",
+                "--quiet",
+                "-p",
+                "hoop-cli",
+                "-p",
+                "hoop-agent-bin",
+                "-p",
+                "hoop-gateway-bin",
+                "--target-dir",
+            ])
+            .arg(target());
         cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
         let status = cargo.status().expect("cargo starts");
         assert!(status.success(), "the binaries cannot be built");

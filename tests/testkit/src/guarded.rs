@@ -125,11 +125,14 @@ impl Drop for Guarded {
     }
 }
 
-/// Whether a process runs; one that ended and was not waited for does not.
+/// Whether a process runs; one that ended and was not waited for does not. One that was killed runs, and keeps its locks,
+/// until the last of its threads has ended.
 pub(crate) fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before it may hold spaces and parentheses.
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads.map(|thread| std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default()).any(|stat| {
+        // The name before it may hold spaces and parentheses.
+        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    })
 }
 
 pub(crate) fn tail(path: &Path) -> String {

@@ -37,7 +37,7 @@ pub mod wire;
 
 pub use fake::{Answer, FakePostgres};
 pub use folder::Folder;
-pub use gateway::{Credential, Gateway, Options, direct_only, hoop, hoop_agent};
+pub use gateway::{Credential, Gateway, Options, direct_only, hoop, hoop_agent, hoop_gateway};
 pub use guarded::{Guarded, Plan};
 pub use postgres::{Postgres, free_port};
 pub use program::{Output, find, output, psql, psql_script};

@@ -3,7 +3,7 @@ use hoop_core::id::{AccessRuleId, OrgId};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
-use super::{Result, SqlStore, corrupt, micros, time, unless_exists};
+use super::{Engine, Result, corrupt, micros, time, unless_exists};
 use crate::access::{AccessRule, RuleDefinition};
 use crate::store::{AccessRules, Page};
 
@@ -33,7 +33,7 @@ fn text(definition: &RuleDefinition) -> Result<String> {
 }
 
 #[async_trait]
-impl AccessRules for SqlStore {
+impl AccessRules for Engine {
     async fn create(&self, rule: &AccessRule) -> Result<()> {
         sqlx::query(
             "INSERT INTO access_rules (org_id, id, name, definition, created_at, updated_at) \

@@ -4,7 +4,7 @@ use hoop_core::id::{AgentId, OrgId};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
-use super::{Agents, Result, SqlStore, hash, micros, time, unless_exists};
+use super::{Agents, Engine, Result, hash, micros, time, unless_exists};
 use crate::store::{Agent, Page};
 
 #[derive(FromRow)]
@@ -33,7 +33,7 @@ impl AgentRow {
 }
 
 #[async_trait]
-impl Agents for SqlStore {
+impl Agents for Engine {
     async fn create(&self, agent: &Agent) -> Result<()> {
         sqlx::query("INSERT INTO agents (org_id, id, name, token_hash, created_at) VALUES ($1, $2, $3, $4, $5)")
             .bind(agent.org.as_uuid())

@@ -4,7 +4,7 @@ use hoop_core::id::{CredentialId, OrgId, RoleId, UserId};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
-use super::{Credentials, Result, SqlStore, micros, time, unless_exists};
+use super::{Credentials, Engine, LAST, Result, micros, time, unless_exists};
 use crate::store::{Credential, Page};
 
 #[derive(FromRow)]
@@ -45,7 +45,7 @@ impl From<CredentialRow> for Credential {
 }
 
 #[async_trait]
-impl Credentials for SqlStore {
+impl Credentials for Engine {
     async fn create(&self, credential: &Credential) -> Result<()> {
         sqlx::query(
             "INSERT INTO credentials (org_id, id, login, user_id, role_id, salt, iterations, stored_key, server_key, \
@@ -81,16 +81,19 @@ impl Credentials for SqlStore {
         before: Option<CredentialId>,
         limit: u32,
     ) -> Result<Page<Credential>> {
-        let rows: Vec<CredentialRow> = sqlx::query_as(
-            "SELECT * FROM credentials WHERE org_id = $1 AND ($2 IS NULL OR user_id = $2) AND ($3 IS NULL OR id < $3) \
-             ORDER BY id DESC LIMIT $4",
-        )
-        .bind(org.as_uuid())
-        .bind(of.map(|user| user.as_uuid()))
-        .bind(before.map(|id| id.as_uuid()))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.read)
-        .await?;
+        // Two texts, since each is a range of another index.
+        let query = match of {
+            None => sqlx::query_as("SELECT * FROM credentials WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"),
+            Some(_) => sqlx::query_as(
+                "SELECT * FROM credentials WHERE org_id = $1 AND id < $2 AND user_id = $4 ORDER BY id DESC LIMIT $3",
+            ),
+        };
+        let query = query.bind(org.as_uuid()).bind(before.map_or(LAST, |id| id.as_uuid())).bind(i64::from(limit) + 1);
+        let query = match of {
+            None => query,
+            Some(user) => query.bind(user.as_uuid()),
+        };
+        let rows: Vec<CredentialRow> = query.fetch_all(&self.read).await?;
         Ok(Page::cut(rows.into_iter().map(Credential::from).collect(), limit))
     }
 

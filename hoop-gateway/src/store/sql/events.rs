@@ -3,7 +3,7 @@ use hoop_core::id::{EventId, OrgId, RequestId, UserId};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
-use super::{Events, Result, SqlStore, micros, time, unless_exists};
+use super::{Engine, Events, LAST, Result, micros, time, unless_exists};
 use crate::store::{Event, Page};
 
 #[derive(FromRow)]
@@ -40,7 +40,7 @@ impl From<EventRow> for Event {
 }
 
 #[async_trait]
-impl Events for SqlStore {
+impl Events for Engine {
     async fn add(&self, event: &Event) -> Result<()> {
         sqlx::query(
             "INSERT INTO events (org_id, id, request_id, user_id, user_name, action, subject, source, status, code, at) \
@@ -64,14 +64,13 @@ impl Events for SqlStore {
     }
 
     async fn list(&self, org: OrgId, before: Option<EventId>, limit: u32) -> Result<Page<Event>> {
-        let rows: Vec<EventRow> = sqlx::query_as(
-            "SELECT * FROM events WHERE org_id = $1 AND ($2 IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
-        )
-        .bind(org.as_uuid())
-        .bind(before.map(|id| id.as_uuid()))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.read)
-        .await?;
+        let rows: Vec<EventRow> =
+            sqlx::query_as("SELECT * FROM events WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+                .bind(org.as_uuid())
+                .bind(before.map_or(LAST, |id| id.as_uuid()))
+                .bind(i64::from(limit) + 1)
+                .fetch_all(&self.read)
+                .await?;
         Ok(Page::cut(rows.into_iter().map(Event::from).collect(), limit))
     }
 }

@@ -4,7 +4,7 @@ use hoop_core::{RecordingMode, ResourceRole};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
-use super::{Result, Roles, SqlStore, corrupt, micros, time, unless_exists};
+use super::{Engine, Result, Roles, corrupt, micros, time, unless_exists};
 use crate::store::{Page, Role};
 
 #[derive(FromRow)]
@@ -65,7 +65,7 @@ fn texts(role: &Role) -> Result<Texts> {
 }
 
 #[async_trait]
-impl Roles for SqlStore {
+impl Roles for Engine {
     async fn create(&self, role: &Role) -> Result<()> {
         let texts = texts(role)?;
         sqlx::query(

@@ -4,7 +4,7 @@ use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
-use super::{Result, Sessions, SqlStore, corrupt, micros, time, unless_exists};
+use super::{Engine, LAST, Result, Sessions, corrupt, micros, time, unless_exists};
 use crate::store::{Ended, Page, Session};
 
 #[derive(FromRow)]
@@ -71,7 +71,7 @@ impl SessionRow {
 }
 
 #[async_trait]
-impl Sessions for SqlStore {
+impl Sessions for Engine {
     async fn open(&self, session: &Session) -> Result<()> {
         sqlx::query(
             "INSERT INTO sessions (org_id, id, request_id, user_id, user_name, role_id, role_name, agent, mode, source, \
@@ -142,17 +142,19 @@ impl Sessions for SqlStore {
         before: Option<SessionId>,
         limit: u32,
     ) -> Result<Page<Session>> {
-        // One more than asked for tells whether there are more.
-        let rows: Vec<SessionRow> = sqlx::query_as(
-            "SELECT * FROM sessions WHERE org_id = $1 AND ($2 IS NULL OR user_id = $2) AND ($3 IS NULL OR id < $3) \
-             ORDER BY id DESC LIMIT $4",
-        )
-        .bind(org.as_uuid())
-        .bind(of.map(|user| user.as_uuid()))
-        .bind(before.map(|id| id.as_uuid()))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.read)
-        .await?;
+        // Two texts, since each is a range of another index. One more than asked for tells whether there are more.
+        let query = match of {
+            None => sqlx::query_as("SELECT * FROM sessions WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"),
+            Some(_) => sqlx::query_as(
+                "SELECT * FROM sessions WHERE org_id = $1 AND id < $2 AND user_id = $4 ORDER BY id DESC LIMIT $3",
+            ),
+        };
+        let query = query.bind(org.as_uuid()).bind(before.map_or(LAST, |id| id.as_uuid())).bind(i64::from(limit) + 1);
+        let query = match of {
+            None => query,
+            Some(user) => query.bind(user.as_uuid()),
+        };
+        let rows: Vec<SessionRow> = query.fetch_all(&self.read).await?;
         let items = rows.into_iter().map(SessionRow::session).collect::<Result<_>>()?;
         Ok(Page::cut(items, limit))
     }

@@ -4,7 +4,7 @@ use hoop_core::id::{OrgId, TokenId, UserId};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
-use super::{Result, SqlStore, Tokens, hash, micros, time, unless_exists};
+use super::{Engine, Result, Tokens, hash, micros, time, unless_exists};
 use crate::store::{Store as _, Token, User};
 
 #[derive(FromRow)]
@@ -33,7 +33,7 @@ impl TokenRow {
 }
 
 #[async_trait]
-impl Tokens for SqlStore {
+impl Tokens for Engine {
     async fn create(&self, token: &Token) -> Result<()> {
         sqlx::query(
             "INSERT INTO tokens (org_id, id, user_id, hash, expires_at, created_at) VALUES ($1, $2, $3, $4, $5, $6)",

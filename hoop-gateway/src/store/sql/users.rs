@@ -2,10 +2,10 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use hoop_core::id::{OrgId, UserId};
+use sqlx::FromRow;
 use sqlx::types::Uuid;
-use sqlx::{FromRow, SqliteConnection};
 
-use super::{Result, SqlStore, Users, micros, time, unless_exists};
+use super::{Connection, Engine, Result, Users, micros, time, unless_exists};
 use crate::store::{Group, Page, StoreError, User, UserKind};
 
 #[derive(FromRow)]
@@ -42,7 +42,7 @@ impl UserRow {
     }
 }
 
-impl SqlStore {
+impl Engine {
     async fn with_groups(&self, row: Option<UserRow>) -> Result<Option<User>> {
         let Some(row) = row else { return Ok(None) };
         let groups = sqlx::query_scalar(
@@ -56,7 +56,7 @@ impl SqlStore {
     }
 }
 
-async fn insert(connection: &mut SqliteConnection, user: &User) -> Result<()> {
+async fn insert(connection: &mut Connection, user: &User) -> Result<()> {
     sqlx::query(
         "INSERT INTO users (org_id, id, name, kind, password_hash, must_change_password, disabled, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -76,7 +76,7 @@ async fn insert(connection: &mut SqliteConnection, user: &User) -> Result<()> {
 }
 
 /// Makes the user a member of its groups; of others it must not be one yet.
-async fn join(connection: &mut SqliteConnection, user: &User) -> Result<()> {
+async fn join(connection: &mut Connection, user: &User) -> Result<()> {
     for group in &user.groups {
         sqlx::query(
             "INSERT INTO memberships (org_id, user_id, group_name) VALUES ($1, $2, $3) \
@@ -92,7 +92,7 @@ async fn join(connection: &mut SqliteConnection, user: &User) -> Result<()> {
 }
 
 #[async_trait]
-impl Users for SqlStore {
+impl Users for Engine {
     async fn create(&self, user: &User) -> Result<()> {
         let mut transaction = self.write.begin().await?;
         insert(&mut transaction, user).await?;
@@ -100,8 +100,8 @@ impl Users for SqlStore {
     }
 
     async fn create_first(&self, user: &User) -> Result<bool> {
-        // One connection writes, so that nobody can add another user between the question and the answer.
-        let mut transaction = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        // Nobody can add another user between the question and the answer.
+        let mut transaction = self.begin_alone("users").await?;
         let users: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users WHERE org_id = $1")
             .bind(user.org.as_uuid())
             .fetch_one(&mut *transaction)
@@ -140,10 +140,11 @@ impl Users for SqlStore {
                 .bind(i64::from(limit) + 1)
                 .fetch_all(&self.read)
                 .await?;
+        // SQLite takes the tables of a CROSS JOIN in their order: the users of this page, and not everyone's memberships.
         let memberships: Vec<(Uuid, String)> = sqlx::query_as(
-            "SELECT m.user_id, m.group_name FROM memberships m \
-             JOIN users u ON u.org_id = m.org_id AND u.id = m.user_id \
-             WHERE m.org_id = $1 AND u.name > $2 AND u.name <= $3 ORDER BY m.group_name",
+            "SELECT m.user_id, m.group_name FROM users u CROSS JOIN memberships m \
+             WHERE u.org_id = $1 AND u.name > $2 AND u.name <= $3 AND m.org_id = u.org_id AND m.user_id = u.id \
+             ORDER BY m.group_name",
         )
         .bind(org.as_uuid())
         .bind(after.unwrap_or_default())

@@ -20,3 +20,4 @@ mod masking;
 mod psql;
 mod stand;
 mod trust;
+mod store;
