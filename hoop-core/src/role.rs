@@ -72,6 +72,7 @@ impl ResourceKind {
 }
 
 /// What must be durable before a statement goes on.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecordingMode {
@@ -91,10 +92,38 @@ pub enum Target {
     Postgres(PostgresTarget),
 }
 
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Target {
+    /// One object, as it is on the wire: the kind stands among the fields of the target.
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+        use utoipa::openapi::{OneOfBuilder, RefOr};
+        let mut postgres = <PostgresTarget as utoipa::PartialSchema>::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut postgres {
+            let kind = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["postgres"]));
+            object.properties.insert("kind".to_owned(), kind.into());
+            object.required.push("kind".to_owned());
+        }
+        OneOfBuilder::new().item(postgres).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Target {
+    fn name() -> std::borrow::Cow<'static, str> {
+        std::borrow::Cow::Borrowed("Target")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        <PostgresTarget as utoipa::ToSchema>::schemas(schemas);
+    }
+}
+
 /// A PostgreSQL server. The parameters mean what they mean in libpq
 /// ([PostgreSQL, Database Connection Control Functions]).
 ///
 /// [PostgreSQL, Database Connection Control Functions]: https://www.postgresql.org/docs/current/libpq-connect.html
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresTarget {
@@ -145,6 +174,7 @@ impl PostgresTarget {
 }
 
 /// When the agent speaks TLS to the server, and what it verifies.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslMode {
@@ -178,6 +208,7 @@ impl SslMode {
 }
 
 /// Whether SCRAM authentication binds to the TLS channel.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChannelBinding {
