@@ -2,9 +2,11 @@
 //! each method is one transaction. [`SqlStore`] is the store that comes with the gateway.
 
 mod entity;
+mod idempotency;
 mod sql;
 #[cfg(test)]
 pub(crate) mod tests;
+mod versions;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -12,7 +14,9 @@ use hoop_core::ResourceRole;
 use hoop_core::id::{AgentId, CredentialId, EventId, OrgId, RoleId, SessionId, TokenId, UserId};
 
 pub use entity::{Agent, Credential, Ended, Event, Group, Page, Role, Session, Token, User, UserKind};
+pub use idempotency::{Claim, Earlier, Idempotency, KeptAnswer};
 pub use sql::SqlStore;
+pub use versions::Versions;
 
 /// The store cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +67,10 @@ pub trait Store: Send + Sync {
     fn sessions(&self) -> &dyn Sessions;
     /// The trail of what was done through the API.
     fn events(&self) -> &dyn Events;
+    /// Changes that are made only to what they were meant for.
+    fn versions(&self) -> &dyn Versions;
+    /// Requests that act once.
+    fn idempotency(&self) -> &dyn Idempotency;
 }
 
 const _: Option<&dyn Store> = None;

@@ -1,5 +1,7 @@
 //! What every store must do. A store of another kind runs [`conformance`] on itself.
 
+mod once;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -105,6 +107,8 @@ pub(crate) async fn conformance(store: &dyn Store) {
     tokens(store.tokens(), &alice).await.expect("tokens");
     sessions(store.sessions(), &alice).await.expect("sessions");
     events(store.events()).await.expect("events");
+    once::versions(store).await.expect("versions");
+    once::idempotency(store, &alice).await.expect("idempotency");
 }
 
 async fn users(users: &dyn Users) -> Result<()> {

@@ -4,10 +4,12 @@
 mod agents;
 mod credentials;
 mod events;
+mod idempotency;
 mod roles;
 mod sessions;
 mod tokens;
 mod users;
+mod versions;
 
 use std::path::Path;
 use std::str::FromStr as _;
@@ -18,7 +20,9 @@ use hoop_core::id::OrgId;
 use hoop_core::{Clock, SystemClock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
-use super::{Agents, Credentials, Events, Result, Roles, Sessions, Store, StoreError, Tokens, Users};
+use super::{
+    Agents, Credentials, Events, Idempotency, Result, Roles, Sessions, Store, StoreError, Tokens, Users, Versions,
+};
 
 /// A store on an SQLite file, in WAL mode. What was answered survives the death of the process. Users, roles, keys and the
 /// trail of the API also survive that of the machine (`synchronous = FULL`).
@@ -132,6 +136,14 @@ impl Store for SqlStore {
     }
 
     fn events(&self) -> &dyn Events {
+        self
+    }
+
+    fn versions(&self) -> &dyn Versions {
+        self
+    }
+
+    fn idempotency(&self) -> &dyn Idempotency {
         self
     }
 }

@@ -43,15 +43,15 @@ impl RoleRow {
     }
 }
 
-struct Texts {
-    target: String,
-    labels: String,
-    plugins: String,
-    allowed_groups: String,
-    recording: &'static str,
+pub(super) struct Texts {
+    pub(super) target: String,
+    pub(super) labels: String,
+    pub(super) plugins: String,
+    pub(super) allowed_groups: String,
+    pub(super) recording: &'static str,
 }
 
-fn texts(role: &Role) -> Result<Texts> {
+pub(super) fn texts(role: &Role) -> Result<Texts> {
     Ok(Texts {
         target: serde_json::to_string(&role.role.target).map_err(corrupt("target of a role"))?,
         labels: serde_json::to_string(&role.role.labels).map_err(corrupt("set of labels"))?,

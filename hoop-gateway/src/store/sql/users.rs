@@ -76,7 +76,7 @@ async fn insert(connection: &mut SqliteConnection, user: &User) -> Result<()> {
 }
 
 /// Makes the user a member of its groups; of others it must not be one yet.
-async fn join(connection: &mut SqliteConnection, user: &User) -> Result<()> {
+pub(super) async fn join(connection: &mut SqliteConnection, user: &User) -> Result<()> {
     for group in &user.groups {
         sqlx::query(
             "INSERT INTO memberships (org_id, user_id, group_name) VALUES ($1, $2, $3) \
