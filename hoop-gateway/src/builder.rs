@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::credential::NativeCredentials;
 use crate::auth::token::AgentTokens;
 use crate::auth::{GatewaySecret, PasswordError, Passwords, Throttle};
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::data::{DataError, DataFolder, open_store};
 use crate::gateway::{Gateway, Parts, PublicAddress, Tls};
@@ -146,12 +147,14 @@ impl GatewayBuilder {
         let telemetry = Arc::new(telemetry);
         let (agents, tasks) = (Agents::new(tunnel_limits(&self.config)), TaskTracker::new());
         let policy = self.policy.take().unwrap_or_else(|| Arc::new(GroupPolicy::new(Arc::clone(&store.shared))));
+        let changes = Arc::new(Changes::new());
         let sessions = Sessions::new(SessionParts {
             store: Arc::clone(&store.shared),
             policy: Arc::clone(&policy),
             chain: chain.clone(),
             agents: agents.clone(),
             clock: Arc::clone(&self.clock),
+            changes: Arc::clone(&changes),
             telemetry: Arc::clone(&telemetry),
             tasks: tasks.clone(),
         });
@@ -168,6 +171,8 @@ impl GatewayBuilder {
                 Arc::clone(&clock),
                 keys.secret.agent_key(),
             )),
+            request_key: keys.secret.request_key(),
+            changes,
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
             recording_key: PublicKey::from(&keys.recording),
             config: self.config,

@@ -24,6 +24,7 @@
 pub mod api;
 pub mod auth;
 mod builder;
+pub mod changes;
 pub mod config;
 mod data;
 mod gateway;

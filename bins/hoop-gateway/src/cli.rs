@@ -20,6 +20,8 @@ pub(crate) enum Command {
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the OpenAPI document of the API.
+    Openapi,
     /// Make the first administrator, with a password that is shown once.
     FirstAdmin(FirstAdmin),
 }

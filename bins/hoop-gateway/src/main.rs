@@ -35,6 +35,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Config(ConfigCommand::Check(sources)) => config::check(&sources),
         Command::Config(ConfigCommand::Show { sources, origin }) => config::show(&sources, origin),
+        Command::Openapi => {
+            print!("{}", hoop_gateway::api::openapi());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::FirstAdmin(arguments) => make_first_admin(arguments).await,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::header::IF_MATCH;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -40,7 +41,12 @@ impl Api {
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let changes = matches!(method, Method::PATCH | Method::DELETE);
         let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if changes {
+            // What is there is meant, whatever it is: nothing was read that it could differ from.
+            request = request.header(IF_MATCH, "*");
+        }
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }

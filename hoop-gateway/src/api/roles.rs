@@ -3,35 +3,41 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
+use axum::extract::State;
+use chrono::{DateTime, SubsecRound as _, Utc};
 use hoop_core::id::{OrgId, RoleId};
 use hoop_core::{AccessMode, AccessRequest, Code, Decision, Denial, RecordingMode, ResourceRole, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema};
 
-use super::body::{Body, Parameters, convert};
-use super::page::{Page, Paging, cursor};
+use super::body::{Body, Named, convert};
+use super::describe::{Created, Done};
+use super::etag::{IfMatch, Tagged, etag, stale};
+use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes, Source};
 use super::users::check_name;
+use crate::changes::Subject;
 use crate::store::{self, Role};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .get("/api/v1/roles", Permission::Member, list)
-        .post("/api/v1/roles", Permission::Admin, create)
-        .get("/api/v1/roles/{name}", Permission::Member, show)
-        .patch("/api/v1/roles/{name}", Permission::Admin, update)
-        .delete("/api/v1/roles/{name}", Permission::Admin, delete)
+        .get("/api/v1/roles", Permission::Member, "Roles, by name; members get those that they may reach.", list)
+        .post("/api/v1/roles", Permission::Admin, "Adds a role.", create)
+        .get("/api/v1/roles/{name}", Permission::Member, "A role.", show)
+        .patch("/api/v1/roles/{name}", Permission::Admin, "Merges a change into a role (RFC 7396).", update)
+        .delete("/api/v1/roles/{name}", Permission::Admin, "Removes a role.", delete)
 }
 
 /// What an administrator says of a role. A change replaces what it names, and null takes away (RFC 7396).
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Definition {
+#[schema(as = RoleDefinition)]
+pub(super) struct Definition {
     name: String,
     agent: String,
     target: Target,
@@ -45,39 +51,43 @@ struct Definition {
     allowed_groups: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct RoleView {
     id: RoleId,
     name: String,
     kind: &'static str,
     agent: String,
     labels: BTreeMap<String, String>,
-    /// How it is reached and governed; for those who may see everything.
-    #[serde(flatten)]
-    inside: Option<Inside>,
+    /// How it is reached; this and what follows is for those who may see everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    target: Option<Target>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    recording: Option<RecordingMode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    plugins: Option<BTreeMap<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    allowed_groups: Option<Vec<String>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
 
-#[derive(Serialize)]
-struct Inside {
-    target: Target,
-    recording: RecordingMode,
-    plugins: BTreeMap<String, Value>,
-    allowed_groups: Vec<String>,
-}
-
 fn view(role: Role, caller: &Caller) -> RoleView {
     let Role { role, allowed_groups, created_at, updated_at } = role;
-    let kind = role.kind().as_str();
-    let inside = Inside { target: role.target, recording: role.recording, plugins: role.plugins, allowed_groups };
+    let (kind, all) = (role.kind().as_str(), caller.scope().is_none());
     RoleView {
         id: role.id,
         name: role.name.to_string(),
         kind,
         agent: role.agent.to_string(),
         labels: role.labels,
-        inside: caller.scope().is_none().then_some(inside),
+        target: all.then_some(role.target),
+        recording: all.then_some(role.recording),
+        plugins: all.then_some(role.plugins),
+        allowed_groups: all.then_some(allowed_groups),
         created_at,
         updated_at,
     }
@@ -88,11 +98,10 @@ async fn list(
     State(api): State<Api>,
     source: Source,
     caller: Caller,
-    Parameters(paging): Parameters<Paging>,
+    paging: Paging,
 ) -> Result<Json<Page<RoleView>>, Problem> {
     let after: Option<String> = paging.after()?;
-    let store::Page { items, more } =
-        api.store.roles().list(caller.user.org, after.as_deref(), paging.limit()?).await?;
+    let store::Page { items, more } = api.store.roles().list(caller.user.org, after.as_deref(), paging.limit()).await?;
     let last = items.last().map(|role| role.role.name.to_string()).unwrap_or_default();
     let mut visible = Vec::with_capacity(items.len());
     for role in items {
@@ -100,7 +109,7 @@ async fn list(
             visible.push(role);
         }
     }
-    let next_cursor = more.then(|| cursor(&last));
+    let next_cursor = more.then(|| paging.cursor(&last));
     Ok(Json(Page { items: visible.into_iter().map(|role| view(role, &caller)).collect(), next_cursor }))
 }
 
@@ -108,8 +117,8 @@ async fn create(
     State(api): State<Api>,
     caller: Caller,
     Body(definition): Body<Definition>,
-) -> Result<(StatusCode, Json<RoleView>), Problem> {
-    let now = api.clock.now();
+) -> Result<Created<RoleView>, Problem> {
+    let now = now(&api);
     let role = Role {
         allowed_groups: definition.allowed_groups.clone(),
         role: resource_role(&api, caller.user.org, RoleId::new(&*api.clock), definition)?,
@@ -117,26 +126,34 @@ async fn create(
         updated_at: now,
     };
     api.store.roles().create(&role).await?;
-    Ok((StatusCode::CREATED, Json(view(role, &caller))))
+    api.changes.tell(role.role.org, Subject::Role, role.role.id, None, "created");
+    Ok(Created { at: format!("/api/v1/roles/{}", role.role.name), view: view(role, &caller) })
+}
+
+/// The time as the store keeps it, so that what is answered is what is read again.
+fn now(api: &Api) -> DateTime<Utc> {
+    api.clock.now().trunc_subsecs(6)
 }
 
 async fn show(
     State(api): State<Api>,
     source: Source,
     caller: Caller,
-    Path(name): Path<String>,
-) -> Result<Json<RoleView>, Problem> {
+    Named(name): Named,
+) -> Result<Tagged<RoleView>, Problem> {
+    let version = version(&api, &caller, &name).await?;
     let role = reachable(&api, &caller, source, &name).await?;
-    Ok(Json(view(role, &caller)))
+    Ok(Tagged { version, view: view(role, &caller) })
 }
 
 async fn update(
     State(api): State<Api>,
     caller: Caller,
-    Path(name): Path<String>,
-    Body(patch): Body<serde_json::Map<String, Value>>,
-) -> Result<Json<RoleView>, Problem> {
-    let before = find(&api, &caller, &name).await?;
+    Named(name): Named,
+    if_match: IfMatch,
+    Body(Patch(patch)): Body<Patch>,
+) -> Result<Tagged<RoleView>, Problem> {
+    let (version, before) = matched(&api, &caller, &name, &if_match).await?;
     let mut merged = serde_json::to_value(Definition::from(&before)).unwrap_or_default();
     merge(&mut merged, Value::Object(patch));
     let definition: Definition = convert(merged)?;
@@ -147,18 +164,39 @@ async fn update(
         allowed_groups: definition.allowed_groups.clone(),
         role: resource_role(&api, before.role.org, before.role.id, definition)?,
         created_at: before.created_at,
-        updated_at: api.clock.now(),
+        updated_at: now(&api),
     };
-    if !api.store.roles().update(&role).await? {
-        return Err(no_role(&name));
+    if !api.store.versions().update_role(&role, version).await? {
+        return Err(stale());
     }
-    Ok(Json(view(role, &caller)))
+    api.changes.tell(role.role.org, Subject::Role, role.role.id, None, "updated");
+    Ok(Tagged { version: version + 1, view: view(role, &caller) })
 }
 
-async fn delete(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, Problem> {
-    let role = find(&api, &caller, &name).await?;
-    api.store.roles().delete(role.role.org, role.role.id).await?;
-    Ok(StatusCode::NO_CONTENT)
+async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(name): Named,
+    if_match: IfMatch,
+) -> Result<Done, Problem> {
+    let (version, Role { role, .. }) = matched(&api, &caller, &name, &if_match).await?;
+    if !api.store.versions().delete_role(role.org, role.id, version).await? {
+        return Err(stale());
+    }
+    api.changes.tell(role.org, Subject::Role, role.id, None, "deleted");
+    Ok(Done)
+}
+
+/// The role, when it is the one that a change is meant for, and a version that it is at least of.
+async fn matched(api: &Api, caller: &Caller, name: &str, if_match: &IfMatch) -> Result<(i64, Role), Problem> {
+    let version = version(api, caller, name).await?;
+    let role = find(api, caller, name).await?;
+    if_match.check(&etag(version, &view(role.clone(), caller)))?;
+    Ok((version, role))
+}
+
+async fn version(api: &Api, caller: &Caller, name: &str) -> Result<i64, Problem> {
+    api.store.versions().role(caller.user.org, name).await?.ok_or_else(|| no_role(name))
 }
 
 async fn find(api: &Api, caller: &Caller, name: &str) -> Result<Role, Problem> {
@@ -265,6 +303,35 @@ fn check_target(target: &Target) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// A change of a role: any part of its definition, and null for what is to go.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Patch(serde_json::Map<String, Value>);
+
+impl utoipa::PartialSchema for Patch {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = Definition::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.required.clear();
+            let any = |about: &str| RefOr::T(Schema::Object(ObjectBuilder::new().description(Some(about)).build()));
+            object.properties.insert("target".to_owned(), any("What changes of it."));
+            object.properties.insert("labels".to_owned(), any("What changes of them; null takes one away."));
+            object.properties.insert("plugins".to_owned(), any("What changes of them; null takes one away."));
+        }
+        schema
+    }
+}
+
+impl ToSchema for Patch {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "RolePatch".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Definition::schemas(schemas);
+    }
 }
 
 /// RFC 7396.

@@ -26,6 +26,7 @@ pub(crate) use open::Opening;
 pub(crate) use registry::{CancelKey, Live};
 
 use crate::api::LiveSessions;
+use crate::changes::{Changes, Subject};
 use crate::plugins::audit::Closed;
 use crate::store::{Ended, Store};
 use crate::telemetry::Telemetry;
@@ -44,6 +45,8 @@ pub struct SessionParts {
     pub agents: Agents,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Tells that they open and end.
+    pub changes: Arc<Changes>,
     /// Counts them.
     pub telemetry: Arc<Telemetry>,
     /// Owns what a session leaves to be done when it is dropped.
@@ -219,6 +222,8 @@ async fn finish(sessions: &Sessions, context: &SessionContext, chain: Option<Ses
     if let Err(error) = store.close(context.org, context.id, &ended).await {
         tracing::error!(session = %context.id, error = &error as &dyn std::error::Error, "end of a session could not be stored");
     }
+    let owner = Some(context.principal.user);
+    sessions.parts().changes.tell(context.org, Subject::Session, context.id, owner, "ended");
     let denial = outcome.denial();
     tracing::info!(
         session = %context.id,

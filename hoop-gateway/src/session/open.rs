@@ -12,6 +12,7 @@ use hoop_proto::tunnel::v1::open;
 use super::control::Control;
 use super::{Session, Sessions, finish};
 use crate::auth::token::unavailable;
+use crate::changes::Subject;
 use crate::store;
 use crate::tunnel::{OpenFailure, OpenTarget};
 
@@ -80,6 +81,8 @@ impl Sessions {
             Err(failure) => return Err(self.refuse(&context, Some(chain), failure).await),
         };
         self.note_running(&context);
+        let owner = Some(context.principal.user);
+        self.parts().changes.tell(context.org, Subject::Session, context.id, owner, "opened");
         tracing::info!(
             session = %context.id, request = %context.request_id, user = %context.principal.name, role = %context.role.name,
             agent = %context.role.agent, database = context.database.as_deref(), source = context.source.map(tracing::field::display),

@@ -5,6 +5,7 @@
 //! which shows that a program prints the same twice.
 
 mod abuse;
+mod api;
 mod audit;
 mod clients;
 mod crowd;
