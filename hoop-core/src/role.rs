@@ -128,16 +128,21 @@ impl utoipa::ToSchema for Target {
 #[serde(deny_unknown_fields)]
 pub struct PostgresTarget {
     /// Host name, address, or the absolute path of the folder of a Unix-domain socket.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub host: String,
     /// Port, 5432 unless given.
     #[serde(default = "default_port")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub port: u16,
     /// The user to log in as.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub user: String,
     /// Where the agent finds the password: `env:NAME` or `file:/path`. Never the password itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
     pub password: Option<String>,
     /// The database of a client that names none.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub database: String,
     /// Other databases of the same server that a client may name; `*` stands for any run of characters.
     #[serde(default)]
@@ -153,9 +158,11 @@ pub struct PostgresTarget {
     pub sslrootcert: Option<String>,
     /// Where the agent finds the client certificate, as for `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
     pub sslcert: Option<String>,
     /// Where the agent finds the key of the client certificate, as for `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
     pub sslkey: Option<String>,
     /// Whether SCRAM binds to the TLS channel: `disable`, `prefer` or `require`.
     #[serde(default)]

@@ -77,6 +77,8 @@ pub struct ApiSettings {
     pub token_ttl: Duration,
     /// A request may take this long; downloads may take longer.
     pub request_timeout: Duration,
+    /// A stream of what changes says that it lives at least this often, and its caller is looked at again as often.
+    pub heartbeat: Duration,
     /// How often a caller may ask.
     pub rates: Rates,
 }
@@ -88,6 +90,7 @@ impl Default for ApiSettings {
             credential_ttl_max: Duration::from_secs(7 * 24 * 3600),
             token_ttl: Duration::from_secs(12 * 3600),
             request_timeout: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(15),
             rates: Rates::default(),
         }
     }

@@ -38,7 +38,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
 #[serde(deny_unknown_fields)]
 #[schema(as = RoleDefinition)]
 pub(super) struct Definition {
+    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")]
     name: String,
+    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")]
     agent: String,
     target: Target,
     #[serde(default)]

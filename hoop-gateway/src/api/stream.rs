@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::time::Duration;
 
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
@@ -29,9 +28,6 @@ use crate::changes::{Change, Subject, Watch};
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.get("/api/v1/events/stream", Permission::Member, "What changes, as server-sent events.", watch)
 }
-
-/// A line at least this often, and as often the caller's token is looked at again.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +94,7 @@ impl Answer for Stream {
 }
 
 async fn watch(State(api): State<Api>, caller: Caller, wish: Wish) -> Stream {
+    let heartbeat = api.settings.heartbeat;
     let Watch { missed, live } = api.changes.watch(wish.mark.as_deref());
     let first = match missed {
         Some(_) => Event::default().comment("watching"),
@@ -105,7 +102,7 @@ async fn watch(State(api): State<Api>, caller: Caller, wish: Wish) -> Stream {
     };
     let watcher = Watcher {
         waiting: missed.unwrap_or_default(),
-        beat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
+        beat: interval_at(Instant::now() + heartbeat, heartbeat),
         subjects: wish.subjects,
         over: false,
         first: Some(first),

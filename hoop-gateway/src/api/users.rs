@@ -58,6 +58,7 @@ impl From<User> for UserView {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateUser {
+    #[schema(min_length = 1, max_length = 128)]
     name: String,
     #[serde(default = "member")]
     kind: UserKind,

@@ -3,15 +3,15 @@
 use super::*;
 
 pub(super) async fn versions(store: &dyn Store) -> Result<()> {
-    let (versions, mut bob) = (store.versions(), user("bob", &["dev"]));
-    assert_eq!(versions.user(ORG, "bob").await?, None);
-    store.users().create(&bob).await?;
-    let version = versions.user(ORG, "bob").await?.expect("made above");
-    bob.groups = vec!["ops".to_owned()];
-    let (one, other) = tokio::join!(versions.update_user(&bob, version), versions.update_user(&bob, version));
+    let (versions, mut barbara) = (store.versions(), user("barbara", &["dev"]));
+    assert_eq!(versions.user(ORG, "barbara").await?, None);
+    store.users().create(&barbara).await?;
+    let version = versions.user(ORG, "barbara").await?.expect("made above");
+    barbara.groups = vec!["ops".to_owned()];
+    let (one, other) = tokio::join!(versions.update_user(&barbara, version), versions.update_user(&barbara, version));
     assert!(one? ^ other?, "of two changes of one version, one is made");
-    assert_eq!(store.users().get(ORG, bob.id).await?, Some(bob));
-    assert_eq!(versions.user(ORG, "bob").await?, Some(version + 1));
+    assert_eq!(store.users().get(ORG, barbara.id).await?, Some(barbara));
+    assert_eq!(versions.user(ORG, "barbara").await?, Some(version + 1));
 
     let mut shop = role("versioned");
     store.roles().create(&shop).await?;
