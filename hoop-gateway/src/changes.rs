@@ -135,6 +135,11 @@ impl Changes {
         Watch { missed, live: self.sender.subscribe() }
     }
 
+    /// How many watch.
+    pub fn watchers(&self) -> usize {
+        self.sender.receiver_count()
+    }
+
     /// The mark of a change, by which a watcher comes back.
     pub fn mark(&self, change: &Change) -> String {
         format!("{:016x}-{}", self.epoch, change.number)

@@ -29,6 +29,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.get("/api/v1/events/stream", Permission::Member, "What changes, as server-sent events.", watch)
 }
 
+/// Streams at once.
+const MOST: usize = 1024;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Query {
@@ -93,7 +96,10 @@ impl Answer for Stream {
     }
 }
 
-async fn watch(State(api): State<Api>, caller: Caller, wish: Wish) -> Stream {
+async fn watch(State(api): State<Api>, caller: Caller, wish: Wish) -> Result<Stream, Problem> {
+    if api.changes.watchers() >= MOST {
+        return Err(Problem::throttled("too many streams are open", api.settings.heartbeat));
+    }
     let heartbeat = api.settings.heartbeat;
     let Watch { missed, live } = api.changes.watch(wish.mark.as_deref());
     let first = match missed {
@@ -114,7 +120,7 @@ async fn watch(State(api): State<Api>, caller: Caller, wish: Wish) -> Stream {
         let event = watcher.next().await?;
         Some((Ok::<_, Infallible>(event), watcher))
     });
-    Stream(Sse::new(events).into_response())
+    Ok(Stream(Sse::new(events).into_response()))
 }
 
 struct Watcher {

@@ -106,3 +106,14 @@ async fn a_stream_that_is_still_says_that_it_lives_and_ends_with_its_token() {
     assert_eq!(gateway.post(&mia, "/api/v1/logout", json!({})).await.0, StatusCode::NO_CONTENT);
     assert_eq!(stream.next().await, None);
 }
+
+#[tokio::test]
+async fn streams_are_counted_and_leave_room_when_they_end() {
+    let gateway = Gateway::start().await;
+    let watchers: Vec<_> = (0..1024).map(|_| gateway.changes.watch(None)).collect();
+    let refused = gateway.call(Method::GET, PATH).token(&gateway.admin).send().await;
+    assert_eq!((refused.status, &refused.json["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!("throttled")));
+    drop(watchers);
+    let mut stream = Watching::open(&gateway, &gateway.admin, PATH, "").await;
+    assert!(stream.next().await.is_some());
+}
