@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, Named};
+use super::definition::check_slug;
 use super::describe::{Created, ShownOnce};
 use super::etag::Tagged;
 use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
-use super::roles::check_slug;
 use super::route::{Caller, Permission, Routes};
 use crate::changes::Subject;
 use crate::store::Agent;

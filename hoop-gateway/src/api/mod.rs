@@ -8,6 +8,7 @@ mod agents;
 mod body;
 mod cookie;
 mod credentials;
+mod definition;
 mod describe;
 mod document;
 mod etag;
@@ -36,6 +37,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 
+pub(crate) use definition::{SLUG, is_slug};
 use parts::Api;
 pub use parts::{
     ApiParts, ApiSettings, CheckRole, Endpoint, Endpoints, LiveAgents, LiveSessions, Readiness, Recording,
@@ -43,7 +45,6 @@ pub use parts::{
 };
 pub use rate::Rates;
 use reference::Reference;
-pub(crate) use roles::{SLUG, is_slug};
 use route::Routes;
 
 /// The longest body of a request.
