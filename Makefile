@@ -69,6 +69,11 @@ bench: ## measures direct, pgbouncer and the gateway side by side
 	tests/e2e/setup.sh --bench
 	bench/run.sh
 
+.PHONY: openapi
+openapi: ## writes docs/openapi.json, the document of the API, from the code
+	$(CARGO) run --quiet --locked --package hoop-gateway-bin --bin hoop-gateway -- openapi >docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json
+
 .PHONY: clean
 clean: ## removes everything that was built
 	$(CARGO) clean

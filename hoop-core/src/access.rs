@@ -9,6 +9,7 @@ use crate::principal::Principal;
 use crate::role::ResourceRole;
 
 /// How a principal wants to use a role.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AccessMode {

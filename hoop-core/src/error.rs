@@ -125,6 +125,16 @@ codes! {
     NotFound "not_found" Client
     /// The thing exists already, or has changed since it was read.
     Conflict "conflict" Client
+    /// The body of an API request is of a kind that is not read.
+    UnsupportedMediaType "unsupported_media_type" Client
+    /// The thing has changed since the version that the caller names.
+    PreconditionFailed "precondition_failed" Client
+    /// A change that does not say which version it is of.
+    PreconditionRequired "precondition_required" Client
+    /// The idempotency key was used for another request.
+    KeyReused "idempotency_key_reused" Client
+    /// A browser sends this for a page that is not the gateway's.
+    CrossSite "cross_site" Policy
     /// A failure that nobody foresaw; it is a bug, and it is logged.
     Internal "internal" Gateway
 }

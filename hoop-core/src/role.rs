@@ -55,6 +55,7 @@ impl ResourceRole {
 
 /// The kinds of resources.
 #[non_exhaustive]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResourceKind {
@@ -72,6 +73,7 @@ impl ResourceKind {
 }
 
 /// What must be durable before a statement goes on.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecordingMode {
@@ -91,24 +93,57 @@ pub enum Target {
     Postgres(PostgresTarget),
 }
 
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Target {
+    /// One object, as it is on the wire: the kind stands among the fields of the target.
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+        use utoipa::openapi::{OneOfBuilder, RefOr};
+        let mut postgres = <PostgresTarget as utoipa::PartialSchema>::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut postgres {
+            let kind = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["postgres"]));
+            object.properties.insert("kind".to_owned(), kind.into());
+            object.required.push("kind".to_owned());
+        }
+        OneOfBuilder::new().item(postgres).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Target {
+    fn name() -> std::borrow::Cow<'static, str> {
+        std::borrow::Cow::Borrowed("Target")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        <PostgresTarget as utoipa::ToSchema>::schemas(schemas);
+    }
+}
+
 /// A PostgreSQL server. The parameters mean what they mean in libpq
 /// ([PostgreSQL, Database Connection Control Functions]).
 ///
 /// [PostgreSQL, Database Connection Control Functions]: https://www.postgresql.org/docs/current/libpq-connect.html
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresTarget {
     /// Host name, address, or the absolute path of the folder of a Unix-domain socket.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub host: String,
     /// Port, 5432 unless given.
     #[serde(default = "default_port")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub port: u16,
     /// The user to log in as.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub user: String,
     /// Where the agent finds the password: `env:NAME` or `file:/path`. Never the password itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
     pub password: Option<String>,
     /// The database of a client that names none.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub database: String,
     /// Other databases of the same server that a client may name; `*` stands for any run of characters.
     #[serde(default)]
@@ -124,9 +159,11 @@ pub struct PostgresTarget {
     pub sslrootcert: Option<String>,
     /// Where the agent finds the client certificate, as for `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
     pub sslcert: Option<String>,
     /// Where the agent finds the key of the client certificate, as for `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
     pub sslkey: Option<String>,
     /// Whether SCRAM binds to the TLS channel: `disable`, `prefer` or `require`.
     #[serde(default)]
@@ -145,6 +182,7 @@ impl PostgresTarget {
 }
 
 /// When the agent speaks TLS to the server, and what it verifies.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslMode {
@@ -178,6 +216,7 @@ impl SslMode {
 }
 
 /// Whether SCRAM authentication binds to the TLS channel.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChannelBinding {

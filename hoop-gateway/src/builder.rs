@@ -13,6 +13,7 @@ use crate::access::{Access, AccessPolicy};
 use crate::auth::credential::NativeCredentials;
 use crate::auth::token::AgentTokens;
 use crate::auth::{GatewaySecret, PasswordError, Passwords, Throttle};
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::data::{DataError, DataFolder, open_store};
 use crate::gateway::{Gateway, Parts, PublicAddress, Tls};
@@ -149,12 +150,14 @@ impl GatewayBuilder {
         let access = access.map_err(|error| BuildProblem::Store(DataError::Store(error)))?;
         let stock_policy = || Arc::new(AccessPolicy::new(Arc::clone(&store.shared), access.clone())) as Arc<dyn Policy>;
         let policy = self.policy.take().unwrap_or_else(stock_policy);
+        let changes = Arc::new(Changes::new());
         let sessions = Sessions::new(SessionParts {
             store: Arc::clone(&store.shared),
             policy: Arc::clone(&policy),
             chain: chain.clone(),
             agents: agents.clone(),
             clock: Arc::clone(&self.clock),
+            changes: Arc::clone(&changes),
             telemetry: Arc::clone(&telemetry),
             tasks: tasks.clone(),
         });
@@ -171,6 +174,8 @@ impl GatewayBuilder {
                 Arc::clone(&clock),
                 keys.secret.agent_key(),
             )),
+            request_key: keys.secret.request_key(),
+            changes,
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
             recording_key: PublicKey::from(&keys.recording),
             config: self.config,

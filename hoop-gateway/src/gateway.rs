@@ -5,17 +5,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hoop_core::{Clock, Code, Denial, PluginChain, Policy};
+use hoop_core::{Clock, Code, Denial, PluginChain, Policy, Secret};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
-use crate::api::{self, ApiParts, ApiSettings, Endpoint, Endpoints, Readiness, RecordingFolder};
+use crate::api::{self, ApiParts, ApiSettings, Endpoint, Endpoints, Rates, Readiness, RecordingFolder};
 use crate::auth::credential::NativeCredentials;
 use crate::auth::token::AgentTokens;
 use crate::auth::{self, FirstAdmin, FirstAdminError, Passwords, Throttle};
 use crate::builder::{BuildProblem, GatewayBuilder};
+use crate::changes::Changes;
 use crate::config::{Config, TlsUse};
 use crate::data::DataFolder;
 use crate::listen::{Listener, PostgresDoor, PreAuthLimits, TlsIdentity, serve_grpc, serve_http};
@@ -49,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) credentials: Arc<NativeCredentials>,
     pub(crate) agent_tokens: Arc<AgentTokens>,
     pub(crate) throttle: Arc<Throttle>,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) request_key: Secret<[u8; 32]>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) tls: Tls,
     pub(crate) public: PublicAddress,
@@ -206,10 +209,23 @@ impl Gateway {
             recordings: Arc::new(RecordingFolder(parts.config.path(&parts.config.record.folder))),
             readiness: Arc::new(self.readiness()),
             check_role: Arc::new(parts.chain.clone()),
+            changes: Arc::clone(&parts.changes),
+            request_key: parts.request_key.clone(),
+            tasks: parts.tasks.clone(),
             telemetry: Arc::clone(&parts.telemetry),
             endpoints,
-            settings: ApiSettings { credential_ttl: parts.config.credentials.ttl, ..ApiSettings::default() },
+            settings: self.api_settings(),
         }
+    }
+
+    fn api_settings(&self) -> ApiSettings {
+        let Config { limits, credentials, .. } = &self.parts.config;
+        let rates = Rates {
+            reads: limits.reads_per_minute,
+            writes: limits.writes_per_minute,
+            strangers: limits.strangers_per_minute,
+        };
+        ApiSettings { credential_ttl: credentials.ttl, rates, ..ApiSettings::default() }
     }
 
     /// Where others find the doors: as configured, or at their own addresses.

@@ -25,6 +25,7 @@ pub mod access;
 pub mod api;
 pub mod auth;
 mod builder;
+pub mod changes;
 pub mod config;
 mod data;
 mod gateway;

@@ -145,6 +145,7 @@ impl Running {
     /// [Drains](Self::drain), and returns when everything is on disk and closed.
     pub async fn shutdown(self) {
         self.drain().await;
+        self.gateway.parts.changes.close();
         self.stop.cancel();
         let Parts { tasks, recorder, own_store, .. } = &self.gateway.parts;
         tasks.close();
@@ -168,6 +169,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.gateway.parts.sessions.stop();
+        self.gateway.parts.changes.close();
         self.stop.cancel();
     }
 }

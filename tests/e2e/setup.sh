@@ -67,6 +67,13 @@ if stale python "$clients/python/requirements.txt"; then
   made python
 fi
 
+if stale conformance "$clients/python/conformance.txt"; then
+  rm -rf "$out/conformance"
+  python3 -m venv "$out/conformance"
+  "$out/conformance/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$clients/python/conformance.txt"
+  made conformance
+fi
+
 if stale node "$clients/node/package.json" "$clients/node/package-lock.json"; then
   mkdir -p "$out/node"
   cp "$clients/node/package.json" "$clients/node/package-lock.json" "$out/node/"

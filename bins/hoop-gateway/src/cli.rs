@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hoop_gateway::config::{ConfigError, Loaded, Loader};
-use hoop_log::LogFormat;
 use hoop_gateway::store::StoreUrl;
+use hoop_log::LogFormat;
 
 /// Lets people and programs reach infrastructure: recorded, masked, and under rules.
 #[derive(Parser)]
@@ -22,6 +22,8 @@ pub(crate) enum Command {
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the OpenAPI document of the API.
+    Openapi,
     /// Make the first administrator, with a password that is shown once.
     FirstAdmin(FirstAdmin),
     /// Look after the store: users, roles, agents, sessions and the trail of the API. Recordings are not in it.

@@ -34,6 +34,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Config(ConfigCommand::Check(sources)) => config::check(&sources),
         Command::Config(ConfigCommand::Show { sources, origin }) => config::show(&sources, origin),
+        Command::Openapi => {
+            print!("{}", hoop_gateway::api::openapi());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::FirstAdmin(arguments) => make_first_admin(arguments).await,
         Command::Store(command) => store::run(command).await,
     }

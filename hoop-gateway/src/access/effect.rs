@@ -33,7 +33,8 @@ pub struct Comparison {
 }
 
 /// Who gains and who loses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = AccessChange)]
 pub struct Change {
     /// What would be allowed and is not.
     pub gains: Vec<Reach>,
@@ -44,7 +45,7 @@ pub struct Change {
 }
 
 /// What a user may reach, or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Reach {
     /// The user.
     pub user: String,

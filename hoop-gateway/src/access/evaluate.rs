@@ -266,7 +266,7 @@ impl Ruling<'_> {
 }
 
 /// A rule's part in an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Explained {
     /// Its name.
     pub rule: String,

@@ -40,8 +40,9 @@ pub struct AccessRule {
 }
 
 /// What an access rule says. It matches a question when every part of it does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AccessRuleDefinition)]
 pub struct RuleDefinition {
     /// The name, unique in the organisation; it stands in refusals.
     pub name: String,
@@ -77,7 +78,7 @@ fn all_modes() -> Vec<AccessMode> {
 }
 
 /// What a rule does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
     /// It lets in.
@@ -87,8 +88,9 @@ pub enum Effect {
 }
 
 /// Whom a rule is for: whoever one of these names.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = AccessRuleSubjects)]
 pub struct Subjects {
     /// Everyone.
     pub everyone: bool,
@@ -103,7 +105,7 @@ pub struct Subjects {
 }
 
 /// The kinds of callers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SubjectKind {
     /// People who may change the gateway.
@@ -117,8 +119,9 @@ pub enum SubjectKind {
 }
 
 /// What a rule is for: roles of which all that is given here is true. Something must be given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = AccessRuleRoles)]
 pub struct Roles {
     /// The role has one of these names; `*` stands for any run of characters.
     pub names: BTreeSet<String>,
@@ -129,13 +132,15 @@ pub struct Roles {
 }
 
 /// When and from where a rule matches: all that is given here must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = AccessRuleConditions)]
 pub struct Conditions {
     /// Within one of these.
     pub times: Vec<TimeWindow>,
     /// From one of these networks. Of a caller whose address is not known, no rule that allows holds, and every one that
     /// denies.
+    #[schema(value_type = Vec<String>)]
     pub sources: Vec<IpNet>,
     /// From this time on.
     pub valid_from: Option<DateTime<Utc>>,
@@ -144,8 +149,9 @@ pub struct Conditions {
 }
 
 /// What a rule asks of whom it allows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = AccessRuleObligations)]
 pub struct Asks {
     /// To say what for.
     pub reason: bool,
@@ -156,8 +162,9 @@ pub struct Asks {
 }
 
 /// Who must agree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AccessRuleReview)]
 pub struct Review {
     /// A member of this group.
     pub group: String,

@@ -486,7 +486,7 @@ async fn rules_hold_from_the_next_reading_on() {
     assert_eq!(refused(&policy, &alice, &shop).await, Some(Code::AccessDenied));
     access.reload().await.expect("readable");
     assert_eq!(refused(&policy, &alice, &shop).await, None);
-    store.access_rules().delete(stored.org, id).await.expect("gone");
+    store.versions().delete_access_rule(stored.org, id, 1).await.expect("gone");
     access.reload().await.expect("readable");
     assert_eq!(refused(&policy, &alice, &shop).await, Some(Code::AccessDenied));
 }

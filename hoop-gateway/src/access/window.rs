@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Hours on days of the week, by the clocks of a time zone: `from` belongs to it, `to` does not. One whose `to` is not
 /// later than its `from` ends on the next day; the day is the one on which it begins. Where clocks are put forward or
 /// back, what they show counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimeWindow {
     /// The days on which it begins, `mon` to `sun`; all of them unless given.
@@ -18,16 +18,19 @@ pub struct TimeWindow {
     pub weekdays: Vec<Day>,
     /// When it begins, `00:00` unless given.
     #[serde(default = "midnight")]
+    #[schema(value_type = String, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
     pub from: Time,
     /// When it ends, `24:00` unless given.
     #[serde(default = "end_of_day")]
+    #[schema(value_type = String, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
     pub to: Time,
     /// The time zone, by its IANA name such as `Europe/Berlin`.
+    #[schema(value_type = String)]
     pub zone: Tz,
 }
 
 /// A day of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "their names say it")]
 pub enum Day {

@@ -3,31 +3,39 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use hoop_core::id::AgentId;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::body::{Body, Parameters};
-use super::page::{Page, Paging, page};
+use super::body::{Body, Named};
+use super::definition::check_slug;
+use super::describe::{Created, ShownOnce};
+use super::etag::Tagged;
+use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
-use super::roles::check_slug;
 use super::route::{Caller, Permission, Routes};
+use crate::changes::Subject;
 use crate::store::Agent;
 use crate::tunnel::AgentStatus;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .get("/api/v1/agents", Permission::Auditor, list)
-        .post("/api/v1/agents", Permission::Admin, create)
-        .get("/api/v1/agents/{name}", Permission::Auditor, show)
-        .post("/api/v1/agents/{name}/rotate", Permission::Admin, rotate)
-        .post("/api/v1/agents/{name}/revoke", Permission::Admin, revoke)
+        .get("/api/v1/agents", Permission::Auditor, "Agents, by name.", list)
+        .post("/api/v1/agents", Permission::Admin, "Registers an agent, and gives its key.", create)
+        .get("/api/v1/agents/{name}", Permission::Auditor, "An agent.", show)
+        .post("/api/v1/agents/{name}/rotate", Permission::Admin, "Gives an agent another key.", rotate)
+        .post(
+            "/api/v1/agents/{name}/revoke",
+            Permission::Admin,
+            "Takes an agent's key away, and ends its sessions.",
+            revoke,
+        )
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct AgentView {
     id: AgentId,
     name: String,
@@ -35,11 +43,11 @@ struct AgentView {
     last_seen_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     /// The processes that are attached now.
-    attached: Vec<Attached>,
+    attached: Vec<AttachedAgent>,
 }
 
-#[derive(Serialize)]
-struct Attached {
+#[derive(Serialize, ToSchema)]
+struct AttachedAgent {
     attached_at: DateTime<Utc>,
     version: String,
     hostname: String,
@@ -48,24 +56,25 @@ struct Attached {
     channels: u64,
 }
 
-#[derive(Serialize)]
-struct WithKey {
+#[derive(Serialize, ToSchema)]
+struct AgentWithKey {
     #[serde(flatten)]
     agent: AgentView,
     /// `HOOP_KEY`.
     key: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Create {
+struct CreateAgent {
+    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")]
     name: String,
 }
 
 fn view(agent: Agent, attached: &[AgentStatus]) -> AgentView {
     let own = attached.iter().filter(|status| status.identity.id == agent.id).cloned();
     AgentView {
-        attached: own.map(Attached::from).collect(),
+        attached: own.map(AttachedAgent::from).collect(),
         id: agent.id,
         name: agent.name,
         revoked_at: agent.revoked_at,
@@ -74,7 +83,7 @@ fn view(agent: Agent, attached: &[AgentStatus]) -> AgentView {
     }
 }
 
-impl From<AgentStatus> for Attached {
+impl From<AgentStatus> for AttachedAgent {
     fn from(status: AgentStatus) -> Self {
         Self {
             attached_at: status.attached_at,
@@ -87,22 +96,18 @@ impl From<AgentStatus> for Attached {
     }
 }
 
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Parameters(paging): Parameters<Paging>,
-) -> Result<Json<Page<AgentView>>, Problem> {
+async fn list(State(api): State<Api>, caller: Caller, paging: Paging) -> Result<Json<Page<AgentView>>, Problem> {
     let after: Option<String> = paging.after()?;
-    let agents = api.store.agents().list(caller.user.org, after.as_deref(), paging.limit()?).await?;
+    let agents = api.store.agents().list(caller.user.org, after.as_deref(), paging.limit()).await?;
     let attached = api.agents.status(caller.user.org);
-    Ok(page(agents, |agent| agent.name.clone(), |agent| view(agent, &attached)))
+    Ok(paging.page(agents, |agent| agent.name.clone(), |agent| view(agent, &attached)))
 }
 
 async fn create(
     State(api): State<Api>,
     caller: Caller,
-    Body(create): Body<Create>,
-) -> Result<(StatusCode, Json<WithKey>), Problem> {
+    Body(create): Body<CreateAgent>,
+) -> Result<ShownOnce<Created<AgentWithKey>>, Problem> {
     check_slug("/name", &create.name)?;
     let (org, id) = (caller.user.org, AgentId::new(&*api.clock));
     let (token, token_hash) = api.agent_tokens.issue(org, id);
@@ -110,29 +115,37 @@ async fn create(
     let agent = Agent { org, id, name: create.name, token_hash, revoked_at: None, last_seen_at: None, created_at };
     api.store.agents().create(&agent).await?;
     let key = api.endpoints.agent_key(&agent.name, token).expose().clone();
-    Ok((StatusCode::CREATED, Json(WithKey { agent: view(agent, &[]), key })))
+    api.changes.tell(org, Subject::Agent, id, None, "created");
+    let at = format!("/api/v1/agents/{}", agent.name);
+    Ok(ShownOnce(Created { at, view: AgentWithKey { agent: view(agent, &[]), key } }))
 }
 
-async fn show(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Result<Json<AgentView>, Problem> {
+async fn show(State(api): State<Api>, caller: Caller, Named(name): Named) -> Result<Tagged<AgentView>, Problem> {
     let agent = find(&api, &caller, &name).await?;
-    Ok(Json(view(agent, &api.agents.status(caller.user.org))))
+    Ok(Tagged { version: 0, view: view(agent, &api.agents.status(caller.user.org)) })
 }
 
 /// Gives the agent another key. Processes that are attached with the old one stay until they go; it lets none in again.
-async fn rotate(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Result<Json<WithKey>, Problem> {
+async fn rotate(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<ShownOnce<Json<AgentWithKey>>, Problem> {
     let agent = find(&api, &caller, &name).await?;
     let (token, hash) = api.agent_tokens.issue(agent.org, agent.id);
     api.store.agents().rotate(agent.org, agent.id, &hash).await?;
     let key = api.endpoints.agent_key(&agent.name, token).expose().clone();
     let agent = Agent { revoked_at: None, token_hash: hash, ..agent };
-    Ok(Json(WithKey { agent: view(agent, &api.agents.status(caller.user.org)), key }))
+    api.changes.tell(agent.org, Subject::Agent, agent.id, None, "updated");
+    Ok(ShownOnce(Json(AgentWithKey { agent: view(agent, &api.agents.status(caller.user.org)), key })))
 }
 
 /// Takes the agent's key away and cuts its links: its sessions end now.
-async fn revoke(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Result<Json<AgentView>, Problem> {
+async fn revoke(State(api): State<Api>, caller: Caller, Named(name): Named) -> Result<Json<AgentView>, Problem> {
     let agent = find(&api, &caller, &name).await?;
     api.store.agents().revoke(agent.org, agent.id, api.clock.now()).await?;
     api.agents.cut(agent.org, agent.id);
+    api.changes.tell(agent.org, Subject::Agent, agent.id, None, "updated");
     let agent = find(&api, &caller, &name).await?;
     Ok(Json(view(agent, &[])))
 }

@@ -1,13 +1,17 @@
-//! Bodies and query parameters. What is wrong with one is told by the field's name.
+//! Bodies, query parameters and the names in paths. What is wrong with one is told by the field's name.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path as PathOf, Query, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use hoop_core::Code;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
+use utoipa::ToSchema;
 
+use super::describe::Input;
+use super::document::Operation;
 use super::problem::Problem;
 
 /// A JSON body. An empty one stands for `{}`.
@@ -20,6 +24,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         // A form of a foreign page cannot have this type, and is not taken for a request of ours.
         let kind =
             request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let method = request.method().clone();
         let bytes =
             Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status().as_u16() {
                 413 => Problem::new(Code::LimitExceeded, "the body is longer than 1 MiB"),
@@ -28,13 +33,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         if bytes.is_empty() {
             return parse(b"{}").map(Self);
         }
-        if !kind.starts_with("application/json") {
-            return Err(
-                Problem::new(Code::InvalidRequest, "the body is not JSON").hint("set content-type: application/json")
-            );
+        if !kinds(&method).iter().any(|taken| essence(&kind).eq_ignore_ascii_case(taken)) {
+            let hint = format!("set content-type: {}", kinds(&method).join(" or "));
+            return Err(Problem::new(Code::UnsupportedMediaType, "the body does not say that it is JSON").hint(hint));
         }
         parse(&bytes).map(Self)
     }
+}
+
+impl<T: DeserializeOwned + ToSchema> Input for Body<T> {
+    fn describe(operation: &mut Operation) {
+        let needed = serde_json::from_str::<T>("{}").is_err();
+        operation.body::<T>(needed, kinds(&operation.method.clone()));
+    }
+}
+
+/// The media types of a body. A change is a merge patch (RFC 7396), by whichever of its names.
+fn kinds(method: &Method) -> &'static [&'static str] {
+    if *method == Method::PATCH { &["application/json", "application/merge-patch+json"] } else { &["application/json"] }
+}
+
+/// A media type without its parameters.
+fn essence(kind: &str) -> &str {
+    kind.split(';').next().unwrap_or_default().trim()
 }
 
 /// Reads JSON.
@@ -56,10 +77,11 @@ pub(super) fn convert<T: DeserializeOwned>(value: serde_json::Value) -> Result<T
     })
 }
 
-/// Serde names a missing or unknown field in its text alone.
+/// Serde names a missing, unknown or repeated field in its text alone.
 fn wrong(mut pointer: String, text: &str) -> Problem {
-    let named =
-        ["unknown field `", "missing field `"].iter().find_map(|start| text.strip_prefix(start)?.split('`').next());
+    let named = ["unknown field `", "missing field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| text.strip_prefix(start)?.split('`').next());
     if let Some(name) = named
         && !pointer.ends_with(&format!("/{name}"))
     {
@@ -96,5 +118,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
                 Err(Problem::new(Code::InvalidRequest, format!("query parameters: {text}")))
             }
         }
+    }
+}
+
+/// The name or id in a path.
+pub(super) struct Named(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let name = PathOf::<String>::from_request_parts(parts, state).await;
+        // A path that is no text names nothing that there is.
+        name.map(|PathOf(name)| Self(name)).map_err(|_| Problem::not_found("such thing"))
+    }
+}
+
+impl Input for Named {
+    fn describe(operation: &mut Operation) {
+        operation.refuses(&[StatusCode::NOT_FOUND]);
     }
 }

@@ -3,40 +3,48 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use hoop_core::id::{CredentialId, RoleId, UserId};
 use hoop_core::{Code, ResourceRole, Target};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::body::{Body, Parameters};
-use super::page::{Page, Paging, page};
+use super::body::{Body, Named};
+use super::describe::{Created, Done, ShownOnce};
+use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
 use super::roles::{reach, reachable};
 use super::route::{Caller, Permission, Routes, Source};
+use super::users::percent_encode;
 use crate::auth::credential::Issued;
+use crate::changes::Subject;
 use crate::store::Credential;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .post("/api/v1/roles/{name}/credentials", Permission::Member, create)
-        .get("/api/v1/credentials", Permission::Member, list)
-        .delete("/api/v1/credentials/{id}", Permission::Member, revoke)
+        .post(
+            "/api/v1/roles/{name}/credentials",
+            Permission::Member,
+            "Makes a time-limited credential for a native client.",
+            create,
+        )
+        .get("/api/v1/credentials", Permission::Member, "Credentials, the latest first; members see their own.", list)
+        .delete("/api/v1/credentials/{id}", Permission::Member, "Takes a credential away.", revoke)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Create {
+struct CreateCredential {
     ttl_seconds: Option<u64>,
     /// For the URL alone: the credential is good for every database that the role allows.
     database: Option<String>,
 }
 
 /// A credential with what a client needs; the password is shown this once.
-#[derive(Serialize)]
-struct Created {
+#[derive(Serialize, ToSchema)]
+struct CredentialWithPassword {
     #[serde(flatten)]
     credential: CredentialView,
     role: String,
@@ -50,7 +58,7 @@ struct Created {
     command: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct CredentialView {
     id: CredentialId,
     login: String,
@@ -81,16 +89,19 @@ async fn create(
     State(api): State<Api>,
     source: Source,
     caller: Caller,
-    Path(name): Path<String>,
-    Body(create): Body<Create>,
-) -> Result<(StatusCode, Json<Created>), Problem> {
+    Named(name): Named,
+    Body(create): Body<CreateCredential>,
+) -> Result<ShownOnce<Created<CredentialWithPassword>>, Problem> {
     let role = reachable(&api, &caller, source, &name).await?.role;
     // Auditors see every role; that does not let them use it.
     reach(&api, &caller, source, &role).await??;
     let ttl = ttl(&api, create.ttl_seconds)?;
     let database = database(&role, create.database)?;
     let issued = api.credentials.issue(&caller.user, &role, ttl).await?;
-    Ok((StatusCode::CREATED, Json(created(&api, &role, database, issued))))
+    let id = issued.credential.id;
+    api.changes.tell(role.org, Subject::Credential, id, Some(caller.user.id), "created");
+    let at = format!("/api/v1/credentials/{id}");
+    Ok(ShownOnce(Created { at, view: with_password(&api, &role, database, issued) }))
 }
 
 fn ttl(api: &Api, seconds: Option<u64>) -> Result<Duration, Problem> {
@@ -113,13 +124,13 @@ fn database(role: &ResourceRole, wanted: Option<String>) -> Result<String, Probl
     }
 }
 
-fn created(api: &Api, role: &ResourceRole, database: String, issued: Issued) -> Created {
+fn with_password(api: &Api, role: &ResourceRole, database: String, issued: Issued) -> CredentialWithPassword {
     let endpoint = &api.endpoints.postgres;
     let password = issued.password.expose().clone();
     let user = issued.credential.login.clone();
     let sslmode = if endpoint.tls { "require" } else { "disable" };
     let url = url(&endpoint.host, endpoint.port, &user, &password, &database, sslmode);
-    Created {
+    CredentialWithPassword {
         role: role.name.to_string(),
         host: endpoint.host.clone(),
         port: endpoint.port,
@@ -135,35 +146,26 @@ fn created(api: &Api, role: &ResourceRole, database: String, issued: Issued) -> 
 
 fn url(host: &str, port: u16, user: &str, password: &str, database: &str, sslmode: &str) -> String {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    // All that is encoded is safe between a shell's single quotes, too.
     let (user, database) = (percent_encode(user), percent_encode(database));
     format!("postgresql://{user}:{password}@{host}:{port}/{database}?sslmode={sslmode}")
 }
 
-/// RFC 3986, all but the unreserved characters; so the URL is also safe between a shell's single quotes.
-fn percent_encode(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
-}
-
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Parameters(paging): Parameters<Paging>,
-) -> Result<Json<Page<CredentialView>>, Problem> {
-    let found = api.store.credentials().list(caller.user.org, caller.scope(), paging.after()?, paging.limit()?).await?;
-    Ok(page(found, |credential| credential.id.to_string(), CredentialView::from))
+async fn list(State(api): State<Api>, caller: Caller, paging: Paging) -> Result<Json<Page<CredentialView>>, Problem> {
+    let found = api.store.credentials().list(caller.user.org, caller.scope(), paging.after()?, paging.limit()).await?;
+    Ok(paging.page(found, |credential| credential.id.to_string(), CredentialView::from))
 }
 
 /// No session can be opened with it any more; those that run go on.
-async fn revoke(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+async fn revoke(State(api): State<Api>, caller: Caller, Named(id): Named) -> Result<Done, Problem> {
     let missing = || Problem::not_found(format_args!("credential {id}"));
     let id: CredentialId = id.parse().map_err(|_| missing())?;
     let revoked = api.store.credentials().revoke(caller.user.org, id, caller.change_scope(), api.clock.now()).await?;
-    if revoked { Ok(StatusCode::NO_CONTENT) } else { Err(missing()) }
+    if !revoked {
+        return Err(missing());
+    }
+    api.changes.tell(caller.user.org, Subject::Credential, id, caller.change_scope(), "deleted");
+    Ok(Done)
 }
 
 #[cfg(test)]

@@ -5,19 +5,24 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use hoop_core::id::{EventId, RequestId, UserId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::body::Parameters;
-use super::page::{Page, Paging, page};
+use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes};
 use crate::store::Event;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.get("/api/v1/events", Permission::Auditor, list)
+    routes.get(
+        "/api/v1/events",
+        Permission::Auditor,
+        "What was done, or tried, through the API; the latest first.",
+        list,
+    )
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct EventView {
     id: EventId,
     at: DateTime<Utc>,
@@ -48,11 +53,7 @@ impl From<Event> for EventView {
     }
 }
 
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Parameters(paging): Parameters<Paging>,
-) -> Result<Json<Page<EventView>>, Problem> {
-    let found = api.store.events().list(caller.user.org, paging.after()?, paging.limit()?).await?;
-    Ok(page(found, |event| event.id.to_string(), EventView::from))
+async fn list(State(api): State<Api>, caller: Caller, paging: Paging) -> Result<Json<Page<EventView>>, Problem> {
+    let found = api.store.events().list(caller.user.org, paging.after()?, paging.limit()).await?;
+    Ok(paging.page(found, |event| event.id.to_string(), EventView::from))
 }

@@ -3,23 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::body::Parameters;
-use super::page::{Page, Paging, page};
+use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes};
 use crate::store::Group;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.get("/api/v1/groups", Permission::Auditor, list)
+    routes.get("/api/v1/groups", Permission::Auditor, "Groups with their sizes, by name.", list)
 }
 
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Parameters(paging): Parameters<Paging>,
-) -> Result<Json<Page<Group>>, Problem> {
+async fn list(State(api): State<Api>, caller: Caller, paging: Paging) -> Result<Json<Page<Group>>, Problem> {
     let after: Option<String> = paging.after()?;
-    let groups = api.store.users().groups(caller.user.org, after.as_deref(), paging.limit()?).await?;
-    Ok(page(groups, |group| group.name.clone(), |group| group))
+    let groups = api.store.users().groups(caller.user.org, after.as_deref(), paging.limit()).await?;
+    Ok(paging.page(groups, |group| group.name.clone(), |group| group))
 }

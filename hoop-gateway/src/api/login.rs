@@ -2,35 +2,55 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use hoop_core::id::{OrgId, TokenId};
 use hoop_core::{Code, Secret};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::body::Body;
+use super::cookie::{self, WithCookie};
+use super::describe::{Answer, Done, Input};
+use super::document::Operation;
+use super::guard::GivenName;
 use super::parts::Api;
 use super::problem::Problem;
-use super::route::{Caller, GivenName, Permission, Routes, Source};
+use super::route::{Caller, Permission, Proof, Routes, Source};
 use super::users::UserView;
 use crate::auth::token;
 use crate::store::{Token, User};
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.post("/api/v1/login", Permission::Public, login).post("/api/v1/logout", Permission::OwnAccount, logout)
+    routes
+        .post("/api/v1/login", Permission::Public, "Signs in, for a token or a cookie.", login)
+        .may_refuse(&[StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN])
+        .post(
+            "/api/v1/logout",
+            Permission::OwnAccount,
+            "Signs out: the token is good for nothing from then on.",
+            logout,
+        )
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Login {
     user: String,
     password: String,
+    /// For browsers: the token comes in a cookie that no script can read, and not in the answer.
+    #[serde(default)]
+    cookie: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SignedIn {
-    token: String,
+    /// Unless it is in the cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    token: Option<String>,
     expires_at: DateTime<Utc>,
     user: UserView,
     must_change_password: bool,
@@ -39,22 +59,69 @@ struct SignedIn {
 /// The longest name that is looked up.
 const MAX_NAME: usize = 256;
 
-async fn login(State(api): State<Api>, source: Source, Body(login): Body<Login>) -> Response {
-    // The trail is kept whatever the name is: of a NUL, not every database could.
-    let name = GivenName(login.user.chars().take(MAX_NAME).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect());
-    let mut response = match sign_in(&api, source, login).await {
-        Ok(signed_in) => Json(signed_in).into_response(),
-        Err(problem) => problem.into_response(),
-    };
-    response.extensions_mut().insert(name);
-    response
+/// Where a browser says that the request comes from.
+struct Browser {
+    uri: Uri,
+    headers: HeaderMap,
 }
 
-async fn sign_in(api: &Api, source: Source, login: Login) -> Result<SignedIn, Problem> {
-    let Login { user: name, password } = login;
+impl<S: Sync> axum::extract::FromRequestParts<S> for Browser {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self { uri: parts.uri.clone(), headers: parts.headers.clone() })
+    }
+}
+
+impl Input for Browser {
+    fn describe(_: &mut Operation) {}
+}
+
+/// An answer to somebody who gave a name.
+struct Given<T> {
+    name: GivenName,
+    answer: T,
+}
+
+impl<T: IntoResponse> IntoResponse for Given<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.answer.into_response();
+        response.extensions_mut().insert(self.name);
+        response
+    }
+}
+
+impl<T: Answer> Answer for Given<T> {
+    fn describe(operation: &mut Operation) {
+        T::describe(operation);
+    }
+}
+
+async fn login(
+    State(api): State<Api>,
+    source: Source,
+    browser: Browser,
+    Body(login): Body<Login>,
+) -> Given<Result<WithCookie<Json<SignedIn>>, Problem>> {
+    // The trail is kept whatever the name is: of a NUL, not every database could.
+    let name = GivenName(login.user.chars().take(MAX_NAME).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect());
+    Given { name, answer: sign_in(&api, source, &browser, login).await }
+}
+
+async fn sign_in(
+    api: &Api,
+    source: Source,
+    browser: &Browser,
+    login: Login,
+) -> Result<WithCookie<Json<SignedIn>>, Problem> {
+    let Login { user: name, password, cookie } = login;
     let password = Secret::new(password);
     if name.len() > MAX_NAME {
         return Err(Problem::field("/user", "too long"));
+    }
+    if cookie {
+        // Otherwise a foreign page could sign a browser in as somebody else.
+        cookie::same_origin(&browser.uri, &browser.headers)?;
     }
     let address = source.0.map(|source| source.ip());
     api.throttle.check(address, &name)?;
@@ -68,10 +135,15 @@ async fn sign_in(api: &Api, source: Source, login: Login) -> Result<SignedIn, Pr
         return Err(Problem::new(Code::LoginFailed, "user or password is wrong"));
     };
     api.throttle.succeeded(address, &name);
-    issue(api, user).await
+    let (secret, signed_in) = issue(api, user).await?;
+    if cookie {
+        let seconds = api.settings.token_ttl.as_secs();
+        return Ok(WithCookie::set(Json(signed_in), secret.expose(), seconds));
+    }
+    Ok(WithCookie::none(Json(SignedIn { token: Some(secret.expose().clone()), ..signed_in })))
 }
 
-async fn issue(api: &Api, user: User) -> Result<SignedIn, Problem> {
+async fn issue(api: &Api, user: User) -> Result<(Secret<String>, SignedIn), Problem> {
     let (secret, hash) = token::generate();
     let now = api.clock.now();
     let token = Token {
@@ -85,15 +157,19 @@ async fn issue(api: &Api, user: User) -> Result<SignedIn, Problem> {
     };
     api.store.tokens().create(&token).await?;
     tracing::info!(user = user.name, "signed in");
-    Ok(SignedIn {
-        token: secret.expose().clone(),
+    let signed_in = SignedIn {
+        token: None,
         expires_at: token.expires_at,
         must_change_password: user.must_change_password,
         user: user.into(),
-    })
+    };
+    Ok((secret, signed_in))
 }
 
-async fn logout(State(api): State<Api>, caller: Caller) -> Result<StatusCode, Problem> {
+async fn logout(State(api): State<Api>, caller: Caller) -> Result<WithCookie<Done>, Problem> {
     api.store.tokens().revoke(caller.user.org, caller.token, api.clock.now()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(match caller.proof {
+        Proof::Cookie => WithCookie::clear(Done),
+        Proof::Bearer => WithCookie::none(Done),
+    })
 }

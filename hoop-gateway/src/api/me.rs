@@ -5,27 +5,30 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use hoop_core::{Code, Secret};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::body::Body;
+use super::describe::Done;
+use super::etag::stale;
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes, Source};
-use super::users::{UserView, hash};
+use super::users::{UserView, find, hash};
+use crate::changes::Subject;
 use crate::store::User;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.get("/api/v1/me", Permission::OwnAccount, me).put(
-        "/api/v1/me/password",
-        Permission::OwnAccount,
-        change_password,
-    )
+    routes
+        .get("/api/v1/me", Permission::OwnAccount, "The caller.", me)
+        .put("/api/v1/me/password", Permission::OwnAccount, "Changes the caller's password.", change_password)
+        .may_refuse(&[StatusCode::PRECONDITION_FAILED])
 }
 
 async fn me(caller: Caller) -> Json<UserView> {
     Json(caller.user.into())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ChangePassword {
     current: String,
@@ -38,8 +41,9 @@ async fn change_password(
     source: Source,
     caller: Caller,
     Body(change): Body<ChangePassword>,
-) -> Result<StatusCode, Problem> {
-    let (user, address) = (caller.user, source.0.map(|source| source.ip()));
+) -> Result<Done, Problem> {
+    let (version, user) = find(&api, caller.user.org, &caller.user.name).await?;
+    let (token, address) = (caller.token, source.0.map(|source| source.ip()));
     let (current, new) = (Secret::new(change.current), Secret::new(change.new));
     api.throttle.check(address, &user.name)?;
     if !api.passwords.verify(current.clone(), user.password_hash.clone()).await {
@@ -51,7 +55,10 @@ async fn change_password(
     }
     let password_hash = Some(hash(&api, "/new", new).await?);
     let user = User { password_hash, must_change_password: false, ..user };
-    api.store.users().update(&user).await?;
-    api.store.tokens().revoke_all(user.org, user.id, Some(caller.token), api.clock.now()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    if !api.store.versions().update_user(&user, version).await? {
+        return Err(stale());
+    }
+    api.store.tokens().revoke_all(user.org, user.id, Some(token), api.clock.now()).await?;
+    api.changes.tell(user.org, Subject::User, user.id, Some(user.id), "updated");
+    Ok(Done)
 }

@@ -1,25 +1,35 @@
 //! The REST API on port 8009: `/api/v1/…`, `/healthz`, `/readyz`, `/metrics`.
 //!
-//! **Invariants.** Every route names the permission it needs where it is registered; there is no
-//! other way to register one. Every refusal is rendered in `problem.rs`, and nowhere else. Every request that changes
+//! **Invariants.** Every route names the permission it needs where it is registered, and its handler is described by its own
+//! types; there is no other way to register one, so that the document of the API has all of it. Every refusal is rendered in `problem.rs`, and nowhere else. Every request that changes
 //! something, or reads a recording, is an event of the audit trail.
 
 mod access;
 mod agents;
 mod body;
+mod cookie;
 mod credentials;
+mod definition;
+mod describe;
+mod document;
+mod etag;
 mod events;
 mod groups;
+mod guard;
 mod health;
+mod idempotency;
 mod login;
 mod me;
 mod page;
 mod parts;
 mod problem;
+mod rate;
+mod reference;
 mod request;
 mod roles;
 mod route;
 mod sessions;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -28,12 +38,14 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 
+pub(crate) use definition::{SLUG, is_slug};
 use parts::Api;
 pub use parts::{
     ApiParts, ApiSettings, CheckRole, Endpoint, Endpoints, LiveAgents, LiveSessions, Readiness, Recording,
     RecordingFolder, Recordings,
 };
-pub(crate) use roles::{SLUG, is_slug};
+pub use rate::Rates;
+use reference::Reference;
 use route::Routes;
 
 /// The longest body of a request.
@@ -41,10 +53,30 @@ const MAX_BODY: usize = 1024 * 1024;
 
 /// The API as a router, to be served or nested elsewhere.
 pub fn router(parts: ApiParts) -> Router {
-    let api = Api::new(parts);
-    let routes = Routes::new(api.clone());
-    let routes = [
+    let api = Api::new(parts, Reference::new(&described()));
+    let (router, _) = with_all(Routes::new(api.clone())).into_parts();
+    router
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(api.clone(), request::handle))
+        .with_state(api)
+}
+
+/// The OpenAPI 3.1 document of the API, as JSON for people to read and machines to compare.
+pub fn openapi() -> String {
+    format!("{:#}\n", described())
+}
+
+fn described() -> serde_json::Value {
+    let (_, operations) = with_all(Routes::described()).into_parts();
+    document::document(&operations)
+}
+
+fn with_all(routes: Routes) -> Routes {
+    [
         health::routes,
+        reference::routes,
         login::routes,
         me::routes,
         users::routes,
@@ -55,14 +87,8 @@ pub fn router(parts: ApiParts) -> Router {
         credentials::routes,
         sessions::routes,
         events::routes,
+        stream::routes,
     ]
     .into_iter()
-    .fold(routes, |routes, add| add(routes));
-    routes
-        .into_router()
-        .fallback(problem::no_such_route)
-        .method_not_allowed_fallback(problem::no_such_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn_with_state(api.clone(), request::handle))
-        .with_state(api)
+    .fold(routes, |routes, add| add(routes))
 }

@@ -14,11 +14,15 @@ use hoop_core::id::{AgentId, OrgId, SessionId};
 use hoop_core::{Clock, Denial, PluginChain, Policy, ResourceRole, Secret};
 use hoop_proto::dsn::{Dsn, Mode};
 use tokio_util::io::ReaderStream;
+use tokio_util::task::TaskTracker;
 
+use super::rate::{Limits, Rates};
+use super::reference::Reference;
 use crate::access::Access;
 use crate::auth::credential::NativeCredentials;
 use crate::auth::token::AgentTokens;
 use crate::auth::{Passwords, Throttle};
+use crate::changes::Changes;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::tunnel::{AgentStatus, Agents};
@@ -51,6 +55,12 @@ pub struct ApiParts {
     pub readiness: Arc<dyn Readiness>,
     /// What the plugins say of a role's settings before it is stored.
     pub check_role: Arc<dyn CheckRole>,
+    /// What changed, for those who watch.
+    pub changes: Arc<Changes>,
+    /// Hashes requests with an idempotency key, so that the store's copy of it tells nothing.
+    pub request_key: Secret<[u8; 32]>,
+    /// Owns requests that go on without their caller.
+    pub tasks: TaskTracker,
     /// Metrics.
     pub telemetry: Arc<Telemetry>,
     /// Where clients and agents find the gateway.
@@ -70,6 +80,10 @@ pub struct ApiSettings {
     pub token_ttl: Duration,
     /// A request may take this long; downloads may take longer.
     pub request_timeout: Duration,
+    /// A stream of what changes says that it lives at least this often, and its caller is looked at again as often.
+    pub heartbeat: Duration,
+    /// How often a caller may ask.
+    pub rates: Rates,
 }
 
 impl Default for ApiSettings {
@@ -79,6 +93,8 @@ impl Default for ApiSettings {
             credential_ttl_max: Duration::from_secs(7 * 24 * 3600),
             token_ttl: Duration::from_secs(12 * 3600),
             request_timeout: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(15),
+            rates: Rates::default(),
         }
     }
 }
@@ -219,11 +235,26 @@ impl CheckRole for PluginChain {
 
 /// The parts, shared by all handlers.
 #[derive(Clone)]
-pub(super) struct Api(Arc<ApiParts>);
+pub(super) struct Api(Arc<Inner>);
+
+struct Inner {
+    parts: ApiParts,
+    rates: Limits,
+    reference: Reference,
+}
 
 impl Api {
-    pub(super) fn new(parts: ApiParts) -> Self {
-        Self(Arc::new(parts))
+    pub(super) fn new(parts: ApiParts, reference: Reference) -> Self {
+        let rates = Limits::new(parts.settings.rates, &parts.clock);
+        Self(Arc::new(Inner { parts, rates, reference }))
+    }
+
+    pub(super) fn rates(&self) -> &Limits {
+        &self.0.rates
+    }
+
+    pub(super) fn reference(&self) -> &Reference {
+        &self.0.reference
     }
 }
 
@@ -231,6 +262,6 @@ impl Deref for Api {
     type Target = ApiParts;
 
     fn deref(&self) -> &ApiParts {
-        &self.0
+        &self.0.parts
     }
 }

@@ -1,11 +1,14 @@
 //! Refusals, as the API tells them: RFC 9457 problems. This is the one place that renders them.
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use hoop_core::id::RequestId;
 use hoop_core::{Code, Denial, Fault};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::auth::Throttled;
 use crate::auth::token::unavailable;
@@ -21,6 +24,7 @@ struct Inner {
     /// What is wrong with which field of the request.
     fields: Vec<Field>,
     retry_after: Option<u64>,
+    location: Option<String>,
 }
 
 /// What is wrong with a field.
@@ -62,12 +66,26 @@ impl Problem {
 
     /// The request has this wrong.
     pub(super) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        let (pointer, detail) = (pointer.into(), detail.into());
+        let (pointer, detail) = (short(pointer.into()), short(detail.into()));
         let name = pointer.trim_start_matches('/').replace('/', ".");
         let reason = if name.is_empty() { detail.clone() } else { format!("{name}: {detail}") };
         let mut problem = Self::new(Code::InvalidRequest, reason);
         problem.0.fields.push(Field { pointer, detail });
         problem
+    }
+
+    /// Too much of something: it may be tried again after that time.
+    pub(super) fn throttled(reason: &str, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let mut problem = Self::new(Code::Throttled, reason).hint(format!("try again in {seconds} s"));
+        problem.0.retry_after = Some(seconds);
+        problem
+    }
+
+    /// What the refusal is about is found there.
+    pub(super) fn location(mut self, at: Option<String>) -> Self {
+        self.0.location = at;
+        self
     }
 
     /// There is none, or none that the caller may see: the two look the same.
@@ -93,6 +111,10 @@ fn status(code: Code) -> StatusCode {
         Code::StoreUnavailable | Code::GatewayDraining | Code::RecordingFailed => StatusCode::SERVICE_UNAVAILABLE,
         Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
         Code::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
+        Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Code::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+        Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         other => match other.fault() {
             Fault::Client => StatusCode::BAD_REQUEST,
             Fault::Policy => StatusCode::FORBIDDEN,
@@ -104,7 +126,7 @@ fn status(code: Code) -> StatusCode {
 
 impl From<Denial> for Problem {
     fn from(denial: Denial) -> Self {
-        Self(Box::new(Inner { denial, fields: Vec::new(), retry_after: None }))
+        Self(Box::new(Inner { denial, fields: Vec::new(), retry_after: None, location: None }))
     }
 }
 
@@ -163,10 +185,63 @@ pub(super) fn render(mut response: Response, request_id: RequestId, path: &str) 
     if let Some(seconds) = problem.0.retry_after {
         rendered.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Some(at) = problem.0.location.as_ref().and_then(|at| HeaderValue::from_str(at).ok()) {
+        rendered.headers_mut().insert(LOCATION, at);
+    }
+    // What others have put into the head stays: cookies, rates, methods that are allowed.
+    for (name, value) in response.headers() {
+        if !rendered.headers().contains_key(name) && name != CONTENT_LENGTH {
+            rendered.headers_mut().append(name, value.clone());
+        }
+    }
     *response.body_mut() = axum::body::Body::empty();
     rendered.extensions_mut().extend(std::mem::take(response.extensions_mut()));
     rendered.extensions_mut().insert(problem);
     rendered
+}
+
+/// A text of the request as far as a caller needs it: what is sent is not sent back whole.
+fn short(text: String) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((at, _)) => format!("{}…", text.split_at(at).0),
+        None => text,
+    }
+}
+
+/// The most characters of a pointer or a detail.
+const MAX_TEXT: usize = 512;
+
+/// The form of the body, for the document.
+pub(super) fn schema() -> Value {
+    let text = |about: &str| json!({ "type": "string", "description": about });
+    let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    json!({
+        "type": "object",
+        "description": "A refusal (RFC 9457).",
+        "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+        "properties": {
+            "type": text("Names the kind of refusal; as stable as the code."),
+            "title": text("The code, for people."),
+            "status": { "type": "integer", "description": "The HTTP status." },
+            "detail": text("What happened and why."),
+            "instance": text("The path that was asked for."),
+            "code": { "type": "string", "enum": codes, "description": "Stable: programs may compare it." },
+            "hint": text("What to do next."),
+            "request_id": text("Stands in the gateway's log, too."),
+            "errors": {
+                "type": "array",
+                "description": "What is wrong with which field of the request.",
+                "items": {
+                    "type": "object",
+                    "required": ["pointer", "detail"],
+                    "properties": {
+                        "pointer": text("JSON pointer into the body, or the name of a parameter."),
+                        "detail": text("What is wrong."),
+                    },
+                },
+            },
+        },
+    })
 }
 
 pub(super) async fn no_such_route(uri: Uri) -> Problem {

@@ -1,23 +1,25 @@
 //! Routes, and who may take them.
 
+use std::any::type_name;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
-use axum::handler::Handler;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{Method, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, on};
-use hoop_core::id::{EventId, OrgId, RequestId, TokenId, UserId};
+use hoop_core::id::{TokenId, UserId};
 use hoop_core::{Code, Principal};
 
+use super::describe::{Described, Input};
+use super::document::Operation;
+use super::guard::guard;
 use super::parts::Api;
 use super::problem::Problem;
-use crate::auth::{credential, token};
-use crate::store::{Event, User, UserKind};
+use crate::auth::credential;
+use crate::store::{User, UserKind};
 
 /// What a caller must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,73 +37,142 @@ pub(super) enum Permission {
 }
 
 impl Permission {
-    fn allows(self, kind: UserKind) -> bool {
+    pub(super) fn allows(self, kind: UserKind) -> bool {
         match self {
             Self::Public | Self::OwnAccount | Self::Member => true,
             Self::Auditor => matches!(kind, UserKind::Auditor | UserKind::Admin),
             Self::Admin => kind == UserKind::Admin,
         }
     }
+
+    /// The name as the document spells it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::OwnAccount => "own_account",
+            Self::Member => "member",
+            Self::Auditor => "auditor",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// Whether a request leaves an event in the audit trail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trail {
+pub(super) enum Trail {
     Silent,
     Event,
 }
 
-/// Routes with their permissions.
+/// Routes with their permissions and their descriptions; there is none without.
 pub(super) struct Routes {
-    api: Api,
+    /// None while only the document is wanted.
+    api: Option<Api>,
     router: Router<Api>,
+    operations: Vec<Operation>,
 }
 
 impl Routes {
     pub(super) fn new(api: Api) -> Self {
-        Self { api, router: Router::new() }
+        Self { api: Some(api), ..Self::described() }
     }
 
-    pub(super) fn get<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
-        self.add(MethodFilter::GET, path, needs, Trail::Silent, handler)
+    /// Routes that serve nobody, for the document.
+    pub(super) fn described() -> Self {
+        Self { api: None, router: Router::new(), operations: Vec::new() }
+    }
+
+    pub(super) fn get<T: 'static, H: Described<T>>(
+        self,
+        path: &str,
+        needs: Permission,
+        about: &'static str,
+        handler: H,
+    ) -> Self {
+        self.add(Method::GET, Trail::Silent, path, needs, about, handler)
     }
 
     /// What is read here is itself in the audit trail.
-    pub(super) fn audited_get<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
-        self.add(MethodFilter::GET, path, needs, Trail::Event, handler)
-    }
-
-    pub(super) fn post<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
-        self.add(MethodFilter::POST, path, needs, Trail::Event, handler)
-    }
-
-    pub(super) fn put<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
-        self.add(MethodFilter::PUT, path, needs, Trail::Event, handler)
-    }
-
-    pub(super) fn patch<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
-        self.add(MethodFilter::PATCH, path, needs, Trail::Event, handler)
-    }
-
-    pub(super) fn delete<T: 'static>(self, path: &str, needs: Permission, handler: impl Handler<T, Api>) -> Self {
-        self.add(MethodFilter::DELETE, path, needs, Trail::Event, handler)
-    }
-
-    fn add<T: 'static>(
-        mut self,
-        method: MethodFilter,
+    pub(super) fn audited_get<T: 'static, H: Described<T>>(
+        self,
         path: &str,
         needs: Permission,
-        trail: Trail,
-        handler: impl Handler<T, Api>,
+        about: &'static str,
+        handler: H,
     ) -> Self {
-        let guarded = on(method, handler).route_layer(from_fn_with_state((self.api.clone(), needs, trail), guard));
-        self.router = self.router.route(path, guarded);
+        self.add(Method::GET, Trail::Event, path, needs, about, handler)
+    }
+
+    pub(super) fn post<T: 'static, H: Described<T>>(
+        self,
+        path: &str,
+        needs: Permission,
+        about: &'static str,
+        handler: H,
+    ) -> Self {
+        self.add(Method::POST, Trail::Event, path, needs, about, handler)
+    }
+
+    pub(super) fn put<T: 'static, H: Described<T>>(
+        self,
+        path: &str,
+        needs: Permission,
+        about: &'static str,
+        handler: H,
+    ) -> Self {
+        self.add(Method::PUT, Trail::Event, path, needs, about, handler)
+    }
+
+    pub(super) fn patch<T: 'static, H: Described<T>>(
+        self,
+        path: &str,
+        needs: Permission,
+        about: &'static str,
+        handler: H,
+    ) -> Self {
+        self.add(Method::PATCH, Trail::Event, path, needs, about, handler)
+    }
+
+    pub(super) fn delete<T: 'static, H: Described<T>>(
+        self,
+        path: &str,
+        needs: Permission,
+        about: &'static str,
+        handler: H,
+    ) -> Self {
+        self.add(Method::DELETE, Trail::Event, path, needs, about, handler)
+    }
+
+    /// The route before also refuses with these, beside what its types tell.
+    pub(super) fn may_refuse(mut self, statuses: &[StatusCode]) -> Self {
+        if let Some(operation) = self.operations.last_mut() {
+            operation.refuses(statuses);
+        }
         self
     }
 
-    pub(super) fn into_router(self) -> Router<Api> {
-        self.router
+    fn add<T: 'static, H: Described<T>>(
+        mut self,
+        method: Method,
+        trail: Trail,
+        path: &str,
+        needs: Permission,
+        about: &'static str,
+        handler: H,
+    ) -> Self {
+        let mut operation = Operation::new(method.clone(), path, needs, about, type_name::<H>());
+        H::describe(&mut operation);
+        self.operations.push(operation);
+        if let Some(api) = &self.api {
+            let filter = MethodFilter::try_from(method).expect("the methods above are known ones");
+            let guarded = on(filter, handler).route_layer(from_fn_with_state((api.clone(), needs, trail), guard));
+            self.router = self.router.route(path, guarded);
+        }
+        self
+    }
+
+    pub(super) fn into_parts(self) -> (Router<Api>, Vec<Operation>) {
+        (self.router, self.operations)
     }
 }
 
@@ -110,6 +181,16 @@ impl Routes {
 pub(super) struct Caller {
     pub(super) user: User,
     pub(super) token: TokenId,
+    /// Hash of the token, to ask again whether it is still good.
+    pub(super) token_hash: [u8; 32],
+    pub(super) proof: Proof,
+}
+
+/// How a caller shows the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    Bearer,
+    Cookie,
 }
 
 impl Caller {
@@ -137,118 +218,28 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
+impl Input for Caller {
+    fn describe(_: &mut Operation) {}
+}
+
 /// Where the caller is, when the connection is known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source(pub(super) Option<SocketAddr>);
+
+impl Source {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self(parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0))
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for Source {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0)))
+        Ok(Self::of(parts))
     }
 }
 
-/// The name that a caller gave who is not signed in yet; for the audit trail.
-#[derive(Debug, Clone)]
-pub(super) struct GivenName(pub(super) String);
-
-async fn guard(
-    State((api, needs, trail)): State<(Api, Permission, Trail)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let mut event = (trail == Trail::Event).then(|| event(&api, &request));
-    let response = if needs == Permission::Public {
-        next.run(request).await
-    } else {
-        match authenticate(&api, request.headers()).await {
-            Ok(caller) => {
-                if let Some(event) = &mut event {
-                    event.user = Some(caller.user.id);
-                    event.user_name = Some(caller.user.name.clone());
-                }
-                match permit(needs, &caller) {
-                    Ok(()) => {
-                        request.extensions_mut().insert(caller);
-                        next.run(request).await
-                    }
-                    Err(problem) => problem.into_response(),
-                }
-            }
-            Err(problem) => problem.into_response(),
-        }
-    };
-    // What an administrator changes may be what lets a running session in.
-    if trail == Trail::Event && needs == Permission::Admin && response.status().is_success() {
-        api.access.note_change();
-    }
-    if let Some(event) = event.and_then(|event| answered(event, &response)) {
-        remember(&api, event).await;
-    }
-    response
-}
-
-fn permit(needs: Permission, caller: &Caller) -> Result<(), Problem> {
-    if caller.user.must_change_password && needs != Permission::OwnAccount {
-        return Err(
-            Problem::new(Code::AccessDenied, "the password must be changed first").hint("PUT /api/v1/me/password")
-        );
-    }
-    if !needs.allows(caller.user.kind) {
-        let reason = format!("{} is {}, and this is for others", caller.user.name, caller.user.kind.as_str());
-        return Err(Problem::new(Code::AccessDenied, reason).hint("ask an administrator"));
-    }
-    Ok(())
-}
-
-async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let refused = |reason| Problem::new(Code::Unauthenticated, reason).hint("sign in: POST /api/v1/login");
-    let bearer = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(|| refused("no bearer token"))?;
-    let found = api.store.tokens().by_hash(&token::hash(bearer)).await?;
-    let now = api.clock.now();
-    found
-        .filter(|(token, user)| token.revoked_at.is_none() && token.expires_at > now && !user.disabled)
-        .map(|(token, user)| Caller { user, token: token.id })
-        .ok_or_else(|| refused("the token is unknown, or not good any more"))
-}
-
-fn event(api: &Api, request: &Request) -> Event {
-    let route = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str());
-    let source = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    // With the query: a change that was only looked at is none.
-    let subject = request.uri().path_and_query().map_or("", |subject| subject.as_str());
-    Event {
-        org: OrgId::DEFAULT,
-        id: EventId::new(&*api.clock),
-        request_id: request.extensions().get().copied().unwrap_or_else(|| RequestId::new(&*api.clock)),
-        user: None,
-        user_name: None,
-        action: format!("{} {route}", request.method()),
-        subject: subject.chars().take(512).collect(),
-        source: source.map(|info| info.0.to_string()),
-        status: 0,
-        code: None,
-        at: api.clock.now(),
-    }
-}
-
-/// The event with its answer; `None` when nobody is behind it, so that strangers do not fill the disk. Logins that fail are
-/// in the trail, since somebody was named; those that the throttle turned away are not.
-fn answered(mut event: Event, response: &Response) -> Option<Event> {
-    event.status = response.status().as_u16();
-    event.code = response.extensions().get::<Problem>().map(|problem| problem.code().to_string());
-    if event.user_name.is_none() {
-        event.user_name = response.extensions().get::<GivenName>().map(|name| name.0.clone());
-    }
-    let throttled = event.code.as_deref() == Some(Code::Throttled.as_str());
-    (event.user_name.is_some() && !throttled).then_some(event)
-}
-
-async fn remember(api: &Api, event: Event) {
-    if let Err(error) = api.store.events().add(&event).await {
-        let error = &error as &dyn std::error::Error;
-        tracing::error!(error, action = event.action, subject = event.subject, "event could not be stored");
-    }
+impl Input for Source {
+    fn describe(_: &mut Operation) {}
 }

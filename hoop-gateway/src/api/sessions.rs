@@ -2,17 +2,21 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoop_core::id::{RequestId, RoleId, SessionId, UserId};
 use hoop_core::{Code, Denial};
 use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
-use super::body::Parameters;
-use super::page::{Page, Paging, page};
+use super::body::Named;
+use super::describe::{Accepted, Answer};
+use super::document::Operation;
+use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes};
@@ -20,13 +24,18 @@ use crate::store::Session;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .get("/api/v1/sessions", Permission::Member, list)
-        .get("/api/v1/sessions/{id}", Permission::Member, show)
-        .post("/api/v1/sessions/{id}/kill", Permission::Member, kill)
-        .audited_get("/api/v1/sessions/{id}/recording", Permission::Member, recording)
+        .get("/api/v1/sessions", Permission::Member, "Sessions, the latest first; members see their own.", list)
+        .get("/api/v1/sessions/{id}", Permission::Member, "A session.", show)
+        .post("/api/v1/sessions/{id}/kill", Permission::Member, "Asks a session to end.", kill)
+        .audited_get(
+            "/api/v1/sessions/{id}/recording",
+            Permission::Member,
+            "The recording of a session, for `hoop audit`.",
+            recording,
+        )
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SessionView {
     id: SessionId,
     request_id: RequestId,
@@ -78,25 +87,17 @@ impl From<Session> for SessionView {
     }
 }
 
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Parameters(paging): Parameters<Paging>,
-) -> Result<Json<Page<SessionView>>, Problem> {
-    let found = api.store.sessions().list(caller.user.org, caller.scope(), paging.after()?, paging.limit()?).await?;
-    Ok(page(found, |session| session.id.to_string(), SessionView::from))
+async fn list(State(api): State<Api>, caller: Caller, paging: Paging) -> Result<Json<Page<SessionView>>, Problem> {
+    let found = api.store.sessions().list(caller.user.org, caller.scope(), paging.after()?, paging.limit()).await?;
+    Ok(paging.page(found, |session| session.id.to_string(), SessionView::from))
 }
 
-async fn show(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Json<SessionView>, Problem> {
+async fn show(State(api): State<Api>, caller: Caller, Named(id): Named) -> Result<Json<SessionView>, Problem> {
     find(&api, &caller, caller.scope(), &id).await.map(|session| Json(session.into()))
 }
 
 /// Asks a session to end: its own user may, and administrators. It ends a moment later; its row tells when it has.
-async fn kill(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<(StatusCode, Json<SessionView>), Problem> {
+async fn kill(State(api): State<Api>, caller: Caller, Named(id): Named) -> Result<Accepted<SessionView>, Problem> {
     let session = find(&api, &caller, caller.change_scope(), &id).await?;
     let why = Denial::new("gateway", Code::SessionKilled, format!("{} ended this session", caller.user.name));
     if session.ended.is_some() {
@@ -105,11 +106,11 @@ async fn kill(
     if !api.sessions.end(session.org, session.id, why) {
         return Err(Problem::new(Code::Conflict, format!("session {id} does not run in this gateway")));
     }
-    Ok((StatusCode::ACCEPTED, Json(session.into())))
+    Ok(Accepted { at: format!("/api/v1/sessions/{}", session.id), view: session.into() })
 }
 
 /// The recording as it is stored, for `hoop audit`.
-async fn recording(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+async fn recording(State(api): State<Api>, caller: Caller, Named(id): Named) -> Result<LogFile, Problem> {
     let session = find(&api, &caller, caller.scope(), &id).await?;
     let recording = api.recordings.open(session.id).await.map_err(|error| {
         Denial::new("gateway", Code::Internal, format!("the recording of session {id} cannot be read")).caused_by(error)
@@ -124,7 +125,23 @@ async fn recording(State(api): State<Api>, caller: Caller, Path(id): Path<String
     if let Some(len) = recording.len {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
     }
-    Ok(response)
+    Ok(LogFile(response))
+}
+
+struct LogFile(Response);
+
+impl IntoResponse for LogFile {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl Answer for LogFile {
+    fn describe(operation: &mut Operation) {
+        let content = json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } });
+        operation
+            .answer(StatusCode::OK, json!({ "description": "The recording, as it is stored.", "content": content }));
+    }
 }
 
 async fn find(api: &Api, caller: &Caller, scope: Option<UserId>, id: &str) -> Result<Session, Problem> {

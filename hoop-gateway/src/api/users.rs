@@ -1,31 +1,36 @@
 //! `/api/v1/users`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use hoop_core::id::UserId;
+use hoop_core::id::{OrgId, UserId};
 use hoop_core::{Code, Denial, Secret};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::body::{Body, Parameters};
-use super::page::{Page, Paging, page};
+use super::body::{Body, Named};
+use super::describe::Created;
+use super::etag::{IfMatch, Tagged, etag, stale};
+use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes};
 use crate::auth::PasswordError;
+use crate::changes::Subject;
 use crate::store::{User, UserKind};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .get("/api/v1/users", Permission::Auditor, list)
-        .post("/api/v1/users", Permission::Admin, create)
-        .get("/api/v1/users/{name}", Permission::Auditor, show)
-        .patch("/api/v1/users/{name}", Permission::Admin, update)
+        .get("/api/v1/users", Permission::Auditor, "Users, by name.", list)
+        .post("/api/v1/users", Permission::Admin, "Adds a user.", create)
+        .get("/api/v1/users/{name}", Permission::Auditor, "A user.", show)
+        .patch("/api/v1/users/{name}", Permission::Admin, "Changes what is named of a user.", update)
+        .may_refuse(&[StatusCode::CONFLICT])
 }
 
 /// A user, as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct UserView {
     id: UserId,
     name: String,
@@ -50,9 +55,10 @@ impl From<User> for UserView {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Create {
+struct CreateUser {
+    #[schema(min_length = 1, max_length = 128)]
     name: String,
     #[serde(default = "member")]
     kind: UserKind,
@@ -72,9 +78,9 @@ const fn yes() -> bool {
     true
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Update {
+struct UpdateUser {
     kind: Option<UserKind>,
     groups: Option<Vec<String>>,
     disabled: Option<bool>,
@@ -82,21 +88,17 @@ struct Update {
     must_change_password: Option<bool>,
 }
 
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Parameters(paging): Parameters<Paging>,
-) -> Result<Json<Page<UserView>>, Problem> {
+async fn list(State(api): State<Api>, caller: Caller, paging: Paging) -> Result<Json<Page<UserView>>, Problem> {
     let after: Option<String> = paging.after()?;
-    let users = api.store.users().list(caller.user.org, after.as_deref(), paging.limit()?).await?;
-    Ok(page(users, |user| user.name.clone(), UserView::from))
+    let users = api.store.users().list(caller.user.org, after.as_deref(), paging.limit()).await?;
+    Ok(paging.page(users, |user| user.name.clone(), UserView::from))
 }
 
 async fn create(
     State(api): State<Api>,
     caller: Caller,
-    Body(create): Body<Create>,
-) -> Result<(StatusCode, Json<UserView>), Problem> {
+    Body(create): Body<CreateUser>,
+) -> Result<Created<UserView>, Problem> {
     check_name("/name", &create.name)?;
     let password_hash = match create.password {
         Some(password) => Some(hash(&api, "/password", Secret::new(password)).await?),
@@ -114,20 +116,24 @@ async fn create(
         created_at: api.clock.now(),
     };
     api.store.users().create(&user).await?;
-    Ok((StatusCode::CREATED, Json(user.into())))
+    api.changes.tell(user.org, Subject::User, user.id, Some(user.id), "created");
+    Ok(Created { at: format!("/api/v1/users/{}", percent_encode(&user.name)), view: user.into() })
 }
 
-async fn show(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Result<Json<UserView>, Problem> {
-    find(&api, &caller, &name).await.map(|user| Json(user.into()))
+async fn show(State(api): State<Api>, caller: Caller, Named(name): Named) -> Result<Tagged<UserView>, Problem> {
+    let (version, user) = find(&api, caller.user.org, &name).await?;
+    Ok(Tagged { version, view: user.into() })
 }
 
 async fn update(
     State(api): State<Api>,
     caller: Caller,
-    Path(name): Path<String>,
-    Body(update): Body<Update>,
-) -> Result<Json<UserView>, Problem> {
-    let before = find(&api, &caller, &name).await?;
+    Named(name): Named,
+    if_match: IfMatch,
+    Body(update): Body<UpdateUser>,
+) -> Result<Tagged<UserView>, Problem> {
+    let (version, before) = find(&api, caller.user.org, &name).await?;
+    if_match.check(&etag(version, &UserView::from(before.clone())))?;
     let mut user = before.clone();
     user.kind = update.kind.unwrap_or(user.kind);
     user.disabled = update.disabled.unwrap_or(user.disabled);
@@ -142,14 +148,17 @@ async fn update(
     if user.id == caller.user.id && (user.disabled || user.kind != UserKind::Admin) {
         return Err(Problem::new(Code::Conflict, "administrators cannot shut themselves out").hint("ask another one"));
     }
-    api.store.users().update(&user).await?;
+    if !api.store.versions().update_user(&user, version).await? {
+        return Err(stale());
+    }
     if user.disabled || user.kind != before.kind || user.password_hash != before.password_hash {
         api.store.tokens().revoke_all(user.org, user.id, None, api.clock.now()).await?;
     }
     if user.disabled {
         end_sessions(&api, &user).await?;
     }
-    Ok(Json(user.into()))
+    api.changes.tell(user.org, Subject::User, user.id, Some(user.id), "updated");
+    Ok(Tagged { version: version + 1, view: user.into() })
 }
 
 /// Who is shut out is out of running sessions, too.
@@ -161,9 +170,11 @@ async fn end_sessions(api: &Api, user: &User) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn find(api: &Api, caller: &Caller, name: &str) -> Result<User, Problem> {
-    let user = api.store.users().by_name(caller.user.org, name).await?;
-    user.ok_or_else(|| Problem::not_found(format_args!("user {name}")))
+/// A user, and a version that it is at least of.
+pub(super) async fn find(api: &Api, org: OrgId, name: &str) -> Result<(i64, User), Problem> {
+    let version = api.store.versions().user(org, name).await?;
+    let user = api.store.users().by_name(org, name).await?;
+    version.zip(user).ok_or_else(|| Problem::not_found(format_args!("user {name}")))
 }
 
 pub(super) async fn hash(api: &Api, pointer: &str, password: Secret<String>) -> Result<String, Problem> {
@@ -171,6 +182,16 @@ pub(super) async fn hash(api: &Api, pointer: &str, password: Secret<String>) -> 
         PasswordError::Short { .. } | PasswordError::Long { .. } => Problem::field(pointer, error.to_string()),
         PasswordError::Hash => Problem::new(Code::Internal, error.to_string()),
     })
+}
+
+/// RFC 3986, all but the unreserved characters.
+pub(super) fn percent_encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
 }
 
 /// Names of users and groups: e-mail addresses, and whatever an identity provider sends, but nothing that a log or a

@@ -12,4 +12,5 @@ pub mod token;
 pub use first::{FirstAdmin, FirstAdminError, first_admin};
 pub use password::{PasswordError, Passwords};
 pub use secret::GatewaySecret;
+pub(crate) use throttle::network;
 pub use throttle::{Throttle, Throttled};

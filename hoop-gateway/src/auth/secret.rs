@@ -36,6 +36,11 @@ impl GatewaySecret {
         SigningKey::from_bytes(self.derive("hoop gateway 2026 agent tokens").expose())
     }
 
+    /// The key that hashes requests with an idempotency key.
+    pub fn request_key(&self) -> Secret<[u8; 32]> {
+        self.derive("hoop gateway 2026 idempotent requests")
+    }
+
     /// The key that makes unknown logins look like known ones.
     pub fn login_key(&self) -> Secret<[u8; 32]> {
         self.derive("hoop gateway 2026 unknown logins")

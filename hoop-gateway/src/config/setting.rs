@@ -48,6 +48,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.pending_logins", ValueKind::Integer, "connections not yet authenticated, at once"),
     setting("limits.message_bytes", ValueKind::Integer, "longest message or row that is read as a whole"),
     setting("limits.drain", ValueKind::Text, "how long running sessions may go on after SIGTERM"),
+    setting("limits.reads_per_minute", ValueKind::Integer, "API requests that read, of one user; 0: no limit"),
+    setting("limits.writes_per_minute", ValueKind::Integer, "API requests that do something, of one user; 0: no limit"),
+    setting(
+        "limits.strangers_per_minute",
+        ValueKind::Integer,
+        "API requests without a sign-in, of one address; 0: no limit",
+    ),
     setting("record.folder", ValueKind::Text, "one recording per session"),
     setting("record.strict", ValueKind::Boolean, "true: a statement runs only once it is on disk"),
     setting("credentials.ttl", ValueKind::Text, "how long a new credential is good for"),

@@ -193,6 +193,12 @@ pub struct Limits {
     /// How long running sessions may go on after the gateway was asked to stop.
     #[serde(with = "duration")]
     pub drain: Duration,
+    /// Requests of one user to the API that read; 0 sets no limit, here and below.
+    pub reads_per_minute: u32,
+    /// Requests of one user to the API that do something.
+    pub writes_per_minute: u32,
+    /// Requests to the API without a sign-in, from one address.
+    pub strangers_per_minute: u32,
 }
 
 impl Default for Limits {
@@ -202,6 +208,9 @@ impl Default for Limits {
             pending_logins: 2048,
             message_bytes: 64 << 20,
             drain: Duration::from_secs(30),
+            reads_per_minute: 6000,
+            writes_per_minute: 1200,
+            strangers_per_minute: 600,
         }
     }
 }

@@ -22,6 +22,10 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections at once. One more ends the oldest.
 const CONNECTIONS: usize = 4096;
 
+/// Marks a request that came over TLS.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OverTls;
+
 /// Serves the router until shutdown; requests that are under way then are answered.
 pub(crate) async fn serve(
     listener: Listener,
@@ -64,9 +68,13 @@ async fn connection(
     asked: CancellationToken,
     shutdown: CancellationToken,
 ) {
+    let over_tls = tls.as_ref().map(|_| OverTls);
     let service = router.map_request(move |mut request: hyper::Request<Incoming>| {
         asked.cancel();
         request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(over_tls) = over_tls {
+            request.extensions_mut().insert(over_tls);
+        }
         request
     });
     let service = TowerToHyperService::new(service);

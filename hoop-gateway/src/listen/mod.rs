@@ -10,6 +10,6 @@ mod tls;
 pub(crate) use accept::Listener;
 pub use accept::PreAuthLimits;
 pub(crate) use grpc::serve as serve_grpc;
-pub(crate) use http::serve as serve_http;
+pub(crate) use http::{OverTls, serve as serve_http};
 pub(crate) use postgres::PostgresDoor;
 pub use tls::{TlsError, TlsIdentity};

@@ -27,6 +27,7 @@ pub(crate) use open::Opening;
 pub(crate) use registry::{CancelKey, Live};
 
 use crate::api::LiveSessions;
+use crate::changes::{Changes, Subject};
 use crate::plugins::audit::Closed;
 use crate::store::{Ended, Store, StoreError};
 use crate::telemetry::Telemetry;
@@ -45,6 +46,8 @@ pub struct SessionParts {
     pub agents: Agents,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Tells that they open and end.
+    pub changes: Arc<Changes>,
     /// Counts them.
     pub telemetry: Arc<Telemetry>,
     /// Owns what a session leaves to be done when it is dropped.
@@ -230,6 +233,8 @@ async fn finish(sessions: &Sessions, context: &SessionContext, chain: Option<Ses
         let (sessions, org, id) = (sessions.clone(), context.org, context.id);
         sessions.parts().tasks.clone().spawn(async move { store_later(&sessions, org, id, &ended).await });
     }
+    let owner = Some(context.principal.user);
+    sessions.parts().changes.tell(context.org, Subject::Session, context.id, owner, "ended");
     let denial = outcome.denial();
     tracing::info!(
         session = %context.id,

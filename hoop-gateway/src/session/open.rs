@@ -14,6 +14,7 @@ use super::control::Control;
 use super::{Session, Sessions, finish};
 use crate::access::unmet;
 use crate::auth::token::unavailable;
+use crate::changes::Subject;
 use crate::proxy::postgres::error::refused_login;
 use crate::store;
 use crate::tunnel::{OpenFailure, OpenTarget};
@@ -90,6 +91,8 @@ impl Sessions {
             }
         };
         self.note_running(&context);
+        let owner = Some(context.principal.user);
+        self.parts().changes.tell(context.org, Subject::Session, context.id, owner, "opened");
         tracing::info!(
             session = %context.id, request = %context.request_id, user = %context.principal.name, role = %context.role.name,
             rule = rule.as_deref(), agent = %context.role.agent, database = context.database.as_deref(), source = context.source.map(tracing::field::display),

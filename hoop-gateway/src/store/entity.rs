@@ -29,7 +29,7 @@ pub struct User {
 }
 
 /// What a user may do to the gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UserKind {
     /// Everything.
@@ -215,7 +215,7 @@ pub struct Event {
 }
 
 /// A group, as its members make it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Group {
     /// The name.
     pub name: String,

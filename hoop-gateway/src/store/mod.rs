@@ -4,20 +4,24 @@
 pub mod backup;
 mod engine;
 mod entity;
+mod idempotency;
 #[cfg(test)]
 pub(crate) mod tests;
 mod url;
+mod versions;
 
 use std::io;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use hoop_core::ResourceRole;
-use hoop_core::id::{AccessRuleId, AgentId, CredentialId, EventId, OrgId, RoleId, SessionId, TokenId, UserId};
+use hoop_core::id::{AgentId, CredentialId, EventId, OrgId, RoleId, SessionId, TokenId, UserId};
 
 pub use engine::{Checked, SqlStore};
 pub use entity::{Agent, Credential, Ended, Event, Group, Page, Role, Session, Token, User, UserKind};
+pub use idempotency::{Claim, Earlier, Idempotency, KeptAnswer};
 pub use url::StoreUrl;
+pub use versions::Versions;
 
 use crate::access::AccessRule;
 
@@ -103,8 +107,19 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// The tables, those first that others refer to: what a backup holds. A test compares it with the schema.
-pub(crate) const TABLES: &[&str] =
-    &["orgs", "users", "memberships", "agents", "roles", "access_rules", "tokens", "credentials", "sessions", "events"];
+pub(crate) const TABLES: &[&str] = &[
+    "orgs",
+    "users",
+    "memberships",
+    "agents",
+    "roles",
+    "access_rules",
+    "tokens",
+    "credentials",
+    "sessions",
+    "events",
+    "idempotency",
+];
 
 /// The result of asking a store.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -127,6 +142,10 @@ pub trait Store: Send + Sync {
     fn sessions(&self) -> &dyn Sessions;
     /// The trail of what was done through the API.
     fn events(&self) -> &dyn Events;
+    /// Changes that are made only to what they were meant for.
+    fn versions(&self) -> &dyn Versions;
+    /// Requests that act once.
+    fn idempotency(&self) -> &dyn Idempotency;
 }
 
 const _: Option<&dyn Store> = None;
@@ -178,10 +197,6 @@ pub trait AccessRules: Send + Sync {
     async fn list(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<AccessRule>>;
     /// Every rule of every organisation, by name.
     async fn all(&self) -> Result<Vec<AccessRule>>;
-    /// Replaces everything but the id and the name. Says whether there was one.
-    async fn update(&self, rule: &AccessRule) -> Result<bool>;
-    /// Removes one. Says whether there was one.
-    async fn delete(&self, org: OrgId, id: AccessRuleId) -> Result<bool>;
 }
 
 /// Agents.

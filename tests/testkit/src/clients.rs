@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::gateway::target;
-use crate::{Output, output};
+use crate::{Api, Output, output};
 
 /// A client program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,24 @@ impl Client {
         }
         output(command.args(first).args([part, url]), b"")
     }
+}
+
+/// Sends generated requests to every operation of an API's document but the excluded ones, and compares the answers with it.
+///
+/// # Panics
+/// With the line that installs what is missing.
+pub fn schemathesis(api: &Api, excluded: &[&str]) -> Output {
+    let mut command = Command::new(made("conformance/bin/schemathesis"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1").current_dir(std::env::temp_dir());
+    command.args(["run", &format!("{}/api/v1/openapi.json", api.base()), "--header", &api.authorization()]);
+    command.args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,unsupported_method"]);
+    // The same requests each time.
+    command.args(["--seed", "1", "--max-examples", "25", "--phases", "examples,coverage,fuzzing", "--no-color"]);
+    command.args(["--suppress-health-check", "all", "--warnings", "off"]);
+    for operation in excluded {
+        command.args(["--exclude-operation-id", operation]);
+    }
+    output(&mut command, b"")
 }
 
 fn sources() -> PathBuf {

@@ -50,6 +50,16 @@ impl Api {
         send(&self.base, Some(&self.token), method, path, body)
     }
 
+    /// The header that makes a request this caller's.
+    pub fn authorization(&self) -> String {
+        format!("Authorization: Bearer {}", self.token)
+    }
+
+    /// Where the API is.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// `GET`.
     #[track_caller]
     pub fn get(&self, path: &str) -> Value {
@@ -67,7 +77,11 @@ impl Api {
 fn send(base: &str, token: Option<&str>, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
     let call = async {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+        let changes = matches!(method, Method::PATCH | Method::DELETE);
         let mut request = client.request(method, format!("{base}{path}"));
+        if changes {
+            request = request.header("if-match", "*");
+        }
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }

@@ -2,15 +2,16 @@
 
 use std::net::IpAddr;
 
-use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use hoop_core::{AccessMode, AccessRequest, Code, Decision, Denial, Obligations};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::access::evaluate::{Explained, Question, explain};
 use crate::access::{RuleDefinition, unmet};
 use crate::api::body::Body;
+use crate::api::describe::Found;
 use crate::api::parts::Api;
 use crate::api::problem::Problem;
 use crate::api::roles::no_role;
@@ -19,8 +20,9 @@ use crate::auth::credential::principal;
 use crate::store::User;
 
 /// A question: may this user use this role?
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AccessCheck)]
 pub(super) struct Check {
     /// The caller, unless given.
     user: Option<String>,
@@ -28,6 +30,7 @@ pub(super) struct Check {
     #[serde(default = "native")]
     mode: AccessMode,
     /// Where the caller is, unless given; for another user, nowhere that is known.
+    #[schema(value_type = Option<String>)]
     source: Option<IpAddr>,
     at: Option<DateTime<Utc>>,
     reason: Option<String>,
@@ -37,11 +40,13 @@ const fn native() -> AccessMode {
     AccessMode::Native
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccessAnswer)]
 pub(super) struct Answer {
     user: String,
     role: String,
     mode: AccessMode,
+    #[schema(value_type = Option<String>)]
     source: Option<IpAddr>,
     at: DateTime<Utc>,
     allowed: bool,
@@ -53,14 +58,16 @@ pub(super) struct Answer {
     rules: Vec<Explained>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccessDenied)]
 struct Denied {
     code: &'static str,
     reason: String,
     hint: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccessObligations)]
 struct ObligationsView {
     reason: bool,
     review: Option<String>,
@@ -81,7 +88,7 @@ pub(super) async fn check(
     source: Source,
     caller: Caller,
     Body(check): Body<Check>,
-) -> Result<Json<Answer>, Problem> {
+) -> Result<Found<Answer>, Problem> {
     let is_own = check.user.as_ref().is_none_or(|name| *name == caller.user.name);
     let user = if is_own { caller.user.clone() } else { other(&api, &caller, check.user.as_deref()).await? };
     let role = api.store.roles().by_name(caller.user.org, &check.role).await?.ok_or_else(|| no_role(&check.role))?;
@@ -98,7 +105,7 @@ pub(super) async fn check(
     if denial.is_some() && caller.scope().is_some() && rules.is_empty() {
         return Err(no_role(&check.role));
     }
-    Ok(Json(answer(&ask, obligations, denial, rules)))
+    Ok(Found(answer(&ask, obligations, denial, rules)))
 }
 
 /// Another user, for who may see everyone's access.

@@ -42,6 +42,7 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         | Code::DatabaseDenied
         | Code::ReplicationDenied
         | Code::StatementDenied
+        | Code::CrossSite
         | Code::MaskingFailed => "42501",
         // syntax_error
         Code::StatementUnparsable => "42601",
@@ -70,11 +71,11 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         // query_canceled
         Code::Cancelled | Code::Timeout => "57014",
         // invalid_parameter_value
-        Code::InvalidRequest => "22023",
+        Code::InvalidRequest | Code::UnsupportedMediaType | Code::KeyReused => "22023",
         // undefined_object
         Code::NotFound => "42704",
         // object_not_in_prerequisite_state
-        Code::Conflict => "55000",
+        Code::Conflict | Code::PreconditionFailed | Code::PreconditionRequired => "55000",
         // internal_error
         _ => "XX000",
     }

@@ -11,7 +11,8 @@ use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use super::backup::{Counts, Reader, Writer};
 use super::{
-    AccessRules, Agents, Credentials, Events, Result, Roles, Sessions, Store, StoreError, StoreUrl, Tokens, Users,
+    AccessRules, Agents, Credentials, Events, Idempotency, Result, Roles, Sessions, Store, StoreError, StoreUrl,
+    Tokens, Users, Versions,
 };
 
 /// A store on an SQLite file or a PostgreSQL database.
@@ -225,6 +226,14 @@ impl Store for SqlStore {
     }
 
     fn access_rules(&self) -> &dyn AccessRules {
+        each!(self, engine => engine)
+    }
+
+    fn versions(&self) -> &dyn Versions {
+        each!(self, engine => engine)
+    }
+
+    fn idempotency(&self) -> &dyn Idempotency {
         each!(self, engine => engine)
     }
 

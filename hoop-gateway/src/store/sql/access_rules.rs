@@ -28,7 +28,7 @@ impl AccessRuleRow {
     }
 }
 
-fn text(definition: &RuleDefinition) -> Result<String> {
+pub(super) fn text(definition: &RuleDefinition) -> Result<String> {
     serde_json::to_string(definition).map_err(corrupt("access rule"))
 }
 
@@ -76,28 +76,5 @@ impl AccessRules for Engine {
         let rows: Vec<AccessRuleRow> =
             sqlx::query_as("SELECT * FROM access_rules ORDER BY org_id, name").fetch_all(&self.read).await?;
         rows.into_iter().map(AccessRuleRow::rule).collect()
-    }
-
-    async fn update(&self, rule: &AccessRule) -> Result<bool> {
-        let done = sqlx::query(
-            "UPDATE access_rules SET definition = $3, updated_at = $4 WHERE org_id = $1 AND id = $2 AND name = $5",
-        )
-        .bind(rule.org.as_uuid())
-        .bind(rule.id.as_uuid())
-        .bind(text(&rule.definition)?)
-        .bind(micros(rule.updated_at))
-        .bind(&rule.definition.name)
-        .execute(&self.write)
-        .await?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    async fn delete(&self, org: OrgId, id: AccessRuleId) -> Result<bool> {
-        let done = sqlx::query("DELETE FROM access_rules WHERE org_id = $1 AND id = $2")
-            .bind(org.as_uuid())
-            .bind(id.as_uuid())
-            .execute(&self.write)
-            .await?;
-        Ok(done.rows_affected() > 0)
     }
 }

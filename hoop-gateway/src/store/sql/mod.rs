@@ -6,12 +6,14 @@ mod access_rules;
 mod agents;
 mod credentials;
 mod events;
+mod idempotency;
 mod roles;
 mod rows;
 mod schema;
 mod sessions;
 mod tokens;
 mod users;
+mod versions;
 
 use chrono::{DateTime, Utc};
 use hoop_core::id::OrgId;
@@ -20,7 +22,8 @@ use sqlx::types::Uuid;
 
 use super::{Connection, Engine, Row};
 use crate::store::{
-    AccessRules, Agents, Credentials, Events, Result, Roles, Sessions, Store, StoreError, Tokens, Users,
+    AccessRules, Agents, Credentials, Events, Idempotency, Result, Roles, Sessions, Store, StoreError, Tokens, Users,
+    Versions,
 };
 
 impl Engine {
@@ -78,6 +81,14 @@ impl Store for Engine {
     }
 
     fn events(&self) -> &dyn Events {
+        self
+    }
+
+    fn versions(&self) -> &dyn Versions {
+        self
+    }
+
+    fn idempotency(&self) -> &dyn Idempotency {
         self
     }
 }

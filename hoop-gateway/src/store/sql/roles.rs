@@ -43,15 +43,15 @@ impl RoleRow {
     }
 }
 
-struct Texts {
-    target: String,
-    labels: String,
-    plugins: String,
-    allowed_groups: String,
-    recording: &'static str,
+pub(super) struct Texts {
+    pub(super) target: String,
+    pub(super) labels: String,
+    pub(super) plugins: String,
+    pub(super) allowed_groups: String,
+    pub(super) recording: &'static str,
 }
 
-fn texts(role: &Role) -> Result<Texts> {
+pub(super) fn texts(role: &Role) -> Result<Texts> {
     Ok(Texts {
         target: serde_json::to_string(&role.role.target).map_err(corrupt("target of a role"))?,
         labels: serde_json::to_string(&role.role.labels).map_err(corrupt("set of labels"))?,
@@ -123,7 +123,7 @@ impl Roles for Engine {
         let texts = texts(role)?;
         let done = sqlx::query(
             "UPDATE roles SET agent = $3, target = $4, labels = $5, recording = $6, plugins = $7, allowed_groups = $8, \
-             updated_at = $9 WHERE org_id = $1 AND id = $2",
+             updated_at = $9, version = version + 1 WHERE org_id = $1 AND id = $2",
         )
         .bind(role.role.org.as_uuid())
         .bind(role.role.id.as_uuid())

@@ -76,7 +76,7 @@ async fn insert(connection: &mut Connection, user: &User) -> Result<()> {
 }
 
 /// Makes the user a member of its groups; of others it must not be one yet.
-async fn join(connection: &mut Connection, user: &User) -> Result<()> {
+pub(super) async fn join(connection: &mut Connection, user: &User) -> Result<()> {
     for group in &user.groups {
         sqlx::query(
             "INSERT INTO memberships (org_id, user_id, group_name) VALUES ($1, $2, $3) \
@@ -165,8 +165,8 @@ impl Users for Engine {
     async fn update(&self, user: &User) -> Result<bool> {
         let mut transaction = self.write.begin().await?;
         let done = sqlx::query(
-            "UPDATE users SET kind = $3, password_hash = $4, must_change_password = $5, disabled = $6 \
-             WHERE org_id = $1 AND id = $2",
+            "UPDATE users SET kind = $3, password_hash = $4, must_change_password = $5, disabled = $6, \
+             version = version + 1 WHERE org_id = $1 AND id = $2",
         )
         .bind(user.org.as_uuid())
         .bind(user.id.as_uuid())

@@ -6,6 +6,7 @@
 
 mod abuse;
 mod access;
+mod api;
 mod audit;
 mod cli;
 mod clients;
@@ -19,5 +20,5 @@ mod limits;
 mod masking;
 mod psql;
 mod stand;
-mod trust;
 mod store;
+mod trust;

@@ -1,0 +1,183 @@
+//! What an administrator says of a role, and whether it can be one.
+
+use std::collections::BTreeMap;
+
+use hoop_core::id::{OrgId, RoleId};
+use hoop_core::{RecordingMode, ResourceRole, Target};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema};
+
+use super::parts::Api;
+use super::problem::Problem;
+use super::users::check_name;
+use crate::store::Role;
+
+/// What an administrator says of a role. A change replaces what it names, and null takes away (RFC 7396).
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RoleDefinition)]
+pub(super) struct Definition {
+    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")]
+    pub(super) name: String,
+    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")]
+    agent: String,
+    target: Target,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    recording: RecordingMode,
+    #[serde(default)]
+    plugins: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub(super) allowed_groups: Vec<String>,
+}
+
+impl From<&Role> for Definition {
+    fn from(Role { role, allowed_groups, .. }: &Role) -> Self {
+        Self {
+            name: role.name.to_string(),
+            agent: role.agent.to_string(),
+            target: role.target.clone(),
+            labels: role.labels.clone(),
+            recording: role.recording,
+            plugins: role.plugins.clone(),
+            allowed_groups: allowed_groups.clone(),
+        }
+    }
+}
+
+pub(super) fn resource_role(
+    api: &Api,
+    org: OrgId,
+    id: RoleId,
+    definition: Definition,
+) -> Result<ResourceRole, Problem> {
+    check_slug("/name", &definition.name)?;
+    check_slug("/agent", &definition.agent)?;
+    for (at, group) in definition.allowed_groups.iter().enumerate() {
+        check_name(&format!("/allowed_groups/{at}"), group)?;
+    }
+    check_target(&definition.target)?;
+    let role = ResourceRole {
+        id,
+        org,
+        name: definition.name.into(),
+        agent: definition.agent.into(),
+        target: definition.target,
+        labels: definition.labels,
+        recording: definition.recording,
+        plugins: definition.plugins,
+    };
+    api.check_role.check(&role).map_err(|denial| Problem::field("/plugins", denial.reason))?;
+    Ok(role)
+}
+
+/// Names that stand in logins, URLs and file names.
+pub(super) fn check_slug(pointer: &str, name: &str) -> Result<(), Problem> {
+    if is_slug(name) { Ok(()) } else { Err(Problem::field(pointer, SLUG)) }
+}
+
+/// The form of such names.
+pub(crate) const SLUG: &str = "1 to 63 lower-case letters, digits, `-`, `_` or `.`, the first a letter or digit";
+
+pub(crate) fn is_slug(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+    (1..=63).contains(&name.len()) && name.chars().all(allowed) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+fn check_target(target: &Target) -> Result<(), Problem> {
+    let Target::Postgres(target) = target else { return Ok(()) };
+    for (field, value) in [("host", &target.host), ("user", &target.user), ("database", &target.database)] {
+        if value.is_empty() || value.contains('\0') {
+            return Err(Problem::field(format!("/target/{field}"), "must not be empty"));
+        }
+    }
+    if target.port == 0 {
+        return Err(Problem::field("/target/port", "must not be 0"));
+    }
+    for (field, secret) in [("password", &target.password), ("sslcert", &target.sslcert), ("sslkey", &target.sslkey)] {
+        // A secret itself would be stored, shown and logged.
+        let reference = |text: &str| text.starts_with("env:") || text.starts_with("file:/");
+        if secret.as_deref().is_some_and(|secret| !reference(secret)) {
+            return Err(Problem::field(
+                format!("/target/{field}"),
+                "a reference that the agent resolves: env:NAME or file:/path",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A change of a role: any part of its definition, and null for what is to go.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Patch(pub(super) serde_json::Map<String, Value>);
+
+impl utoipa::PartialSchema for Patch {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = Definition::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.required.clear();
+            let any = |about: &str| RefOr::T(Schema::Object(ObjectBuilder::new().description(Some(about)).build()));
+            object.properties.insert("target".to_owned(), any("What changes of it."));
+            object.properties.insert("labels".to_owned(), any("What changes of them; null takes one away."));
+            object.properties.insert("plugins".to_owned(), any("What changes of them; null takes one away."));
+        }
+        schema
+    }
+}
+
+impl ToSchema for Patch {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "RolePatch".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Definition::schemas(schemas);
+    }
+}
+
+/// RFC 7396.
+pub(super) fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let Value::Object(target) = target else { return };
+    for (name, value) in patch {
+        if value.is_null() {
+            target.remove(&name);
+        } else {
+            merge(target.entry(name).or_insert(Value::Null), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::merge;
+    use serde_json::json;
+
+    #[test]
+    fn merges_as_in_the_appendix_of_rfc_7396() {
+        for (mut target, patch, result) in [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
+            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+        ] {
+            merge(&mut target, patch);
+            assert_eq!(target, result);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What stands before every handler: who calls, whether they may, how often they ask, and what is remembered of it.
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{AUTHORIZATION, IF_NONE_MATCH};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use hoop_core::Code;
+use hoop_core::id::{EventId, OrgId, RequestId};
+
+use super::parts::Api;
+use super::problem::Problem;
+use super::rate::Left;
+use super::route::{Caller, Permission, Proof, Source, Trail};
+use super::{cookie, etag, idempotency};
+use crate::auth::token;
+use crate::store::Event;
+
+/// The name that a caller gave who is not signed in yet; for the audit trail.
+#[derive(Debug, Clone)]
+pub(super) struct GivenName(pub(super) String);
+
+/// What is known of a request beside its answer.
+#[derive(Default)]
+struct Visit {
+    /// What the caller has left of the rate that the request counts for.
+    left: Option<Left>,
+    event: Option<Event>,
+}
+
+pub(super) async fn guard(
+    State((api, needs, trail)): State<(Api, Permission, Trail)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let mut visit = Visit { event: (trail == Trail::Event).then(|| event(&api, &parts)), left: None };
+    let (method, known) = (parts.method.clone(), parts.headers.get(IF_NONE_MATCH).cloned());
+    let response = match enter(&api, needs, &parts, &mut visit).await {
+        Ok(None) => next.run(Request::from_parts(parts, body)).await,
+        Ok(Some(caller)) => {
+            parts.extensions.insert(caller.clone());
+            run(&api, caller, parts, body, next).await
+        }
+        Err(problem) => problem.into_response(),
+    };
+    let mut response = etag::unless_known(&method, known.as_ref(), response);
+    if let Some(left) = &visit.left {
+        left.tell(response.headers_mut());
+    }
+    // What an administrator changes may be what lets a running session in.
+    if trail == Trail::Event && needs == Permission::Admin && response.status().is_success() {
+        api.access.note_change();
+    }
+    if let Some(event) = visit.event.and_then(|event| answered(event, &response)) {
+        remember(&api, event).await;
+    }
+    response
+}
+
+async fn run(api: &Api, caller: Caller, parts: Parts, body: Body, next: Next) -> Response {
+    match idempotency::key(&parts) {
+        Ok(None) => next.run(Request::from_parts(parts, body)).await,
+        Ok(Some(key)) => idempotency::once(api, &caller, key, parts, body, next).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Lets a request in. Who is not signed in counts for the address: there, tokens are guessed.
+async fn enter(api: &Api, needs: Permission, parts: &Parts, visit: &mut Visit) -> Result<Option<Caller>, Problem> {
+    let address = Source::of(parts).0.map(|source| source.ip());
+    if needs == Permission::Public {
+        visit.left = api.rates().stranger(address);
+        return Left::check(visit.left.as_ref()).map(|()| None);
+    }
+    let caller = match authenticate(api, &parts.headers).await {
+        Ok(caller) => caller,
+        Err(problem) if problem.code() == Code::Unauthenticated => {
+            visit.left = api.rates().stranger(address);
+            Left::check(visit.left.as_ref())?;
+            return Err(problem);
+        }
+        Err(problem) => return Err(problem),
+    };
+    if let Some(event) = &mut visit.event {
+        event.user = Some(caller.user.id);
+        event.user_name = Some(caller.user.name.clone());
+    }
+    visit.left = api.rates().user(caller.user.id, &parts.method);
+    Left::check(visit.left.as_ref())?;
+    if caller.proof == Proof::Cookie && !matches!(parts.method, Method::GET | Method::HEAD) {
+        cookie::same_origin(&parts.uri, &parts.headers)?;
+    }
+    permit(needs, &caller)?;
+    Ok(Some(caller))
+}
+
+fn permit(needs: Permission, caller: &Caller) -> Result<(), Problem> {
+    if caller.user.must_change_password && needs != Permission::OwnAccount {
+        return Err(
+            Problem::new(Code::AccessDenied, "the password must be changed first").hint("PUT /api/v1/me/password")
+        );
+    }
+    if !needs.allows(caller.user.kind) {
+        let reason = format!("{} is {}, and this is for others", caller.user.name, caller.user.kind.as_str());
+        return Err(Problem::new(Code::AccessDenied, reason).hint("ask an administrator"));
+    }
+    Ok(())
+}
+
+async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = header.and_then(|value| value.strip_prefix("Bearer ")).map(|token| (token, Proof::Bearer));
+    // A token that is sent on purpose goes before one that a browser adds by itself.
+    let shown =
+        bearer.or_else(|| cookie::token(headers).map(|token| (token, Proof::Cookie)).filter(|_| header.is_none()));
+    let (token, proof) = shown.ok_or_else(|| unauthenticated("no bearer token"))?;
+    known(api, token::hash(token), proof).await
+}
+
+/// Who has the token with this hash, while it is good.
+pub(super) async fn known(api: &Api, token_hash: [u8; 32], proof: Proof) -> Result<Caller, Problem> {
+    let found = api.store.tokens().by_hash(&token_hash).await?;
+    let now = api.clock.now();
+    found
+        .filter(|(token, user)| token.revoked_at.is_none() && token.expires_at > now && !user.disabled)
+        .map(|(token, user)| Caller { user, token: token.id, token_hash, proof })
+        .ok_or_else(|| unauthenticated("the token is unknown, or not good any more"))
+}
+
+fn unauthenticated(reason: &str) -> Problem {
+    Problem::new(Code::Unauthenticated, reason).hint("sign in: POST /api/v1/login")
+}
+
+fn event(api: &Api, parts: &Parts) -> Event {
+    let route = parts.extensions.get::<MatchedPath>().map_or("", |path| path.as_str());
+    // With the query: a change that was only looked at is none.
+    let subject = parts.uri.path_and_query().map_or("", |subject| subject.as_str());
+    Event {
+        org: OrgId::DEFAULT,
+        id: EventId::new(&*api.clock),
+        request_id: parts.extensions.get().copied().unwrap_or_else(|| RequestId::new(&*api.clock)),
+        user: None,
+        user_name: None,
+        action: format!("{} {route}", parts.method),
+        subject: subject.chars().take(512).collect(),
+        source: Source::of(parts).0.map(|source| source.to_string()),
+        status: 0,
+        code: None,
+        at: api.clock.now(),
+    }
+}
+
+/// The event with its answer; `None` when nobody is behind it, so that strangers do not fill the disk. Logins that fail are
+/// in the trail, since somebody was named; those that the throttle turned away are not.
+fn answered(mut event: Event, response: &Response) -> Option<Event> {
+    event.status = response.status().as_u16();
+    event.code = response.extensions().get::<Problem>().map(|problem| problem.code().to_string());
+    if event.user_name.is_none() {
+        event.user_name = response.extensions().get::<GivenName>().map(|name| name.0.clone());
+    }
+    let throttled = event.code.as_deref() == Some(Code::Throttled.as_str());
+    (event.user_name.is_some() && !throttled).then_some(event)
+}
+
+async fn remember(api: &Api, event: Event) {
+    if let Err(error) = api.store.events().add(&event).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, action = event.action, subject = event.subject, "event could not be stored");
+    }
+}
