@@ -37,12 +37,9 @@ struct Common {
     log_format: Option<LogFormat>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Start(common) => start(common).await,
-        Command::Check(common) => check(common).await,
-    };
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let result = hoop_log::runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -53,6 +50,13 @@ async fn main() -> ExitCode {
                 1
             })
         }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Start(common) => start(common).await,
+        Command::Check(common) => check(common).await,
     }
 }
 

@@ -15,9 +15,9 @@ use hoop_gateway::open_store;
 
 use cli::{Cli, Command, ConfigCommand, FirstAdmin};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Cli::parse().command).await {
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    match hoop_log::runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command))) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("hoop-gateway: {error:#}");

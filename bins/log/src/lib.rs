@@ -1,9 +1,13 @@
 //! How the stock programs log. The libraries have no logger of their own: who embeds them has one.
 
+mod runtime;
+
 use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
+
+pub use runtime::runtime;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

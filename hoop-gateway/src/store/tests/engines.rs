@@ -254,7 +254,8 @@ async fn a_backup_is_of_one_moment(place: Place) {
 }
 
 async fn a_backup_of_an_older_schema_is_brought_up_to_date(place: Place) {
-    let store = filled(&Place::sqlite()).await;
+    let source = Place::sqlite();
+    let store = filled(&source).await;
     let newest = store.check().await.expect("checked").newest;
     let backup = with_schema(&backup_of(&store).await, 1);
     SqlStore::restore(&place.url, &backup[..]).await.expect("restored");
