@@ -21,7 +21,7 @@ fn a_killed_agent_ends_its_sessions_and_another_takes_over() {
     let mut idle = Wire::login(&target.gateway).expect("a login");
     busy.query("select pg_sleep(300)").expect("a query");
     until(Duration::from_secs(10), "the statement on the server", || {
-        let count = "select count(*) from pg_stat_activity where query = 'select pg_sleep(300)' and state = 'active'";
+        let count = "select count(*) from pg_stat_activity where query = 'select pg_sleep(300)' and state = 'active' and datname = current_database()";
         (psql(&target.direct, &["-c", count]).ok() == "1\n").then_some(())
     });
     agent.kill();
