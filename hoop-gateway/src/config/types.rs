@@ -98,12 +98,14 @@ pub struct Listen {
 pub struct HttpDoor {
     /// Address and port; port 0 takes a free one.
     pub address: SocketAddr,
+    /// Whether it speaks HTTPS, with the certificate of the other doors, or plain HTTP.
+    pub tls: bool,
 }
 
 impl Default for HttpDoor {
     fn default() -> Self {
-        // Plain HTTP: what is beyond this machine comes through a proxy that ends TLS.
-        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8009) }
+        // Plain HTTP for this machine alone: what is beyond it comes through a proxy that ends TLS, or asks for `tls`.
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8009), tls: false }
     }
 }
 
@@ -161,10 +163,11 @@ pub enum TlsUse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
-    /// PEM file with the chain, leaf first. Unset: a self-signed one is made in `tls/` below the data folder.
+    /// PEM file with the chain, leaf first. Unset: a self-signed one is made in `tls/` below the data folder. A file that
+    /// changes is read again within seconds, and connections that are there go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
-    /// PEM file with the key of that certificate.
+    /// PEM file with the key of that certificate; it is read again, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
     /// Host names and addresses of a self-signed certificate. It is made again when they change, and agents whose key pins

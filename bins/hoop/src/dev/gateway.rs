@@ -122,7 +122,12 @@ fn config(dir: &Path, port_offset: Option<u16>) -> Result<Config, Failure> {
     if file.exists() {
         loader = loader.file(&file)?;
     }
-    Ok(loader.env(std::env::vars()).load()?.config)
+    let config = loader.env(std::env::vars()).load()?.config;
+    if config.listen.http.tls {
+        let text = "the API of a hoop dev is for this machine, in plain HTTP, and `listen.http.tls` is not for it";
+        return Err(Failure::new(Failure::USAGE, text).hint("hoop-gateway start serves it over TLS"));
+    }
+    Ok(config)
 }
 
 /// A port of this start: 0 for a free one.

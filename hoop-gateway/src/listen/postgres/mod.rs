@@ -22,12 +22,11 @@ use hoop_proto::postgres::startup::{Startup, StartupMessage};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
-use super::tls::TlsIdentity;
+use super::certificate::{Certificate, Shown};
 use crate::auth::Throttle;
 use crate::auth::credential::NativeCredentials;
 use crate::config::TlsUse;
@@ -44,10 +43,8 @@ pub(crate) struct PostgresDoor {
     pub(crate) credentials: Arc<NativeCredentials>,
     /// Slows down who guesses; the same one as every other door's.
     pub(crate) throttle: Arc<Throttle>,
-    /// The certificate.
-    pub(crate) identity: TlsIdentity,
-    /// Speaks TLS with it.
-    pub(crate) tls: TlsAcceptor,
+    /// What it shows to who asks for TLS.
+    pub(crate) certificate: Certificate,
     /// Whether clients may, or must, ask for TLS.
     pub(crate) tls_use: TlsUse,
     /// What a stranger may cost.
@@ -112,10 +109,11 @@ impl PostgresDoor {
         match first {
             Ok(startup::First::Packet(packet)) => Box::pin(self.packet(tcp, Encryption::None, packet, stranger)).await,
             Ok(startup::First::Tls) => {
-                let accepted = stranger.in_time(async { Ok(self.tls.accept(tcp).await?) }).await;
+                let shown = self.certificate.shown();
+                let accepted = stranger.in_time(async { Ok(shown.postgres.accept(tcp).await?) }).await;
                 let Ok(mut io) = accepted else { return };
                 match stranger.in_time(startup::packet(&mut io)).await {
-                    Ok(packet) => Box::pin(self.packet(io, Encryption::Tls, packet, stranger)).await,
+                    Ok(packet) => Box::pin(self.packet(io, Encryption::Tls(shown), packet, stranger)).await,
                     Err(refusal) => self.refuse(&mut io, refusal, &stranger).await,
                 }
             }
@@ -176,10 +174,10 @@ impl PostgresDoor {
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Whether a connection is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encryption {
     None,
-    Tls,
+    /// With this certificate, to which the login is bound.
+    Tls(Arc<Shown>),
 }
 
 impl Stranger {

@@ -19,5 +19,6 @@ mod limits;
 mod masking;
 mod psql;
 mod stand;
-mod trust;
 mod store;
+mod tls;
+mod trust;

@@ -1,0 +1,139 @@
+//! The certificate that a gateway shows: at each of its doors, and another one while it runs.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use hoop_testkit::{
+    Folder, Gateway, Guarded, Options, Output, Plan, Terminal, direct_only, find, hoop, hoop_gateway, output, psql,
+    until,
+};
+use serde_json::Value;
+
+use crate::trust::{Authority, write};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The same login for whoever trusts this authority; it is bound to the certificate that is shown.
+fn trusting(url: &str, authority: &Authority) -> String {
+    let root = authority.pem.display();
+    url.replace("sslmode=disable", &format!("sslmode=verify-ca&channel_binding=require&sslrootcert={root}"))
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_and_no_session_ends() {
+    if direct_only() {
+        return;
+    }
+    let folder = Folder::new("renewal");
+    let [old, new] = ["old", "new"].map(|name| Authority::new(folder.path(), name));
+    let (certificate, key) = old.issue(folder.path());
+    let [first, second] = [&old, &new].map(|authority| std::fs::read_to_string(&authority.pem).expect("a file"));
+    let both = write(folder.path(), "both.pem", &(first + &second)).display().to_string();
+    let config = Some(format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n"));
+    let environment = vec![("HOOP_CA_FILE".to_owned(), both)];
+    let gateway = Gateway::start(&Options { demo: true, config, environment, ..Options::default() });
+    let (url, _) = gateway.demo_urls();
+    let [for_old, for_new] = [&old, &new].map(|authority| trusting(&url, authority));
+    let select = ["-c", "select 1"];
+    let mut session = Terminal::psql(&for_old);
+    session.line("select 'before ' || 40 + 2;");
+    session.expect("before 42");
+    let refused = psql(&for_new, &select).failure();
+    assert!(refused.contains("certificate verify failed"), "{refused}");
+
+    std::fs::write(&certificate, "no certificate").expect("an own folder takes a file");
+    until(SOON, "a complaint that names the file", || {
+        let log = gateway.log();
+        (log.contains("the new certificate cannot be used") && log.contains("gateway.crt")).then_some(())
+    });
+    assert_eq!(psql(&for_old, &select).ok(), "1\n", "the old one is still shown");
+
+    new.issue(folder.path());
+    until(SOON, "the new certificate", || psql(&for_new, &select).status.success().then_some(()));
+    let refused = psql(&for_old, &select).failure();
+    assert!(refused.contains("certificate verify failed"), "{refused}");
+    session.line("select 'after ' || 40 + 2;");
+    session.expect("after 42");
+}
+
+/// The stock gateway with its API over TLS.
+struct Secured {
+    server: Guarded,
+    url: String,
+}
+
+fn secured(folder: &Folder, certificate: &Path, key: &Path) -> Secured {
+    let mut command = vec![hoop_gateway().display().to_string(), "start".to_owned()];
+    command.extend(["--output", "json", "--set", "listen.http.tls=true"].map(str::to_owned));
+    for door in ["http", "grpc", "postgres"] {
+        command.extend(["--set".to_owned(), format!("listen.{door}.address=127.0.0.1:0")]);
+    }
+    for (setting, file) in [("certificate", certificate), ("key", key)] {
+        command.extend(["--set".to_owned(), format!("tls.{setting}={}", file.display())]);
+    }
+    let environment = vec![data(folder), ("HOOP_LOG".to_owned(), "info".to_owned())];
+    let plan =
+        Plan { name: "hoop-gateway".to_owned(), command, environment, stop: "TERM", folder: folder.path().to_owned() };
+    let server = Guarded::start(&plan);
+    let line = until(SOON, "the addresses of its doors", || {
+        assert!(server.is_alive(), "the gateway ended: {}", server.log());
+        server.printed().split_once('\n').map(|(line, _)| line.to_owned())
+    });
+    let addresses: Value = serde_json::from_str(&line).expect("a line of JSON");
+    let url = format!("https://{}", addresses["http"].as_str().expect("the API's address"));
+    Secured { server, url }
+}
+
+fn data(folder: &Folder) -> (String, String) {
+    ("HOOP_DATA".to_owned(), folder.join("data").display().to_string())
+}
+
+/// Version and status of the answer that curl gets.
+fn curl(url: &str, authority: &Authority) -> Output {
+    let mut curl = Command::new(find("curl", "curl"));
+    curl.args(["-sS", "-o", "/dev/null", "-w", "%{http_version} %{response_code}", "--noproxy", "*", "--cacert"]);
+    output(curl.arg(&authority.pem).arg(format!("{url}/healthz")), b"")
+}
+
+#[test]
+fn the_api_over_tls() {
+    if direct_only() {
+        return;
+    }
+    let folder = Folder::new("secured");
+    let [old, new] = ["old", "new"].map(|name| Authority::new(folder.path(), name));
+    let (certificate, key) = old.issue(folder.path());
+    let Secured { server, url } = secured(&folder, &certificate, &key);
+    assert_eq!(curl(&url, &old).ok(), "2 200");
+    assert!(curl(&url, &new).failure().contains("certificate"));
+    curl(&url.replace("https", "http"), &old).failure();
+    sign_in(&folder, &url, &old);
+
+    new.issue(folder.path());
+    until(SOON, "the new certificate", || curl(&url, &new).status.success().then_some(()));
+    assert!(curl(&url, &old).failure().contains("certificate"));
+    assert!(server.is_alive());
+}
+
+/// The first administrator signs in from the command line.
+fn sign_in(folder: &Folder, url: &str, authority: &Authority) {
+    let made = output(Command::new(hoop_gateway()).args(["first-admin", "root"]).envs([data(folder)]), b"").ok();
+    let first = made.lines().find_map(|line| line.strip_prefix("password")).expect("it is shown once").trim();
+    let lines = format!("{first}\na long enough passphrase\n");
+    let mut login = Command::new(hoop());
+    login.args(["login", url, "--user", "root", "--password-stdin", "--ca-file"]).arg(&authority.pem);
+    output(login.env("XDG_CONFIG_HOME", folder.path()), lines.as_bytes()).ok();
+    let mut whoami = Command::new(hoop());
+    whoami.args(["whoami"]).env("XDG_CONFIG_HOME", folder.path());
+    assert!(output(&mut whoami, b"").ok().contains("root"));
+}
+
+#[test]
+fn the_api_of_a_hoop_dev_is_plain() {
+    let folder = Folder::new("dev");
+    let mut dev = Command::new(hoop());
+    dev.args(["dev", "--port-offset", "0", "--dir"]).arg(folder.join("dev")).env("HOOP_LISTEN_HTTP_TLS", "true");
+    let refused = output(&mut dev, b"").failure();
+    assert!(refused.contains("`listen.http.tls` is not for it") && refused.contains("hoop-gateway start"), "{refused}");
+}
