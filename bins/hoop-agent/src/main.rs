@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
 }
 
 async fn start(common: Common) -> anyhow::Result<()> {
-    hoop_log::start(common.log_format);
+    hoop_log::start(common.log_format, None);
     let (agent, grace) = agent(&common)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let shutdown = async move {

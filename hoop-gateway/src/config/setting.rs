@@ -58,6 +58,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("credentials.ttl", ValueKind::Text, "how long a new credential is good for"),
     setting("agents.heartbeat_interval", ValueKind::Text, "silence after which each end says that it lives"),
     setting("agents.heartbeat_timeout", ValueKind::Text, "silence after which the other end counts as lost"),
+    setting("telemetry.otlp_endpoint", ValueKind::Text, "collector of traces, such as http://127.0.0.1:4318"),
 ];
 
 impl Setting {

@@ -31,6 +31,8 @@ pub struct Config {
     pub credentials: Credentials,
     /// How the loss of an agent is noticed.
     pub agents: Agents,
+    /// Where traces go.
+    pub telemetry: Telemetry,
 }
 
 impl Default for Config {
@@ -44,6 +46,7 @@ impl Default for Config {
             record: Record::default(),
             credentials: Credentials::default(),
             agents: Agents::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }
@@ -256,4 +259,15 @@ impl Default for Agents {
     fn default() -> Self {
         Self { heartbeat_interval: Duration::from_secs(2), heartbeat_timeout: Duration::from_secs(8) }
     }
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// Base URL of a collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`. Unset: that of
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, and without either nothing is traced. The stock gateway sends; a program of one's own
+    /// does what it likes with the spans.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
 }

@@ -123,11 +123,17 @@ fn config(dir: &Path, port_offset: Option<u16>) -> Result<Config, Failure> {
         loader = loader.file(&file)?;
     }
     let config = loader.env(std::env::vars()).load()?.config;
-    if config.listen.http.tls {
-        let text = "the API of a hoop dev is for this machine, in plain HTTP, and `listen.http.tls` is not for it";
-        return Err(Failure::new(Failure::USAGE, text).hint("hoop-gateway start serves it over TLS"));
+    let set = [
+        ("listen.http.tls", config.listen.http.tls),
+        ("telemetry.otlp_endpoint", config.telemetry.otlp_endpoint.is_some()),
+    ];
+    match set.into_iter().find(|(_, set)| *set) {
+        Some((setting, _)) => {
+            let text = format!("`{setting}` is not for a hoop dev, which is of this machine alone");
+            Err(Failure::new(Failure::USAGE, text).hint("hoop-gateway start has it"))
+        }
+        None => Ok(config),
     }
-    Ok(config)
 }
 
 /// A port of this start: 0 for a free one.

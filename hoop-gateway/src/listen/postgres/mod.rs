@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
 use super::certificate::{Certificate, Shown};
@@ -32,7 +33,7 @@ use crate::auth::credential::NativeCredentials;
 use crate::config::TlsUse;
 use crate::proxy::postgres::error::{Severity, response};
 use crate::session::{CancelKey, Sessions};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, span};
 use login::Caller;
 
 /// The door.
@@ -64,6 +65,14 @@ struct Stranger {
     place: Place,
     deadline: Instant,
     since: Instant,
+}
+
+/// One whose caller is.
+struct Known {
+    peer: SocketAddr,
+    request_id: RequestId,
+    since: Instant,
+    span: Span,
 }
 
 /// Why a connection ends before there is a session.
@@ -137,21 +146,28 @@ impl PostgresDoor {
                 return self.refuse(&mut io, denial.into(), &stranger).await;
             }
         };
+        let span = span::session(stranger.request_id, stranger.peer);
         // What only the login needs is gone with it: it is on the heap, and not a part of what an idle session keeps.
-        match Box::pin(stranger.in_time(self.log_in(&mut io, encryption, &message, &stranger))).await {
-            Ok(caller) => self.admit(io, caller, message, stranger).await,
-            Err(refusal) => self.refuse(&mut io, refusal, &stranger).await,
+        let login = stranger.in_time(self.log_in(&mut io, encryption, &message, &stranger));
+        match Box::pin(login.instrument(span::login(&span))).await {
+            Ok(caller) => self.admit(io, caller, message, stranger, span).await,
+            Err(refusal) => {
+                if let Refusal::Told(denial) = &refusal {
+                    span::refused(&span, denial);
+                }
+                self.refuse(&mut io, refusal, &stranger).await;
+            }
         }
     }
 
-    async fn admit<S>(&self, io: S, caller: Caller, message: StartupMessage, stranger: Stranger)
+    async fn admit<S>(&self, io: S, caller: Caller, message: StartupMessage, stranger: Stranger, span: Span)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let Stranger { peer, request_id, place, since, .. } = stranger;
         // The caller is known: the place is free for another.
         drop(place);
-        self.session(io, caller, message, peer, request_id, since).await;
+        self.session(io, caller, message, Known { peer, request_id, since, span }).await;
     }
 
     /// Tells a client why it does not get in.

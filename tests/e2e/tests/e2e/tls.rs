@@ -1,16 +1,11 @@
 //! The certificate that a gateway shows: at each of its doors, and another one while it runs.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use hoop_testkit::{
-    Folder, Gateway, Guarded, Options, Output, Plan, Terminal, direct_only, find, hoop, hoop_gateway, output, psql,
-    until,
-};
-use serde_json::Value;
-
+use crate::stock::{Stock, first_admin};
 use crate::trust::{Authority, write};
+use hoop_testkit::{Folder, Gateway, Options, Output, Terminal, direct_only, find, hoop, output, psql, until};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -57,38 +52,6 @@ fn a_renewed_certificate_is_shown_and_no_session_ends() {
     session.expect("after 42");
 }
 
-/// The stock gateway with its API over TLS.
-struct Secured {
-    server: Guarded,
-    url: String,
-}
-
-fn secured(folder: &Folder, certificate: &Path, key: &Path) -> Secured {
-    let mut command = vec![hoop_gateway().display().to_string(), "start".to_owned()];
-    command.extend(["--output", "json", "--set", "listen.http.tls=true"].map(str::to_owned));
-    for door in ["http", "grpc", "postgres"] {
-        command.extend(["--set".to_owned(), format!("listen.{door}.address=127.0.0.1:0")]);
-    }
-    for (setting, file) in [("certificate", certificate), ("key", key)] {
-        command.extend(["--set".to_owned(), format!("tls.{setting}={}", file.display())]);
-    }
-    let environment = vec![data(folder), ("HOOP_LOG".to_owned(), "info".to_owned())];
-    let plan =
-        Plan { name: "hoop-gateway".to_owned(), command, environment, stop: "TERM", folder: folder.path().to_owned() };
-    let server = Guarded::start(&plan);
-    let line = until(SOON, "the addresses of its doors", || {
-        assert!(server.is_alive(), "the gateway ended: {}", server.log());
-        server.printed().split_once('\n').map(|(line, _)| line.to_owned())
-    });
-    let addresses: Value = serde_json::from_str(&line).expect("a line of JSON");
-    let url = format!("https://{}", addresses["http"].as_str().expect("the API's address"));
-    Secured { server, url }
-}
-
-fn data(folder: &Folder) -> (String, String) {
-    ("HOOP_DATA".to_owned(), folder.join("data").display().to_string())
-}
-
 /// Version and status of the answer that curl gets.
 fn curl(url: &str, authority: &Authority) -> Output {
     let mut curl = Command::new(find("curl", "curl"));
@@ -104,7 +67,11 @@ fn the_api_over_tls() {
     let folder = Folder::new("secured");
     let [old, new] = ["old", "new"].map(|name| Authority::new(folder.path(), name));
     let (certificate, key) = old.issue(folder.path());
-    let Secured { server, url } = secured(&folder, &certificate, &key);
+    let files = [("certificate", certificate), ("key", key)];
+    let mut settings = files.map(|(setting, file)| format!("tls.{setting}={}", file.display())).to_vec();
+    settings.push("listen.http.tls=true".to_owned());
+    let gateway = Stock::start(&folder, &settings, &[]);
+    let url = format!("https://{}", gateway.address("http"));
     assert_eq!(curl(&url, &old).ok(), "2 200");
     assert!(curl(&url, &new).failure().contains("certificate"));
     curl(&url.replace("https", "http"), &old).failure();
@@ -113,13 +80,12 @@ fn the_api_over_tls() {
     new.issue(folder.path());
     until(SOON, "the new certificate", || curl(&url, &new).status.success().then_some(()));
     assert!(curl(&url, &old).failure().contains("certificate"));
-    assert!(server.is_alive());
+    assert!(gateway.server.is_alive());
 }
 
 /// The first administrator signs in from the command line.
 fn sign_in(folder: &Folder, url: &str, authority: &Authority) {
-    let made = output(Command::new(hoop_gateway()).args(["first-admin", "root"]).envs([data(folder)]), b"").ok();
-    let first = made.lines().find_map(|line| line.strip_prefix("password")).expect("it is shown once").trim();
+    let first = first_admin(folder);
     let lines = format!("{first}\na long enough passphrase\n");
     let mut login = Command::new(hoop());
     login.args(["login", url, "--user", "root", "--password-stdin", "--ca-file"]).arg(&authority.pem);
@@ -135,5 +101,8 @@ fn the_api_of_a_hoop_dev_is_plain() {
     let mut dev = Command::new(hoop());
     dev.args(["dev", "--port-offset", "0", "--dir"]).arg(folder.join("dev")).env("HOOP_LISTEN_HTTP_TLS", "true");
     let refused = output(&mut dev, b"").failure();
-    assert!(refused.contains("`listen.http.tls` is not for it") && refused.contains("hoop-gateway start"), "{refused}");
+    assert!(
+        refused.contains("`listen.http.tls` is not for a hoop dev") && refused.contains("hoop-gateway start"),
+        "{refused}"
+    );
 }
