@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 
 use ed25519_dalek::SigningKey;
 use hoop_core::{Clock, Plugin, PluginChain, Policy, SystemClock};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use crate::access::{Access, AccessPolicy};
@@ -17,7 +16,7 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::data::{DataError, DataFolder, open_store};
 use crate::gateway::{Gateway, Parts, PublicAddress, Tls};
-use crate::listen::{TlsError, TlsIdentity};
+use crate::listen::{Certificate, CertificateFiles, TlsError};
 use crate::plugins::audit::{Audit, AuditOptions};
 use crate::plugins::guardrail::Guardrail;
 use crate::plugins::masking::Masking;
@@ -302,17 +301,18 @@ impl Keys {
 }
 
 fn tls(config: &Config, data: &DataFolder) -> Result<Tls, BuildProblem> {
-    let made = match (&config.tls.certificate, &config.tls.key) {
-        (Some(certificate), Some(key)) => TlsIdentity::load(&config.path(certificate), &config.path(key)),
-        _ => data.self_signed(&PublicAddress::names(config)),
+    let files = match (&config.tls.certificate, &config.tls.key) {
+        (Some(certificate), Some(key)) => {
+            Some(CertificateFiles { certificate: config.path(certificate), key: config.path(key) })
+        }
+        _ => None,
     };
-    let tls = |identity: TlsIdentity| {
-        let agents = TlsAcceptor::from(identity.server_config(&[b"h2"])?);
-        // Clients that speak TLS from the first byte on say so ([PostgreSQL, ALPN]).
-        let postgres = TlsAcceptor::from(identity.server_config(&[b"postgresql"])?);
-        Ok(Tls { identity, agents, postgres, self_signed: config.tls.certificate.is_none() })
+    let identity = match &files {
+        Some(files) => files.read().and_then(|pem| pem.identity()),
+        None => data.self_signed(&PublicAddress::names(config)),
     };
-    made.and_then(tls).map_err(BuildProblem::Tls)
+    let certificate = identity.and_then(Certificate::new).map_err(BuildProblem::Tls)?;
+    Ok(Tls { certificate, files })
 }
 
 /// As many hashes at a time as there are processors.

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hoop_core::{Clock, Code, Denial, PluginChain, Policy, Secret};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,7 +18,9 @@ use crate::builder::{BuildProblem, GatewayBuilder};
 use crate::changes::Changes;
 use crate::config::{Config, TlsUse};
 use crate::data::DataFolder;
-use crate::listen::{Listener, PostgresDoor, PreAuthLimits, TlsIdentity, serve_grpc, serve_http};
+use crate::listen::{
+    Certificate, CertificateFiles, Listener, PostgresDoor, PreAuthLimits, Renewal, serve_grpc, serve_http,
+};
 use crate::record::{PublicKey, Recorder};
 use crate::running::{Addresses, Running};
 use crate::session::{Sessions, recheck};
@@ -63,12 +64,11 @@ pub(crate) struct Parts {
     pub(crate) data: DataFolder,
 }
 
-/// The certificate, as each door shows it.
+/// The certificate, and where it comes from.
 pub(crate) struct Tls {
-    pub(crate) identity: TlsIdentity,
-    pub(crate) agents: TlsAcceptor,
-    pub(crate) postgres: TlsAcceptor,
-    pub(crate) self_signed: bool,
+    pub(crate) certificate: Certificate,
+    /// Somebody else's files; without them it is self-signed.
+    pub(crate) files: Option<CertificateFiles>,
 }
 
 /// A door cannot be opened.
@@ -144,14 +144,16 @@ impl Gateway {
         let endpoints = self.endpoints(&addresses);
         let router = api::router(self.api_parts(endpoints.clone()));
 
-        let Parts { tasks, config, .. } = &self.parts;
+        let Parts { tasks, config, tls, .. } = &self.parts;
         let (stop, limits) = (CancellationToken::new(), pre_auth_limits(config));
         let clients = stop.child_token();
-        tasks.spawn(serve_http(http, None, router.clone(), limits, tasks.clone(), stop.clone()));
+        let tls = config.listen.http.tls.then(|| tls.certificate.clone());
+        tasks.spawn(serve_http(http, tls, router.clone(), limits, tasks.clone(), stop.clone()));
         self.serve_agents(grpc, &stop);
         tasks.spawn(Arc::new(self.postgres_door()).serve(postgres, tasks.clone(), clients.clone()));
         self.watch_recorder(&stop);
         self.watch_access(&stop);
+        self.watch_certificate(&stop);
         self.tell(&addresses);
         Ok(Running::new(self, addresses, endpoints, router, clients, stop))
     }
@@ -172,7 +174,7 @@ impl Gateway {
         let authenticator = Arc::clone(agent_tokens);
         let tunnel =
             TunnelService::new(agents.clone(), authenticator, Arc::clone(clock), tasks.clone(), stop.child_token());
-        let tls = config.listen.grpc.tls.then(|| tls.agents.clone());
+        let tls = config.listen.grpc.tls.then(|| tls.certificate.clone());
         let channels = agents.limits().channels_per_agent;
         tasks.spawn(serve_grpc(listener, tls, tunnel, channels, pre_auth_limits(config), tasks.clone(), stop.clone()));
     }
@@ -183,8 +185,7 @@ impl Gateway {
             sessions: parts.sessions.clone(),
             credentials: Arc::clone(&parts.credentials),
             throttle: Arc::clone(&parts.throttle),
-            identity: parts.tls.identity.clone(),
-            tls: parts.tls.postgres.clone(),
+            certificate: parts.tls.certificate.clone(),
             tls_use: parts.config.listen.postgres.tls,
             limits: pre_auth_limits(&parts.config),
             max_message_bytes: parts.config.limits.message_bytes,
@@ -238,7 +239,7 @@ impl Gateway {
         Endpoints {
             postgres: endpoint(&public.postgres, addresses.postgres, config.listen.postgres.tls != TlsUse::Off),
             grpc: endpoint(&public.grpc, addresses.grpc, config.listen.grpc.tls),
-            certificate: tls.self_signed.then(|| tls.identity.fingerprint()),
+            certificate: tls.files.is_none().then(|| tls.certificate.shown().identity.fingerprint()),
         }
     }
 
@@ -267,12 +268,20 @@ impl Gateway {
         tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
     }
 
+    /// A certificate of somebody else's is renewed by somebody else, who need not know of this gateway.
+    fn watch_certificate(&self, stop: &CancellationToken) {
+        let Tls { certificate, files } = &self.parts.tls;
+        let Some(files) = files.clone() else { return };
+        let watch = Renewal::new(certificate.clone(), files).watch();
+        self.parts.tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
+    }
+
     fn tell(&self, addresses: &Addresses) {
         let Addresses { http, grpc, postgres } = addresses;
         let plugins = self.parts.chain.names().collect::<Vec<_>>().join(", ");
         tracing::info!(%http, %grpc, %postgres, plugins, "gateway is ready");
-        if !http.ip().is_loopback() {
-            tracing::warn!(address = %http, "the API speaks plain HTTP; put a proxy that ends TLS in front of it");
+        if !http.ip().is_loopback() && !self.parts.config.listen.http.tls {
+            tracing::warn!(address = %http, "the API speaks plain HTTP; set `listen.http.tls`, or put a proxy that ends TLS in front of it");
         }
     }
 }

@@ -83,9 +83,9 @@ impl Running {
         &self.endpoints
     }
 
-    /// The certificate chain that the doors show, in PEM.
-    pub fn certificate_pem(&self) -> &[u8] {
-        self.gateway.parts.tls.identity.pem()
+    /// The certificate chain that the doors show now, in PEM.
+    pub fn certificate_pem(&self) -> Vec<u8> {
+        self.gateway.parts.tls.certificate.shown().identity.pem().to_vec()
     }
 
     /// The API, to be nested in an application of one's own; it is served on its own door all the same.

@@ -2,6 +2,7 @@
 //! that two gateways in one process count apart.
 
 mod process;
+pub mod span;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder as _, Unit};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};

@@ -61,7 +61,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn start(common: Common) -> anyhow::Result<()> {
-    hoop_log::start(common.log_format);
+    hoop_log::start(common.log_format, None);
     let (agent, grace) = agent(&common)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let shutdown = async move {

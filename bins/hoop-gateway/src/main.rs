@@ -28,10 +28,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Start(arguments) => {
-            hoop_log::start(arguments.log_format);
-            start::start(arguments).await
-        }
+        Command::Start(arguments) => start::start(arguments).await,
         Command::Config(ConfigCommand::Check(sources)) => config::check(&sources),
         Command::Config(ConfigCommand::Show { sources, origin }) => config::show(&sources, origin),
         Command::Openapi => {

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use hoop_core::id::OrgId;
+use hoop_gateway::config::Config;
 use hoop_gateway::{Addresses, Gateway, Running};
+use hoop_log::Traces;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Output, Start};
@@ -13,6 +15,17 @@ use crate::cli::{Output, Start};
 /// Serves until a signal, and then until what runs has ended, or a second signal.
 pub(crate) async fn start(arguments: Start) -> anyhow::Result<ExitCode> {
     let config = arguments.sources.load()?.config;
+    let endpoint = config.telemetry.otlp_endpoint.as_deref();
+    let traces = Traces::of("hoop-gateway", env!("CARGO_PKG_VERSION"), endpoint).context("traces cannot be sent")?;
+    hoop_log::start(arguments.log_format, traces.as_ref());
+    let served = serve(config, &arguments).await;
+    if let Some(traces) = traces {
+        let _ = tokio::task::spawn_blocking(|| traces.finish()).await;
+    }
+    served
+}
+
+async fn serve(config: Config, arguments: &Start) -> anyhow::Result<ExitCode> {
     // They are caught before anything is opened, so that nothing is left half open by one that comes early.
     let mut signals = Signals::new()?;
     let gateway = Gateway::builder().config(config).build().await?;

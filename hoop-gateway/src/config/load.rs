@@ -12,6 +12,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use url::Url;
+
 use super::{Config, SETTINGS, Setting};
 
 /// Where a value came from.
@@ -307,10 +309,21 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if !config.listen.grpc.tls && !config.listen.grpc.address.ip().is_loopback() {
         return conflict("`listen.grpc.tls = false` needs a loopback `listen.grpc.address`: agents' keys travel on it");
     }
+    if config.telemetry.otlp_endpoint.as_deref().is_some_and(|endpoint| !is_bare_url(endpoint)) {
+        // A password in it would be shown with the rest of the configuration.
+        return conflict(
+            "`telemetry.otlp_endpoint` is no http:// or https:// URL without a user; headers are in OTEL_EXPORTER_OTLP_HEADERS",
+        );
+    }
     if config.limits.login_timeout.is_zero() {
         return conflict("`limits.login_timeout` must not be zero");
     }
     Ok(())
+}
+
+fn is_bare_url(text: &str) -> bool {
+    let bare = |url: &Url| url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && bare(&url))
 }
 
 #[cfg(test)]
@@ -377,6 +390,7 @@ mod tests {
         config.listen.postgres.public = Some("gateway:5432".to_owned());
         config.tls.certificate = Some("c".into());
         config.tls.key = Some("k".into());
+        config.telemetry.otlp_endpoint = Some("http://collector".to_owned());
         let mut leaves = Vec::new();
         fn walk(table: &Table, prefix: &str, leaves: &mut Vec<String>) {
             for (key, value) in table {
@@ -393,6 +407,18 @@ mod tests {
         leaves.sort();
         listed.sort();
         assert_eq!(leaves, listed);
+    }
+
+    #[test]
+    fn a_collector_is_a_url_without_secrets() {
+        let of = |endpoint: &str| format!("[telemetry]\notlp_endpoint = '{endpoint}'\n");
+        for right in ["http://127.0.0.1:4318", "https://otel.example.com/hoop/"] {
+            assert!(Loader::new().text("g.toml", of(right)).load().is_ok(), "{right}");
+        }
+        for wrong in ["", "127.0.0.1:4318", "grpc://otel:4317", "https://hoop:secret@otel", "https://otel?key=secret"] {
+            let error = error(&of(wrong));
+            assert!(error.contains("telemetry.otlp_endpoint") && !error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

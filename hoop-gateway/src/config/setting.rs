@@ -35,13 +35,18 @@ pub const SETTINGS: &[Setting] = &[
     setting("data", ValueKind::Text, "folder of everything the gateway keeps; relative paths start here"),
     setting("store.url", ValueKind::Text, "where users, roles and sessions are stored: sqlite:FILE, postgres://…"),
     setting("listen.http.address", ValueKind::Text, "API, health and metrics"),
+    setting("listen.http.tls", ValueKind::Boolean, "true: HTTPS, with the certificate of the other doors"),
     setting("listen.grpc.address", ValueKind::Text, "where agents attach"),
     setting("listen.grpc.tls", ValueKind::Boolean, "false only where agents and gateway share a host"),
     setting("listen.grpc.public", ValueKind::Text, "host:port that agents dial, when it differs"),
     setting("listen.postgres.address", ValueKind::Text, "where psql and drivers connect"),
     setting("listen.postgres.tls", ValueKind::Text, "off, optional or required"),
     setting("listen.postgres.public", ValueKind::Text, "host:port that clients connect to, when it differs"),
-    setting("tls.certificate", ValueKind::Text, "PEM chain, leaf first; unset: self-signed, made on first start"),
+    setting(
+        "tls.certificate",
+        ValueKind::Text,
+        "PEM chain, leaf first, read again when it changes; unset: self-signed",
+    ),
     setting("tls.key", ValueKind::Text, "PEM private key of the certificate"),
     setting("tls.names", ValueKind::List, "host names and addresses in a self-signed certificate"),
     setting("limits.login_timeout", ValueKind::Text, "everything before a client is authenticated"),
@@ -60,6 +65,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("credentials.ttl", ValueKind::Text, "how long a new credential is good for"),
     setting("agents.heartbeat_interval", ValueKind::Text, "silence after which each end says that it lives"),
     setting("agents.heartbeat_timeout", ValueKind::Text, "silence after which the other end counts as lost"),
+    setting("telemetry.otlp_endpoint", ValueKind::Text, "collector of traces, such as http://127.0.0.1:4318"),
 ];
 
 impl Setting {

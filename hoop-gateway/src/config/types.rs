@@ -31,6 +31,8 @@ pub struct Config {
     pub credentials: Credentials,
     /// How the loss of an agent is noticed.
     pub agents: Agents,
+    /// Where traces go.
+    pub telemetry: Telemetry,
 }
 
 impl Default for Config {
@@ -44,6 +46,7 @@ impl Default for Config {
             record: Record::default(),
             credentials: Credentials::default(),
             agents: Agents::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }
@@ -98,12 +101,14 @@ pub struct Listen {
 pub struct HttpDoor {
     /// Address and port; port 0 takes a free one.
     pub address: SocketAddr,
+    /// Whether it speaks HTTPS, with the certificate of the other doors, or plain HTTP.
+    pub tls: bool,
 }
 
 impl Default for HttpDoor {
     fn default() -> Self {
-        // Plain HTTP: what is beyond this machine comes through a proxy that ends TLS.
-        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8009) }
+        // Plain HTTP for this machine alone: what is beyond it comes through a proxy that ends TLS, or asks for `tls`.
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8009), tls: false }
     }
 }
 
@@ -161,10 +166,11 @@ pub enum TlsUse {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
-    /// PEM file with the chain, leaf first. Unset: a self-signed one is made in `tls/` below the data folder.
+    /// PEM file with the chain, leaf first. Unset: a self-signed one is made in `tls/` below the data folder. A file that
+    /// changes is read again within seconds, and connections that are there go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
-    /// PEM file with the key of that certificate.
+    /// PEM file with the key of that certificate; it is read again, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
     /// Host names and addresses of a self-signed certificate. It is made again when they change, and agents whose key pins
@@ -262,4 +268,15 @@ impl Default for Agents {
     fn default() -> Self {
         Self { heartbeat_interval: Duration::from_secs(2), heartbeat_timeout: Duration::from_secs(8) }
     }
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// Base URL of a collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`. Unset: that of
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, and without either nothing is traced. The stock gateway sends; a program of one's own
+    /// does what it likes with the spans.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
 }

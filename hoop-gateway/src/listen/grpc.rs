@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
+use super::certificate::Certificate;
 use crate::tunnel::TunnelService;
 
 /// How much of one carry stream the agent may send ahead of a client that does not read: all the memory that a stuck
@@ -37,10 +38,10 @@ const MAX_HEADERS: u32 = 16 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves the tunnel until shutdown. A connection on which no call has been accepted by the deadline is closed.
+/// Serves the tunnel, over TLS where there is a certificate, until shutdown. A connection on which no call has been accepted by the deadline is closed.
 pub(crate) async fn serve(
     listener: Listener,
-    tls: Option<TlsAcceptor>,
+    certificate: Option<Certificate>,
     tunnel: TunnelService,
     channels_per_agent: u64,
     limits: PreAuthLimits,
@@ -52,7 +53,8 @@ pub(crate) async fn serve(
     let http2 = http2(channels_per_agent);
     while let Some((tcp, peer)) = listener.accept(&shutdown).await {
         let (stranger, known) = (strangers.enter(), CancellationToken::new());
-        let served = connection(tcp, tls.clone(), http2.clone(), tunnel.clone(), peer, known.clone(), shutdown.clone());
+        let tls = certificate.as_ref().map(|certificate| certificate.shown().agents.clone());
+        let served = connection(tcp, tls, http2.clone(), tunnel.clone(), peer, known.clone(), shutdown.clone());
         tasks.spawn(async move {
             tokio::select! {
                 () = served => {}

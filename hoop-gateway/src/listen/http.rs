@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
+use super::certificate::Certificate;
 
 /// How long a client may take for the head of a request, and rest between two.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -26,10 +27,10 @@ const CONNECTIONS: usize = 4096;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OverTls;
 
-/// Serves the router until shutdown; requests that are under way then are answered.
+/// Serves the router, over TLS where there is a certificate, until shutdown; requests that are under way then are answered.
 pub(crate) async fn serve(
     listener: Listener,
-    tls: Option<TlsAcceptor>,
+    certificate: Option<Certificate>,
     router: Router,
     limits: PreAuthLimits,
     tasks: TaskTracker,
@@ -38,7 +39,8 @@ pub(crate) async fn serve(
     let (strangers, all) = (PreAuth::new(limits.connections), PreAuth::new(CONNECTIONS));
     while let Some((tcp, peer)) = listener.accept(&shutdown).await {
         let (stranger, place, asked) = (strangers.enter(), all.enter(), CancellationToken::new());
-        let served = connection(tcp, tls.clone(), router.clone(), peer, asked.clone(), shutdown.clone());
+        let tls = certificate.as_ref().map(|certificate| certificate.shown().http.clone());
+        let served = connection(tcp, tls, router.clone(), peer, asked.clone(), shutdown.clone());
         tasks.spawn(async move {
             tokio::select! {
                 () = served => {}
@@ -138,7 +140,7 @@ mod tests {
         arrived: Arc<Notify>,
     }
 
-    async fn door(tls: Option<TlsAcceptor>, limits: PreAuthLimits) -> Door {
+    async fn door(certificate: Option<Certificate>, limits: PreAuthLimits) -> Door {
         let (go, arrived) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let slow = |State((go, arrived)): State<(Arc<Notify>, Arc<Notify>)>| async move {
             arrived.notify_one();
@@ -151,7 +153,7 @@ mod tests {
             .with_state((Arc::clone(&go), Arc::clone(&arrived)));
         let listener = Listener::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let (address, tasks, shutdown) = (listener.address(), TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(serve(listener, tls, router, limits, tasks.clone(), shutdown.clone()));
+        tasks.spawn(serve(listener, certificate, router, limits, tasks.clone(), shutdown.clone()));
         Door { address, tasks, shutdown, go, arrived }
     }
 
@@ -170,8 +172,8 @@ mod tests {
         let identity = TlsIdentity::self_signed(folder.path(), &names).expect("made");
         let again = TlsIdentity::self_signed(folder.path(), &names).expect("read");
         assert_eq!(identity.fingerprint(), again.fingerprint(), "it is made once");
-        let config = identity.server_config(&[b"h2", b"http/1.1"]).expect("usable");
-        let door = door(Some(TlsAcceptor::from(config)), PreAuthLimits::default()).await;
+        let certificate = Certificate::new(identity.clone()).expect("usable");
+        let door = door(Some(certificate), PreAuthLimits::default()).await;
 
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(identity.pem()).expect("PEM")).expect("a certificate");

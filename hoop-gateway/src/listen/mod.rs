@@ -2,6 +2,7 @@
 //! silent client delays nobody.
 
 mod accept;
+mod certificate;
 mod grpc;
 mod http;
 mod postgres;
@@ -9,6 +10,7 @@ mod tls;
 
 pub(crate) use accept::Listener;
 pub use accept::PreAuthLimits;
+pub(crate) use certificate::{Certificate, CertificateFiles, Renewal};
 pub(crate) use grpc::serve as serve_grpc;
 pub(crate) use http::{OverTls, serve as serve_http};
 pub(crate) use postgres::PostgresDoor;

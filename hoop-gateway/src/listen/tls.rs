@@ -18,6 +18,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use zeroize::Zeroizing;
 
 /// What a certificate that is made here says it is.
 const COMMON_NAME: &str = "hoop gateway (self-signed)";
@@ -30,12 +31,15 @@ pub struct TlsIdentity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     pem: Vec<u8>,
+    /// SHA-256 of the files that it was read from.
+    source: [u8; 32],
     scram: Option<ScramServerAuth>,
 }
 
 impl Clone for TlsIdentity {
     fn clone(&self) -> Self {
-        Self { chain: self.chain.clone(), key: self.key.clone_key(), pem: self.pem.clone(), scram: self.scram.clone() }
+        let Self { chain, key, pem, source, scram } = self;
+        Self { chain: chain.clone(), key: key.clone_key(), pem: pem.clone(), source: *source, scram: scram.clone() }
     }
 }
 
@@ -75,21 +79,7 @@ impl TlsIdentity {
     /// # Errors
     /// [`TlsError`] names the file.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let read = |path: &Path| fs::read(path).map_err(|source| TlsError::File { path: path.to_owned(), source });
-        let pem_error = |path: &Path| {
-            let path = path.to_owned();
-            move |source| TlsError::Pem { path, source }
-        };
-        let pem = read(certificate)?;
-        let chain =
-            CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(pem_error(certificate))?;
-        if chain.is_empty() {
-            return Err(pem_error(certificate)(rustls_pki_types::pem::Error::NoItemsFound));
-        }
-        let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(pem_error(key))?;
-        let mut scram = ScramServerAuth::new();
-        let scram = scram.configure_certificate(&pem).is_ok().then_some(scram);
-        Ok(Self { chain, key, pem, scram })
+        Pem::read(certificate, key)?.identity()
     }
 
     /// The self-signed certificate in this folder, made where there is none, and made again, with the same key, where it is
@@ -136,6 +126,11 @@ impl TlsIdentity {
         self.chain.first().map(|certificate| Sha256::digest(certificate).into()).unwrap_or_default()
     }
 
+    /// SHA-256 of what was in the files that it was read from, which says whether they hold something else now.
+    pub(crate) const fn source(&self) -> [u8; 32] {
+        self.source
+    }
+
     /// SCRAM that can be bound to this certificate (`tls-server-end-point`, [RFC 5929 §4.1]); made once, cheap to clone.
     /// `None` when no hash is defined for its signature, as for Ed25519: SCRAM-SHA-256-PLUS is not to be offered then.
     ///
@@ -161,6 +156,41 @@ impl TlsIdentity {
             .with_single_cert(self.chain.clone(), self.key.clone_key())?;
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Arc::new(config))
+    }
+}
+
+/// What the files of a certificate and its key hold, whatever that is.
+pub(crate) struct Pem<'a> {
+    certificate: (&'a Path, Vec<u8>),
+    key: (&'a Path, Zeroizing<Vec<u8>>),
+}
+
+impl<'a> Pem<'a> {
+    pub(crate) fn read(certificate: &'a Path, key: &'a Path) -> Result<Self, TlsError> {
+        let read = |path: &Path| fs::read(path).map_err(|source| TlsError::File { path: path.to_owned(), source });
+        Ok(Self { certificate: (certificate, read(certificate)?), key: (key, Zeroizing::new(read(key)?)) })
+    }
+
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let certificate = Sha256::digest(&self.certificate.1);
+        Sha256::new().chain_update(certificate).chain_update(&*self.key.1).finalize().into()
+    }
+
+    pub(crate) fn identity(self) -> Result<TlsIdentity, TlsError> {
+        let pem_error = |path: &Path| {
+            let path = path.to_owned();
+            move |source| TlsError::Pem { path, source }
+        };
+        let source = self.digest();
+        let ((path, pem), (key_path, key)) = (self.certificate, self.key);
+        let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(pem_error(path))?;
+        if chain.is_empty() {
+            return Err(pem_error(path)(rustls_pki_types::pem::Error::NoItemsFound));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(pem_error(key_path))?;
+        let mut scram = ScramServerAuth::new();
+        let scram = scram.configure_certificate(&pem).is_ok().then_some(scram);
+        Ok(TlsIdentity { chain, key, pem, source, scram })
     }
 }
 

@@ -9,6 +9,7 @@ use hoop_core::{
     AccessMode, AccessRequest, Code, Decision, Denial, Obligations, Outcome, Principal, ResourceRole, SessionContext,
 };
 use hoop_proto::tunnel::v1::open;
+use tracing::{Instrument as _, info_span};
 
 use super::control::Control;
 use super::{Session, Sessions, finish};
@@ -17,6 +18,7 @@ use crate::auth::token::unavailable;
 use crate::changes::Subject;
 use crate::proxy::postgres::error::refused_login;
 use crate::store;
+use crate::telemetry::span::{self, TARGET};
 use crate::tunnel::{OpenFailure, OpenTarget};
 
 /// What a door knows of a session that is to be opened.
@@ -60,18 +62,21 @@ impl Sessions {
         self.ready()?;
         let target = opening.target.clone();
         let mut context = self.context(opening);
+        span::is_about(&context);
         let control = Arc::new(Control::default());
         // It is in the registry before it is in the store: a shutdown that sees no session has none.
         let live = self.inner.registry.enter(context.org, context.id, Arc::clone(&control));
-        self.remember(&context).await?;
-        let Obligations { rule, expires_at, .. } = match self.decide(&context).await {
+        self.remember(&context).instrument(info_span!(target: TARGET, "store")).await?;
+        let decided = self.decide(&context).instrument(info_span!(target: TARGET, "policy")).await;
+        let Obligations { rule, expires_at, .. } = match decided {
             Ok(obligations) => obligations,
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
         };
         context.expires_at = expires_at;
         let context = Arc::new(context);
         self.inner.registry.admit(&context);
-        let mut chain = match self.parts().chain.open(&context).await {
+        let chained = self.parts().chain.open(&context).instrument(info_span!(target: TARGET, "chain")).await;
+        let mut chain = match chained {
             Ok(chain) => chain,
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
         };
@@ -83,7 +88,9 @@ impl Sessions {
             role: Arc::clone(&context.role.name),
             target,
         };
-        let (channel, ready) = match self.parts().agents.open(target.clone()).await {
+        // The agent's way to the target, and the login there.
+        let agent = info_span!(target: TARGET, "agent", agent = %context.role.agent);
+        let (channel, ready) = match self.parts().agents.open(target.clone()).instrument(agent).await {
             Ok(opened) => opened,
             Err(mut failure) => {
                 refused_login(&mut chain, &mut failure);

@@ -122,7 +122,18 @@ fn config(dir: &Path, port_offset: Option<u16>) -> Result<Config, Failure> {
     if file.exists() {
         loader = loader.file(&file)?;
     }
-    Ok(loader.env(std::env::vars()).load()?.config)
+    let config = loader.env(std::env::vars()).load()?.config;
+    let set = [
+        ("listen.http.tls", config.listen.http.tls),
+        ("telemetry.otlp_endpoint", config.telemetry.otlp_endpoint.is_some()),
+    ];
+    match set.into_iter().find(|(_, set)| *set) {
+        Some((setting, _)) => {
+            let text = format!("`{setting}` is not for a hoop dev, which is of this machine alone");
+            Err(Failure::new(Failure::USAGE, text).hint("hoop-gateway start has it"))
+        }
+        None => Ok(config),
+    }
 }
 
 /// A port of this start: 0 for a free one.

@@ -31,7 +31,7 @@ pub(crate) fn open_log(path: &Path) -> Result<File, Failure> {
 
 /// A part's logs go to standard error, which is a file.
 pub(crate) fn log_to_stderr() {
-    hoop_log::start(Some(LogFormat::Json));
+    hoop_log::start(Some(LogFormat::Json), None);
 }
 
 /// Says that everything runs.

@@ -42,7 +42,7 @@ impl PostgresDoor {
     {
         let mut out = BytesMut::new();
         let protocol = negotiate(message, &mut out);
-        if encryption == Encryption::None && self.tls_use == TlsUse::Required {
+        if matches!(encryption, Encryption::None) && self.tls_use == TlsUse::Required {
             let denial = Denial::new("gateway", Code::TlsRequired, "this gateway takes encrypted connections only");
             return Err(denial
                 .hint("connect with sslmode=require, or verify-full and the gateway's certificate")
@@ -51,7 +51,10 @@ impl PostgresDoor {
         let user = user(message)?;
         self.throttle.check(Some(stranger.peer.ip()), &user).map_err(Denial::from)?;
         let candidate = self.credentials.candidate(&user).await?;
-        let bound = self.identity.scram().filter(|_| encryption == Encryption::Tls);
+        let bound = match &encryption {
+            Encryption::Tls(shown) => shown.identity.scram(),
+            Encryption::None => None,
+        };
         offer(bound.is_some(), &mut out);
         io.write_all(&out).await?;
         io.flush().await?;

@@ -22,18 +22,18 @@ use hoop_proto::postgres::startup::{Startup, StartupMessage};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
-use super::tls::TlsIdentity;
+use super::certificate::{Certificate, Shown};
 use crate::auth::Throttle;
 use crate::auth::credential::NativeCredentials;
 use crate::config::TlsUse;
 use crate::proxy::postgres::error::{Severity, response};
 use crate::session::{CancelKey, Sessions};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, span};
 use login::Caller;
 
 /// The door.
@@ -44,10 +44,8 @@ pub(crate) struct PostgresDoor {
     pub(crate) credentials: Arc<NativeCredentials>,
     /// Slows down who guesses; the same one as every other door's.
     pub(crate) throttle: Arc<Throttle>,
-    /// The certificate.
-    pub(crate) identity: TlsIdentity,
-    /// Speaks TLS with it.
-    pub(crate) tls: TlsAcceptor,
+    /// What it shows to who asks for TLS.
+    pub(crate) certificate: Certificate,
     /// Whether clients may, or must, ask for TLS.
     pub(crate) tls_use: TlsUse,
     /// What a stranger may cost.
@@ -67,6 +65,14 @@ struct Stranger {
     place: Place,
     deadline: Instant,
     since: Instant,
+}
+
+/// One whose caller is.
+struct Known {
+    peer: SocketAddr,
+    request_id: RequestId,
+    since: Instant,
+    span: Span,
 }
 
 /// Why a connection ends before there is a session.
@@ -112,10 +118,11 @@ impl PostgresDoor {
         match first {
             Ok(startup::First::Packet(packet)) => Box::pin(self.packet(tcp, Encryption::None, packet, stranger)).await,
             Ok(startup::First::Tls) => {
-                let accepted = stranger.in_time(async { Ok(self.tls.accept(tcp).await?) }).await;
+                let shown = self.certificate.shown();
+                let accepted = stranger.in_time(async { Ok(shown.postgres.accept(tcp).await?) }).await;
                 let Ok(mut io) = accepted else { return };
                 match stranger.in_time(startup::packet(&mut io)).await {
-                    Ok(packet) => Box::pin(self.packet(io, Encryption::Tls, packet, stranger)).await,
+                    Ok(packet) => Box::pin(self.packet(io, Encryption::Tls(shown), packet, stranger)).await,
                     Err(refusal) => self.refuse(&mut io, refusal, &stranger).await,
                 }
             }
@@ -139,21 +146,28 @@ impl PostgresDoor {
                 return self.refuse(&mut io, denial.into(), &stranger).await;
             }
         };
+        let span = span::session(stranger.request_id, stranger.peer);
         // What only the login needs is gone with it: it is on the heap, and not a part of what an idle session keeps.
-        match Box::pin(stranger.in_time(self.log_in(&mut io, encryption, &message, &stranger))).await {
-            Ok(caller) => self.admit(io, caller, message, stranger).await,
-            Err(refusal) => self.refuse(&mut io, refusal, &stranger).await,
+        let login = stranger.in_time(self.log_in(&mut io, encryption, &message, &stranger));
+        match Box::pin(login.instrument(span::login(&span))).await {
+            Ok(caller) => self.admit(io, caller, message, stranger, span).await,
+            Err(refusal) => {
+                if let Refusal::Told(denial) = &refusal {
+                    span::refused(&span, denial);
+                }
+                self.refuse(&mut io, refusal, &stranger).await;
+            }
         }
     }
 
-    async fn admit<S>(&self, io: S, caller: Caller, message: StartupMessage, stranger: Stranger)
+    async fn admit<S>(&self, io: S, caller: Caller, message: StartupMessage, stranger: Stranger, span: Span)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let Stranger { peer, request_id, place, since, .. } = stranger;
         // The caller is known: the place is free for another.
         drop(place);
-        self.session(io, caller, message, peer, request_id, since).await;
+        self.session(io, caller, message, Known { peer, request_id, since, span }).await;
     }
 
     /// Tells a client why it does not get in.
@@ -176,10 +190,10 @@ impl PostgresDoor {
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Whether a connection is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encryption {
     None,
-    Tls,
+    /// With this certificate, to which the login is bound.
+    Tls(Arc<Shown>),
 }
 
 impl Stranger {

@@ -14,37 +14,34 @@ use hoop_proto::postgres::startup::{PROTOCOL_3_0, PROTOCOL_3_2, StartupMessage};
 use hoop_proto::tunnel::v1::{self, Parameter, open};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use super::login::Caller;
 use super::options::Settings;
-use super::{LAST_WORDS, PostgresDoor};
+use super::{Known, LAST_WORDS, PostgresDoor};
 use crate::proxy::postgres::error::{Severity, response};
 use crate::proxy::postgres::{Catalog, PostgresRelay};
 use crate::proxy::{self, Stop};
 use crate::session::{CancelKey, Opening, Session};
+use crate::telemetry::span;
 use crate::tunnel::OpenFailure;
 
 impl PostgresDoor {
-    pub(super) async fn session<S>(
-        &self,
-        mut io: S,
-        caller: Caller,
-        message: StartupMessage,
-        peer: SocketAddr,
-        request_id: RequestId,
-        since: Instant,
-    ) where
+    pub(super) async fn session<S>(&self, mut io: S, caller: Caller, message: StartupMessage, known: Known)
+    where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
+        let Known { peer, request_id, since, span } = known;
         let Caller { proven, protocol, proof } = caller;
         let opened = match opening(&message, &proven, peer, request_id) {
             // As with the login, it is on the heap: a session that runs does not keep it.
-            Ok(opening) => Box::pin(self.sessions.open(opening)).await,
+            Ok(opening) => Box::pin(self.sessions.open(opening).instrument(span::open(&span, request_id))).await,
             Err(denial) => Err(denial.into()),
         };
         match opened {
-            Ok(session) => self.run(io, session, protocol, proof, since).await,
+            Ok(session) => self.run(io, session, protocol, proof, since, span).await,
             Err(failure) => {
+                span::refused(&span, &failure.denial);
                 tracing::info!(%peer, request = %request_id, code = %failure.denial.code, reason = failure.denial.reason, "session refused");
                 let answer = [proof, refusal(&failure)].concat();
                 let _ = tokio::time::timeout(LAST_WORDS, async {
@@ -57,10 +54,11 @@ impl PostgresDoor {
         }
     }
 
-    async fn run<S>(&self, mut io: S, mut session: Session, protocol: u32, proof: Bytes, since: Instant)
+    async fn run<S>(&self, mut io: S, mut session: Session, protocol: u32, proof: Bytes, since: Instant, span: Span)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
+        span::runs(&span, &session.context);
         let Some((chain, mut channel)) = session.take() else { return };
         let catalog = Catalog::new(self.sessions.parts().agents.clone(), session.target.clone());
         let replicates =
@@ -83,6 +81,7 @@ impl PostgresDoor {
         };
         // The client's socket and the target's channel are let go before the recording is sealed.
         drop((io, channel));
+        span::ended(&span, &outcome);
         Box::pin(session.close(relay.into_chain(), outcome)).await;
     }
 }

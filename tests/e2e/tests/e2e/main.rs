@@ -20,5 +20,8 @@ mod limits;
 mod masking;
 mod psql;
 mod stand;
+mod stock;
 mod store;
+mod tls;
+mod trace;
 mod trust;

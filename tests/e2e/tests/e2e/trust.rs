@@ -8,13 +8,14 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
 
 /// A private authority.
-struct Authority {
-    pem: PathBuf,
+pub(crate) struct Authority {
+    /// The file with its own certificate.
+    pub(crate) pem: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -23,8 +24,8 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    /// The files with a certificate for the loopback address, and its key.
-    fn issue(&self, folder: &Path) -> (PathBuf, PathBuf) {
+    /// The files with a certificate for the loopback address, and its key: the same two at each call.
+    pub(crate) fn issue(&self, folder: &Path) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("names");
         let signed = params.signed_by(&key, &self.issuer).expect("signed");
@@ -32,7 +33,7 @@ impl Authority {
     }
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, text).expect("an own folder takes a file");
     path
