@@ -5,7 +5,9 @@ mod engines;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use hoop_core::id::{AccessRuleId, AgentId, CredentialId, EventId, OrgId, RequestId, RoleId, SessionId, TokenId, UserId};
+use hoop_core::id::{
+    AccessRuleId, AgentId, CredentialId, EventId, OrgId, RequestId, RoleId, SessionId, TokenId, UserId,
+};
 use hoop_core::role::{ChannelBinding, SslMode};
 use hoop_core::{Clock as _, PostgresTarget, RecordingMode, ResourceRole, SystemClock, Target};
 use serde_json::json;
