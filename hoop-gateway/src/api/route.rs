@@ -16,7 +16,7 @@ use hoop_core::{Code, Principal};
 
 use super::parts::Api;
 use super::problem::Problem;
-use crate::auth::{credential, token};
+use crate::auth::{Bearer, credential, settled};
 use crate::store::{Event, User, UserKind};
 
 /// What a caller must be.
@@ -190,10 +190,8 @@ async fn guard(
 }
 
 fn permit(needs: Permission, caller: &Caller) -> Result<(), Problem> {
-    if caller.user.must_change_password && needs != Permission::OwnAccount {
-        return Err(
-            Problem::new(Code::AccessDenied, "the password must be changed first").hint("PUT /api/v1/me/password")
-        );
+    if needs != Permission::OwnAccount {
+        settled(&caller.user)?;
     }
     if !needs.allows(caller.user.kind) {
         let reason = format!("{} is {}, and this is for others", caller.user.name, caller.user.kind.as_str());
@@ -204,14 +202,8 @@ fn permit(needs: Permission, caller: &Caller) -> Result<(), Problem> {
 
 async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let refused = |reason| Problem::new(Code::Unauthenticated, reason).hint("sign in: POST /api/v1/login");
-    let bearer = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(|| refused("no bearer token"))?;
-    let found = api.store.tokens().by_hash(&token::hash(bearer)).await?;
-    let now = api.clock.now();
-    found
-        .filter(|(token, user)| token.revoked_at.is_none() && token.expires_at > now && !user.disabled)
-        .map(|(token, user)| Caller { user, token: token.id })
-        .ok_or_else(|| refused("the token is unknown, or not good any more"))
+    let Bearer { user, token, .. } = Bearer::of(header, &*api.store, &*api.clock).await?;
+    Ok(Caller { user, token })
 }
 
 fn event(api: &Api, request: &Request) -> Event {
