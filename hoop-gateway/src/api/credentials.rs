@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{Body, Parameters};
 use super::page::{Page, Paging, page};
-use super::parts::Api;
+use super::parts::{Api, Endpoint, Endpoints};
 use super::problem::Problem;
 use super::roles::{reach, reachable};
 use super::route::{Caller, Permission, Routes, Source};
@@ -48,6 +48,26 @@ struct Created {
     sslmode: &'static str,
     url: String,
     command: String,
+    tunnel: Tunnel,
+}
+
+/// Where a client goes that does not reach the door itself.
+#[derive(Serialize)]
+struct Tunnel {
+    host: String,
+    port: u16,
+    tls: bool,
+    /// The certificate to be shown there, where no trusted authority signed it: `sha256:` and 64 hexadecimal digits.
+    certificate: Option<String>,
+}
+
+impl Tunnel {
+    fn of(endpoints: &Endpoints) -> Self {
+        let Endpoint { host, port, tls } = endpoints.grpc.clone();
+        let hex = |hash: [u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let certificate = endpoints.certificate.filter(|_| tls).map(|hash| format!("sha256:{}", hex(hash)));
+        Self { host, port, tls, certificate }
+    }
 }
 
 #[derive(Serialize)]
@@ -129,6 +149,7 @@ fn created(api: &Api, role: &ResourceRole, database: String, issued: Issued) -> 
         password,
         database,
         sslmode,
+        tunnel: Tunnel::of(&api.endpoints),
         credential: issued.credential.into(),
     }
 }

@@ -2,6 +2,7 @@
 //! silent client delays nobody.
 
 mod accept;
+mod access;
 mod grpc;
 mod http;
 mod postgres;
@@ -9,7 +10,8 @@ mod tls;
 
 pub(crate) use accept::Listener;
 pub use accept::PreAuthLimits;
-pub(crate) use grpc::serve as serve_grpc;
+pub(crate) use access::AccessService;
+pub(crate) use grpc::{Services, serve as serve_grpc};
 pub(crate) use http::serve as serve_http;
 pub(crate) use postgres::PostgresDoor;
 pub use tls::{TlsError, TlsIdentity};

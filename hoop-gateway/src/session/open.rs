@@ -24,6 +24,8 @@ pub(crate) struct Opening {
     pub(crate) request_id: RequestId,
     /// Who.
     pub(crate) principal: Principal,
+    /// The hash of the API token without which it ends, where it came in by one.
+    pub(crate) token: Option<[u8; 32]>,
     /// What for.
     pub(crate) role: ResourceRole,
     /// How.
@@ -57,7 +59,7 @@ impl Sessions {
 
     async fn begin(&self, opening: Opening) -> Result<Session, OpenFailure> {
         self.ready()?;
-        let target = opening.target.clone();
+        let (target, token) = (opening.target.clone(), opening.token);
         let mut context = self.context(opening);
         let control = Arc::new(Control::default());
         // It is in the registry before it is in the store: a shutdown that sees no session has none.
@@ -69,7 +71,7 @@ impl Sessions {
         };
         context.expires_at = expires_at;
         let context = Arc::new(context);
-        self.inner.registry.admit(&context);
+        self.inner.registry.admit(&context, token);
         let mut chain = match self.parts().chain.open(&context).await {
             Ok(chain) => chain,
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
