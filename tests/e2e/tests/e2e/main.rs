@@ -19,5 +19,5 @@ mod limits;
 mod masking;
 mod psql;
 mod stand;
-mod trust;
 mod store;
+mod trust;

@@ -4,6 +4,7 @@ mod company;
 mod connect;
 mod exec;
 mod login;
+mod via;
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
