@@ -24,20 +24,19 @@ const BETWEEN: usize = 64 * 1024;
 /// What is said of the way.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Route {
-    /// The way to the gateway: its native port, or the port that agents use. Unless given, the native port when it answers
-    /// within two seconds, and else the other.
-    #[arg(long, env = "HOOP_VIA", value_name = "WAY", default_value = "auto", hide_possible_values = true)]
+    /// The way to the gateway.
+    #[arg(long, env = "HOOP_VIA", value_name = "WAY", default_value = "auto")]
     pub(crate) via: Via,
 }
 
 /// The way to a door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Via {
-    /// Whichever is there.
+    /// The native port where it answers within two seconds, and else the tunnel.
     Auto,
-    /// The door's own port.
+    /// The native port.
     Native,
-    /// Port 8010.
+    /// The port that agents use, 8010 as a rule.
     Tunnel,
 }
 
