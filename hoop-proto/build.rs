@@ -4,7 +4,7 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(["hoop/v1/agent.proto"], ["proto"])?;
+    let descriptors = protox::compile(["hoop/v1/agent.proto", "hoop/v1/client.proto"], ["proto"])?;
     // Every bytes field is a view into what was received, not a copy.
     tonic_prost_build::configure()
         .bytes(".")

@@ -19,7 +19,8 @@ use crate::changes::Changes;
 use crate::config::{Config, TlsUse};
 use crate::data::DataFolder;
 use crate::listen::{
-    Certificate, CertificateFiles, Listener, PostgresDoor, PreAuthLimits, Renewal, serve_grpc, serve_http,
+    AccessService, Certificate, CertificateFiles, Listener, PostgresDoor, PreAuthLimits, Renewal, Services, serve_grpc,
+    serve_http,
 };
 use crate::record::{PublicKey, Recorder};
 use crate::running::{Addresses, Running};
@@ -138,7 +139,7 @@ impl Gateway {
     pub async fn bind(self) -> Result<Running, BindError> {
         let listen = &self.parts.config.listen;
         let http = door(listen.http.address, "the API", "listen.http.address")?;
-        let grpc = door(listen.grpc.address, "agents", "listen.grpc.address")?;
+        let grpc = door(listen.grpc.address, "agents and tunnelled clients", "listen.grpc.address")?;
         let postgres = door(listen.postgres.address, "PostgreSQL clients", "listen.postgres.address")?;
         let addresses = Addresses { http: http.address(), grpc: grpc.address(), postgres: postgres.address() };
         let endpoints = self.endpoints(&addresses);
@@ -149,8 +150,9 @@ impl Gateway {
         let clients = stop.child_token();
         let tls = config.listen.http.tls.then(|| tls.certificate.clone());
         tasks.spawn(serve_http(http, tls, router.clone(), limits, tasks.clone(), stop.clone()));
-        self.serve_agents(grpc, &stop);
-        tasks.spawn(Arc::new(self.postgres_door()).serve(postgres, tasks.clone(), clients.clone()));
+        let door = Arc::new(self.postgres_door());
+        self.serve_tunnel(grpc, Arc::clone(&door), &stop);
+        tasks.spawn(door.serve(postgres, tasks.clone(), clients.clone()));
         self.watch_recorder(&stop);
         self.watch_access(&stop);
         self.watch_certificate(&stop);
@@ -169,14 +171,25 @@ impl Gateway {
         Ok(())
     }
 
-    fn serve_agents(&self, listener: Listener, stop: &CancellationToken) {
-        let Parts { agents, agent_tokens, clock, tasks, tls, config, .. } = &self.parts;
+    /// Port 8010, for agents, and for the clients of this door who reach it there alone.
+    fn serve_tunnel(&self, listener: Listener, door: Arc<PostgresDoor>, stop: &CancellationToken) {
+        let Parts { store, agents, agent_tokens, clock, tasks, tls, config, .. } = &self.parts;
         let authenticator = Arc::clone(agent_tokens);
         let tunnel =
             TunnelService::new(agents.clone(), authenticator, Arc::clone(clock), tasks.clone(), stop.child_token());
+        let services =
+            Services::new(tunnel, AccessService::new(Arc::clone(store), Arc::clone(clock), door, tasks.clone()));
         let tls = config.listen.grpc.tls.then(|| tls.certificate.clone());
         let channels = agents.limits().channels_per_agent;
-        tasks.spawn(serve_grpc(listener, tls, tunnel, channels, pre_auth_limits(config), tasks.clone(), stop.clone()));
+        tasks.spawn(serve_grpc(
+            listener,
+            tls,
+            services,
+            channels,
+            pre_auth_limits(config),
+            tasks.clone(),
+            stop.clone(),
+        ));
     }
 
     fn postgres_door(&self) -> PostgresDoor {

@@ -21,7 +21,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 pub struct Addresses {
     /// The API, health and metrics.
     pub http: SocketAddr,
-    /// Agents.
+    /// Agents, and native clients that reach no other door.
     pub grpc: SocketAddr,
     /// PostgreSQL clients.
     pub postgres: SocketAddr,

@@ -1,5 +1,7 @@
 //! Whole gateways, several in one process.
 
+mod access;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -21,6 +21,7 @@ const PAGE: usize = 200;
 pub(crate) struct Api {
     client: Client,
     base: String,
+    trust: Trust,
     token: String,
     verbose: bool,
 }
@@ -36,7 +37,13 @@ impl Api {
         if let Some(tls) = tls {
             client = client.tls_backend_preconfigured(tls);
         }
-        Ok(Self { client: client.build()?, base: base.to_owned(), token: String::new(), verbose: false })
+        Ok(Self {
+            client: client.build()?,
+            base: base.to_owned(),
+            trust: trust.clone(),
+            token: String::new(),
+            verbose: false,
+        })
     }
 
     /// With the token of a gateway.
@@ -78,6 +85,16 @@ impl Api {
 
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// How the gateway is recognized.
+    pub(crate) const fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Whom it is signed in as.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {

@@ -63,6 +63,18 @@ pub(crate) struct Credential {
     pub(crate) password: Secret<String>,
     pub(crate) database: String,
     pub(crate) sslmode: String,
+    /// The way around the door; an older gateway has none.
+    pub(crate) tunnel: Option<Tunnel>,
+}
+
+/// Port 8010 of a gateway, for clients that do not reach its native doors.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Tunnel {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) tls: bool,
+    /// The fingerprint of the certificate that it shows, where no trusted authority signed that.
+    pub(crate) certificate: Option<String>,
 }
 
 fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Secret<String>, D::Error> {
@@ -87,6 +99,12 @@ impl Credential {
             made["url"] = credential.url().into();
             made["command"] = format!("psql '{}'", credential.url()).into();
         }
+        if let Some(tunnel) = &mut credential.tunnel
+            && let Some(host) = better_host(&tunnel.host, api.base())
+        {
+            tunnel.host = host;
+            made["tunnel"]["host"] = tunnel.host.clone().into();
+        }
         Ok((credential, made))
     }
 
@@ -108,11 +126,16 @@ impl Credential {
 
     /// A URL for libpq and its relatives, safe also between a shell's single quotes.
     pub(crate) fn url(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = host_for_url(&self.host);
         let (user, password) = (segment(&self.user), segment(self.password.expose()));
         let (port, database, sslmode) = (self.port, segment(&self.database), &self.sslmode);
         format!("postgresql://{user}:{password}@{host}:{port}/{database}?sslmode={sslmode}")
     }
+}
+
+/// A host as it is written in URLs.
+pub(crate) fn host_for_url(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// A gateway that does not know under which name it is reached names this machine; it is where its API is.
@@ -199,6 +222,7 @@ mod tests {
             password: Secret::new("secret".to_owned()),
             database: "it's a/db".to_owned(),
             sslmode: "require".to_owned(),
+            tunnel: None,
         };
         assert_eq!(credential.url(), "postgresql://shop-abc:secret@[::1]:15432/it%27s%20a%2Fdb?sslmode=require");
     }

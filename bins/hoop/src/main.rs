@@ -11,6 +11,7 @@ mod context;
 mod credentials;
 mod dev;
 mod doctor;
+mod door;
 mod duration;
 mod exec;
 mod failure;
@@ -49,7 +50,7 @@ struct Cli {
     command: Command,
 }
 
-const AFTER: &str = "Settings: an option counts before the environment (HOOP_URL, HOOP_TOKEN, HOOP_CONTEXT, HOOP_CA_FILE, HOOP_OUTPUT), that before the context of the last hoop login, and that before a hoop dev in this folder. hoop doctor says what holds, and from where.
+const AFTER: &str = "Settings: an option counts before the environment (HOOP_URL, HOOP_TOKEN, HOOP_CONTEXT, HOOP_CA_FILE, HOOP_OUTPUT, HOOP_VIA), that before the context of the last hoop login, and that before a hoop dev in this folder. hoop doctor says what holds, and from where.
 Exit codes: 0 ok, 1 error, 2 wrong usage, 3 not signed in, 4 denied, 7 refused by a guardrail, 8 not found, 9 gateway, agent or target unavailable, 124 timed out, 130 interrupted; hoop connect has that of its client.
 Data goes to standard output, everything else to standard error. NO_COLOR is respected.";
 

@@ -12,6 +12,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::net::TcpStream;
 
 use crate::failure::Failure;
@@ -70,6 +71,14 @@ impl Trust {
                 Ok(Some(builder.with_no_client_auth()))
             }
             (None, None) => Ok(None),
+        }
+    }
+
+    /// As [`client_config`](Self::client_config), with this machine's authorities spelled out.
+    pub(crate) fn verified(&self) -> Result<ClientConfig, Failure> {
+        match self.client_config()? {
+            Some(config) => Ok(config),
+            None => Ok(builder()?.with_platform_verifier()?.with_no_client_auth()),
         }
     }
 }
@@ -170,13 +179,13 @@ impl ServerCertVerifier for Verifier {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
 
     /// A server with a certificate of its own: its port, and the certificate in DER and PEM.
-    async fn server(tasks: &tokio_util::task::TaskTracker) -> (u16, CertificateDer<'static>, String) {
+    pub(crate) async fn server(tasks: &tokio_util::task::TaskTracker) -> (u16, CertificateDer<'static>, String) {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("made");
         let certificate = made.cert.der().clone();
         let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");

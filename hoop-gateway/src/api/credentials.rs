@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::body::{Body, Named};
 use super::describe::{Created, Done, ShownOnce};
 use super::page::{Page, Paging};
-use super::parts::Api;
+use super::parts::{Api, Endpoint, Endpoints};
 use super::problem::Problem;
 use super::roles::{reach, reachable};
 use super::route::{Caller, Permission, Routes, Source};
@@ -56,6 +56,26 @@ struct CredentialWithPassword {
     sslmode: &'static str,
     url: String,
     command: String,
+    tunnel: Tunnel,
+}
+
+/// Where a client goes that does not reach the door itself.
+#[derive(Serialize, ToSchema)]
+struct Tunnel {
+    host: String,
+    port: u16,
+    tls: bool,
+    /// The certificate to be shown there, where no trusted authority signed it: `sha256:` and 64 hexadecimal digits.
+    certificate: Option<String>,
+}
+
+impl Tunnel {
+    fn of(endpoints: &Endpoints) -> Self {
+        let Endpoint { host, port, tls } = endpoints.grpc.clone();
+        let hex = |hash: [u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let certificate = endpoints.certificate.filter(|_| tls).map(|hash| format!("sha256:{}", hex(hash)));
+        Self { host, port, tls, certificate }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -140,6 +160,7 @@ fn with_password(api: &Api, role: &ResourceRole, database: String, issued: Issue
         password,
         database,
         sslmode,
+        tunnel: Tunnel::of(&api.endpoints),
         credential: issued.credential.into(),
     }
 }

@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::rate::Left;
 use super::route::{Caller, Permission, Proof, Source, Trail};
 use super::{cookie, etag, idempotency};
-use crate::auth::token;
+use crate::auth::{Bearer, settled, token};
 use crate::store::Event;
 
 /// The name that a caller gave who is not signed in yet; for the audit trail.
@@ -98,10 +98,8 @@ async fn enter(api: &Api, needs: Permission, parts: &Parts, visit: &mut Visit) -
 }
 
 fn permit(needs: Permission, caller: &Caller) -> Result<(), Problem> {
-    if caller.user.must_change_password && needs != Permission::OwnAccount {
-        return Err(
-            Problem::new(Code::AccessDenied, "the password must be changed first").hint("PUT /api/v1/me/password")
-        );
+    if needs != Permission::OwnAccount {
+        settled(&caller.user)?;
     }
     if !needs.allows(caller.user.kind) {
         let reason = format!("{} is {}, and this is for others", caller.user.name, caller.user.kind.as_str());
@@ -122,12 +120,8 @@ async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem>
 
 /// Who has the token with this hash, while it is good.
 pub(super) async fn known(api: &Api, token_hash: [u8; 32], proof: Proof) -> Result<Caller, Problem> {
-    let found = api.store.tokens().by_hash(&token_hash).await?;
-    let now = api.clock.now();
-    found
-        .filter(|(token, user)| token.revoked_at.is_none() && token.expires_at > now && !user.disabled)
-        .map(|(token, user)| Caller { user, token: token.id, token_hash, proof })
-        .ok_or_else(|| unauthenticated("the token is unknown, or not good any more"))
+    let Bearer { user, token, hash } = Bearer::by_hash(token_hash, &*api.store, &*api.clock).await?;
+    Ok(Caller { user, token, token_hash: hash, proof })
 }
 
 fn unauthenticated(reason: &str) -> Problem {

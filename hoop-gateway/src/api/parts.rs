@@ -115,9 +115,9 @@ pub struct Endpoint {
 pub struct Endpoints {
     /// PostgreSQL clients.
     pub postgres: Endpoint,
-    /// Agents.
+    /// Agents, and native clients that reach no other door.
     pub grpc: Endpoint,
-    /// SHA-256 of the certificate, where agents must pin it since no trusted authority signed it.
+    /// SHA-256 of the certificate, where agents and tunnelled clients must pin it since no trusted authority signed it.
     pub certificate: Option<[u8; 32]>,
 }
 

@@ -1,5 +1,6 @@
 //! Who is it? Local passwords, API tokens, agents' tokens, and time-limited credentials for native clients.
 
+mod bearer;
 pub mod credential;
 mod first;
 mod password;
@@ -9,6 +10,7 @@ mod secret;
 mod throttle;
 pub mod token;
 
+pub use bearer::{Bearer, settled};
 pub use first::{FirstAdmin, FirstAdminError, first_admin};
 pub use password::{PasswordError, Passwords};
 pub use secret::GatewaySecret;

@@ -1,8 +1,10 @@
-//! Port 8010: agents. HTTP/2 alone, over TLS or plain.
+//! Port 8010: agents, and native clients that reach no other port. HTTP/2 alone, over TLS or plain.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hoop_proto::tunnel::v1::access_server::{self, AccessServer};
 use hoop_proto::tunnel::v1::tunnel_server::TunnelServer;
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
@@ -12,14 +14,16 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
+use tonic::body::Body;
+use tower::{Service as _, service_fn};
 
 use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
+use super::access::{AccessService, Peer};
 use super::certificate::Certificate;
 use crate::tunnel::TunnelService;
 
-/// How much of one carry stream the agent may send ahead of a client that does not read: all the memory that a stuck
-/// session costs here. It is what the agent grants in the other direction.
+/// How much of one stream the other end may send ahead of who does not read: all the memory that a stuck session costs
+/// here. It is what the agent grants in the other direction.
 const STREAM_WINDOW: u32 = 512 * 1024;
 /// The largest window there is ([RFC 9113 §6.9.1]).
 ///
@@ -30,7 +34,7 @@ const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 const MAX_FRAME: u32 = 80 * 1024;
 /// What waits in memory to be sent on one stream.
 const SEND_BUFFER: usize = 128 * 1024;
-/// The longest message of an agent; what it carries in bulk comes in pieces of 64 KiB.
+/// The longest message; what it carries in bulk comes in pieces of 64 KiB.
 const MAX_MESSAGE: usize = 1024 * 1024;
 /// The headers of a call: its path and a token.
 const MAX_HEADERS: u32 = 16 * 1024;
@@ -38,27 +42,51 @@ const MAX_HEADERS: u32 = 16 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves the tunnel, over TLS where there is a certificate, until shutdown. A connection on which no call has been accepted by the deadline is closed.
+/// What is served.
+#[derive(Clone)]
+pub(crate) struct Services {
+    agents: TunnelServer<TunnelService>,
+    clients: AccessServer<AccessService>,
+}
+
+impl Services {
+    pub(crate) fn new(agents: TunnelService, clients: AccessService) -> Self {
+        Self {
+            agents: TunnelServer::new(agents).max_decoding_message_size(MAX_MESSAGE),
+            clients: AccessServer::new(clients).max_decoding_message_size(MAX_MESSAGE),
+        }
+    }
+
+    async fn call(mut self, request: hyper::Request<Incoming>) -> Result<hyper::Response<Body>, Infallible> {
+        let called = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
+        match called {
+            Some((access_server::SERVICE_NAME, _)) => self.clients.call(request).await,
+            _ => self.agents.call(request).await,
+        }
+    }
+}
+
+/// Serves them, over TLS where there is a certificate, until shutdown. A connection on which no call has been accepted by the deadline is closed.
 pub(crate) async fn serve(
     listener: Listener,
     certificate: Option<Certificate>,
-    tunnel: TunnelService,
+    services: Services,
     channels_per_agent: u64,
     limits: PreAuthLimits,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 ) {
     let strangers = PreAuth::new(limits.connections);
-    let tunnel = TunnelServer::new(tunnel).max_decoding_message_size(MAX_MESSAGE);
     let http2 = http2(channels_per_agent);
     while let Some((tcp, peer)) = listener.accept(&shutdown).await {
         let (stranger, known) = (strangers.enter(), CancellationToken::new());
         let tls = certificate.as_ref().map(|certificate| certificate.shown().agents.clone());
-        let served = connection(tcp, tls, http2.clone(), tunnel.clone(), peer, known.clone(), shutdown.clone());
+        let caller = Caller { services: services.clone(), peer, known: known.clone() };
+        let served = connection(tcp, tls, http2.clone(), caller, shutdown.clone());
         tasks.spawn(async move {
             tokio::select! {
                 () = served => {}
-                () = unknown(stranger, known, limits.deadline) => tracing::debug!(%peer, "no agent has attached in time"),
+                () = unknown(stranger, known, limits.deadline) => tracing::debug!(%peer, "nobody has made a call in time"),
             }
         });
     }
@@ -75,7 +103,7 @@ async fn unknown(stranger: Place, known: CancellationToken, deadline: Duration) 
     std::future::pending().await
 }
 
-/// How HTTP/2 is spoken with agents.
+/// How HTTP/2 is spoken.
 fn http2(channels_per_agent: u64) -> Builder<TokioExecutor> {
     // The control stream, and a few calls that are refused or just end.
     let streams = u32::try_from(channels_per_agent.saturating_add(32)).unwrap_or(u32::MAX);
@@ -95,45 +123,52 @@ fn http2(channels_per_agent: u64) -> Builder<TokioExecutor> {
     builder
 }
 
+/// Who is on a connection, and what they may call.
+struct Caller {
+    services: Services,
+    peer: SocketAddr,
+    /// Cancelled with the first call that is accepted.
+    known: CancellationToken,
+}
+
 async fn connection(
     tcp: TcpStream,
     tls: Option<TlsAcceptor>,
     http2: Builder<TokioExecutor>,
-    tunnel: TunnelServer<TunnelService>,
-    peer: SocketAddr,
-    known: CancellationToken,
+    caller: Caller,
     shutdown: CancellationToken,
 ) {
     match tls {
-        None => calls(TokioIo::new(tcp), http2, tunnel, known, shutdown).await,
+        None => calls(TokioIo::new(tcp), http2, caller, shutdown).await,
         Some(tls) => match tls.accept(tcp).await {
-            Ok(io) => calls(TokioIo::new(io), http2, tunnel, known, shutdown).await,
-            Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+            Ok(io) => calls(TokioIo::new(io), http2, caller, shutdown).await,
+            Err(error) => tracing::debug!(peer = %caller.peer, %error, "TLS handshake failed"),
         },
     }
 }
 
-async fn calls<I>(
-    io: I,
-    http2: Builder<TokioExecutor>,
-    tunnel: TunnelServer<TunnelService>,
-    known: CancellationToken,
-    shutdown: CancellationToken,
-) where
+async fn calls<I>(io: I, http2: Builder<TokioExecutor>, caller: Caller, shutdown: CancellationToken)
+where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
-    let service = tunnel.map_request(|request: hyper::Request<Incoming>| request).map_response(move |response| {
-        // A call that is refused is answered with its status in the place of headers.
-        if !response.headers().contains_key("grpc-status") {
-            known.cancel();
+    let Caller { services, peer, known } = caller;
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        let (called, known) = (services.clone().call(request), known.clone());
+        async move {
+            let response = called.await?;
+            // A call that is refused is answered with its status in the place of headers.
+            if !response.headers().contains_key("grpc-status") {
+                known.cancel();
+            }
+            Ok::<_, Infallible>(response)
         }
-        response
     });
     let connection = http2.serve_connection(io, TowerToHyperService::new(service));
     tokio::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => if let Err(error) = ended {
-            tracing::debug!(%error, "connection of an agent ended");
+            tracing::debug!(%error, "connection ended");
         },
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();

@@ -2,6 +2,7 @@
 //! silent client delays nobody.
 
 mod accept;
+mod access;
 mod certificate;
 mod grpc;
 mod http;
@@ -10,8 +11,9 @@ mod tls;
 
 pub(crate) use accept::Listener;
 pub use accept::PreAuthLimits;
+pub(crate) use access::AccessService;
 pub(crate) use certificate::{Certificate, CertificateFiles, Renewal};
-pub(crate) use grpc::serve as serve_grpc;
+pub(crate) use grpc::{Services, serve as serve_grpc};
 pub(crate) use http::{OverTls, serve as serve_http};
 pub(crate) use postgres::PostgresDoor;
 pub use tls::{TlsError, TlsIdentity};

@@ -27,6 +27,8 @@ pub(crate) struct Opening {
     pub(crate) request_id: RequestId,
     /// Who.
     pub(crate) principal: Principal,
+    /// The hash of the API token without which it ends, where it came in by one.
+    pub(crate) token: Option<[u8; 32]>,
     /// What for.
     pub(crate) role: ResourceRole,
     /// How.
@@ -60,7 +62,7 @@ impl Sessions {
 
     async fn begin(&self, opening: Opening) -> Result<Session, OpenFailure> {
         self.ready()?;
-        let target = opening.target.clone();
+        let (target, token) = (opening.target.clone(), opening.token);
         let mut context = self.context(opening);
         span::is_about(&context);
         let control = Arc::new(Control::default());
@@ -74,7 +76,7 @@ impl Sessions {
         };
         context.expires_at = expires_at;
         let context = Arc::new(context);
-        self.inner.registry.admit(&context);
+        self.inner.registry.admit(&context, token);
         let chained = self.parts().chain.open(&context).instrument(info_span!(target: TARGET, "chain")).await;
         let mut chain = match chained {
             Ok(chain) => chain,

@@ -7,6 +7,7 @@ use hoop_core::{AccessRequest, Code, Decision, Denial, PolicyError};
 use super::Sessions;
 use super::open::ask;
 use crate::access::{Access, unmet};
+use crate::store::StoreError;
 
 /// How long a session can outlive what allows it: a change that another gateway made, a time that is over.
 const EVERY: Duration = Duration::from_secs(2);
@@ -35,6 +36,7 @@ pub(crate) async fn watch(sessions: Sessions, access: Access) {
 async fn look(sessions: &Sessions, access: &Access) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     access.reload().await?;
     sessions.recheck().await?;
+    sessions.recheck_tokens().await?;
     Ok(())
 }
 
@@ -62,6 +64,30 @@ impl Sessions {
         }
         Ok(())
     }
+
+    /// Ends the sessions whose token was taken away, as by a logout. One that has expired opens no more sessions, and those
+    /// that run go on, as with credentials.
+    ///
+    /// # Errors
+    /// When the store does not answer; every session that was not asked about goes on.
+    async fn recheck_tokens(&self) -> Result<(), StoreError> {
+        for (hash, running) in self.inner.registry.by_token() {
+            let found = self.parts().store.tokens().by_hash(&hash).await?;
+            if found.is_some_and(|(token, _)| token.revoked_at.is_none()) {
+                continue;
+            }
+            for (session, control) in running {
+                tracing::info!(%session, "the token that a session came in by was taken away");
+                control.end(taken_away());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn taken_away() -> Denial {
+    let reason = "this session is not allowed any more: the login that it came in by has ended";
+    Denial::new("gateway", Code::AccessRevoked, reason).hint("hoop login, and connect again")
 }
 
 fn allowed_still(ask: &AccessRequest<'_>, decision: Decision) -> Result<(), Denial> {

@@ -1,5 +1,6 @@
 //! The sessions that run in this gateway.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,6 +32,8 @@ struct Running {
     control: Arc<Control>,
     /// What is known of it, once it is allowed.
     context: Option<Arc<SessionContext>>,
+    /// The hash of the API token without which it ends.
+    token: Option<[u8; 32]>,
     key: Option<CancelKey>,
 }
 
@@ -52,14 +55,15 @@ pub(crate) struct Live {
 
 impl Registry {
     pub(super) fn enter(&self, org: OrgId, id: SessionId, control: Arc<Control>) -> Live {
-        self.shared.running.insert(id, Running { org, control, context: None, key: None });
+        self.shared.running.insert(id, Running { org, control, context: None, token: None, key: None });
         Live { shared: Arc::clone(&self.shared), id }
     }
 
     /// The session is allowed: from now on it is asked about again and again.
-    pub(super) fn admit(&self, context: &Arc<SessionContext>) {
+    pub(super) fn admit(&self, context: &Arc<SessionContext>, token: Option<[u8; 32]>) {
         if let Some(mut running) = self.shared.running.get_mut(&context.id) {
             running.context = Some(Arc::clone(context));
+            running.token = token;
         }
     }
 
@@ -67,6 +71,17 @@ impl Registry {
     pub(super) fn admitted(&self) -> Vec<(Arc<SessionContext>, Arc<Control>)> {
         let running = self.shared.running.iter();
         running.filter_map(|running| Some((running.context.clone()?, Arc::clone(&running.control)))).collect()
+    }
+
+    /// The sessions that end with a token, by its hash.
+    pub(super) fn by_token(&self) -> HashMap<[u8; 32], Vec<(SessionId, Arc<Control>)>> {
+        let mut found: HashMap<_, Vec<_>> = HashMap::new();
+        for running in &self.shared.running {
+            if let Some(token) = running.token {
+                found.entry(token).or_default().push((*running.key(), Arc::clone(&running.control)));
+            }
+        }
+        found
     }
 
     pub(super) fn count(&self) -> usize {

@@ -17,4 +17,5 @@ mod ticket;
 
 pub use carry::{Canceller, Channel, OpenFailure, Received};
 pub use registry::{AgentIdentity, AgentStatus, Agents, OpenTarget, TunnelLimits};
+pub(crate) use service::status;
 pub use service::{AgentAuthenticator, TunnelService};

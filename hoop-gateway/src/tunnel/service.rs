@@ -61,8 +61,8 @@ impl TunnelService {
 }
 
 /// The gRPC status of a refusal.
-fn status(denial: &Denial) -> Status {
-    use hoop_core::Code::{AccessDenied, LoginFailed, StoreUnavailable, Unauthenticated};
+pub(crate) fn status(denial: &Denial) -> Status {
+    use hoop_core::Code::{AccessDenied, InvalidRequest, LoginFailed, StoreUnavailable, Timeout, Unauthenticated};
     let text = match &denial.hint {
         Some(hint) => format!("{}; {hint}", denial.reason),
         None => denial.reason.clone(),
@@ -70,7 +70,9 @@ fn status(denial: &Denial) -> Status {
     match denial.code {
         LoginFailed | Unauthenticated => Status::unauthenticated(text),
         AccessDenied => Status::permission_denied(text),
+        InvalidRequest => Status::invalid_argument(text),
         StoreUnavailable => Status::unavailable(text),
+        Timeout => Status::deadline_exceeded(text),
         _ => Status::failed_precondition(text),
     }
 }

@@ -1,7 +1,11 @@
-//! The tunnel between an agent and a gateway: the gRPC services of `proto/hoop/v1`, and how their versions are settled.
+//! The tunnel of agents and native clients to a gateway: the gRPC services of `proto/hoop/v1`, how their versions are
+//! settled, and a stream of bytes as a connection.
 
 pub mod codec;
+mod connection;
 pub mod version;
+
+pub use connection::{Connection, chunks};
 
 /// The generated messages and services.
 #[allow(

@@ -1,16 +1,20 @@
 //! `hoop connect --listen`: a port of this machine that leads to the gateway.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::credentials::Credential;
+use crate::door::Door;
 use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::shell::Shell;
@@ -22,6 +26,11 @@ const CONNECTIONS: usize = 256;
 /// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Listen(SocketAddr);
+
+impl Listen {
+    /// Any free port, for this machine.
+    pub(super) const ANY: Self = Self(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+}
 
 impl FromStr for Listen {
     type Err = String;
@@ -37,31 +46,30 @@ impl FromStr for Listen {
 
 /// Forwards until it is asked to stop. What is sent goes through as it is, TLS too: the client logs in at the gateway.
 pub(super) async fn run(
-    Listen(address): Listen,
+    listen: Listen,
     credential: &Credential,
+    door: Door,
     stop: &mut Stop,
     shell: &Shell,
 ) -> Result<(), Failure> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::new(1, format!("{address} cannot be listened at: {error}")))?;
-    let local = listener.local_addr()?;
-    tell(local, credential, shell)?;
-    let (tasks, ended) = (TaskTracker::new(), CancellationToken::new());
-    let gateway: Arc<(String, u16)> = Arc::new((credential.host.clone(), credential.port));
+    let forward = Forward::bind(listen, door).await?;
+    tell(forward.address()?, credential, shell)?;
     tokio::select! {
-        never = accept(listener, &gateway, &tasks, &ended) => never?,
+        never = forward.accept() => match never? {},
         // Ctrl-C is how it is meant to end.
         _ = stop.next() => {}
     }
-    ended.cancel();
-    tasks.close();
-    tasks.wait().await;
+    forward.finish(Duration::ZERO).await;
     Ok(())
 }
 
+/// The credential at a port of this machine.
+pub(super) fn through(local: SocketAddr, credential: &Credential) -> Credential {
+    Credential { host: local.ip().to_string(), port: local.port(), ..credential.clone() }
+}
+
 fn tell(local: SocketAddr, credential: &Credential, shell: &Shell) -> Result<(), Failure> {
-    let through = Credential { host: local.ip().to_string(), port: local.port(), ..credential.clone() };
+    let through = through(local, credential);
     match shell.format {
         Format::Table | Format::Csv => output::line(&through.url())?,
         format => {
@@ -73,36 +81,60 @@ fn tell(local: SocketAddr, credential: &Credential, shell: &Shell) -> Result<(),
     Ok(())
 }
 
-async fn accept(
+/// A port of this machine that leads to a door.
+pub(super) struct Forward {
     listener: TcpListener,
-    gateway: &Arc<(String, u16)>,
-    tasks: &TaskTracker,
-    ended: &CancellationToken,
-) -> Result<(), Failure> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let place = Arc::clone(&places).acquire_owned().await?;
-        let (client, _) = listener.accept().await?;
-        let (gateway, ended) = (Arc::clone(gateway), ended.clone());
-        tasks.spawn(async move {
-            tokio::select! {
-                () = forward(client, &gateway) => {}
-                () = ended.cancelled() => {}
-            }
-            drop(place);
-        });
+    door: Door,
+    tasks: TaskTracker,
+    ended: CancellationToken,
+}
+
+impl Forward {
+    pub(super) async fn bind(Listen(address): Listen, door: Door) -> Result<Self, Failure> {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| Failure::new(1, format!("{address} cannot be listened at: {error}")))?;
+        Ok(Self { listener, door, tasks: TaskTracker::new(), ended: CancellationToken::new() })
+    }
+
+    pub(super) fn address(&self) -> Result<SocketAddr, Failure> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// Takes connections until it is dropped.
+    pub(super) async fn accept(&self) -> Result<Infallible, Failure> {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let place = Arc::clone(&places).acquire_owned().await?;
+            let (client, _) = self.listener.accept().await?;
+            let (door, ended) = (self.door.clone(), self.ended.clone());
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = carry(client, &door) => {}
+                    () = ended.cancelled() => {}
+                }
+                drop(place);
+            });
+        }
+    }
+
+    /// Ends every connection; those that are about to end by themselves have so long for it.
+    pub(super) async fn finish(self, grace: Duration) {
+        self.tasks.close();
+        let _ = timeout(grace, self.tasks.wait()).await;
+        self.ended.cancel();
+        self.tasks.wait().await;
     }
 }
 
-async fn forward(mut client: TcpStream, gateway: &(String, u16)) {
-    let (host, port) = gateway;
-    match TcpStream::connect((host.as_str(), *port)).await {
+async fn carry(mut client: TcpStream, door: &Door) {
+    match door.dial().await {
         Ok(mut door) => {
-            let _ = client.set_nodelay(true).and_then(|()| door.set_nodelay(true));
+            let _ = client.set_nodelay(true);
             // An end that breaks off is the other end's to notice.
             let _ = tokio::io::copy_bidirectional(&mut client, &mut door).await;
         }
-        Err(error) => eprintln!("hoop: the gateway at {host}:{port} does not answer: {error}"),
+        Err(failure) => eprintln!("hoop: {failure}"),
     }
 }
 

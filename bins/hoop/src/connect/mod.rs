@@ -6,6 +6,7 @@ mod print;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::process::Command;
@@ -13,10 +14,11 @@ use tokio::process::Command;
 use crate::completions;
 use crate::credentials::{Credential, Wish};
 use crate::dev::terminate;
+use crate::door::{Door, Route, Via};
 use crate::failure::Failure;
 use crate::shell::Shell;
 use crate::stop::{Asked, Stop};
-use listen::Listen;
+use listen::{Forward, Listen};
 use print::Print;
 
 #[derive(Args)]
@@ -32,6 +34,8 @@ pub(crate) struct Options {
     /// Forwards a port of this machine to the gateway until Ctrl-C; port 0 takes a free one.
     #[arg(long, value_name = "[ADDRESS:]PORT", conflicts_with = "arguments")]
     listen: Option<Listen>,
+    #[command(flatten)]
+    route: Route,
     /// Given to the client as they are.
     #[arg(last = true, value_name = "ARGUMENTS")]
     arguments: Vec<String>,
@@ -39,6 +43,10 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Failure> {
     // Before a credential is made that nobody could use.
+    if options.print.is_some() && options.route.via == Via::Tunnel {
+        let text = "what is printed is for clients that reach the gateway's own door, and not through the tunnel";
+        return Err(Failure::new(Failure::USAGE, text).hint("--listen PORT opens a way for them"));
+    }
     let client = match (options.print, options.listen) {
         (None, None) => Some(psql(&options.role)?),
         _ => None,
@@ -58,12 +66,43 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Fai
         print::run(print, &credential, &made, shell)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let ended = match (options.listen, client) {
-        (Some(listen), _) => listen::run(listen, &credential, &mut stop, shell).await.map(|()| ExitCode::SUCCESS),
-        (None, Some(client)) => native(client, &credential, &options.arguments, &mut stop).await,
-        (None, None) => Ok(ExitCode::SUCCESS),
+    let door = tokio::select! {
+        door = Door::of(&credential, &api, options.route, shell) => door,
+        failure = stop.any(shell.timeout) => Err(failure),
+    };
+    let ended = match (door, options.listen, client) {
+        (Err(failure), ..) => Err(failure),
+        (Ok(door), Some(listen), _) => {
+            listen::run(listen, &credential, door, &mut stop, shell).await.map(|()| ExitCode::SUCCESS)
+        }
+        (Ok(door), None, Some(client)) if door.is_tunnel() => {
+            tunnelled(client, &credential, door, &options.arguments, &mut stop).await
+        }
+        (Ok(_), None, Some(client)) => native(client, &credential, &options.arguments, &mut stop).await,
+        (Ok(_), None, None) => Ok(ExitCode::SUCCESS),
     };
     credential.give_back(&api).await;
+    ended
+}
+
+/// How long a client's last words may take after it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Runs the client at a port of this machine that leads to the door.
+async fn tunnelled(
+    client: PathBuf,
+    credential: &Credential,
+    door: Door,
+    arguments: &[String],
+    stop: &mut Stop,
+) -> Result<ExitCode, Failure> {
+    let forward = Forward::bind(Listen::ANY, door).await?;
+    let local = listen::through(forward.address()?, credential);
+    let ended = tokio::select! {
+        ended = native(client, &local, arguments, stop) => ended,
+        never = forward.accept() => match never? {},
+    };
+    forward.finish(LAST_WORDS).await;
     ended
 }
 

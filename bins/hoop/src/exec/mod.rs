@@ -13,17 +13,18 @@ use anyhow::Context as _;
 use clap::Args;
 use futures::{FutureExt as _, StreamExt as _};
 use hoop_core::Code;
-use tokio::net::TcpStream;
 use tokio_postgres::{AsyncMessage, Client, Connection, Error, SimpleQueryMessage};
+use tokio_util::task::TaskTracker;
 
 use crate::api::innermost;
 use crate::completions;
 use crate::credentials::{Credential, Wish};
+use crate::door::{Door, Route, Wire};
 use crate::failure::Failure;
 use crate::output::printable;
 use crate::shell::Shell;
 use crate::stop::Stop;
-use postgres::Socket;
+use postgres::{Gateway, Socket};
 use writer::Writer;
 
 #[derive(Args)]
@@ -40,6 +41,8 @@ pub(crate) struct Options {
     /// The database; unless given, that of the role.
     #[arg(long, short, value_name = "NAME")]
     database: Option<String>,
+    #[command(flatten)]
+    route: Route,
 }
 
 /// The credential is for one login, at once.
@@ -61,13 +64,25 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<(), Failure> 
         made = Credential::create(&api, &options.role, &wish) => made?,
         failure = &mut stopped => return Err(failure),
     };
+    let tasks = TaskTracker::new();
+    let opened = async {
+        let door = Door::of(&credential, &api, options.route, shell).await?;
+        let gateway = Gateway { credential: &credential, door, tasks: &tasks };
+        let opened = gateway.open().await?;
+        Ok::<_, Failure>((gateway, opened))
+    };
     let done = tokio::select! {
-        opened = postgres::open(&credential) => match opened {
-            Ok((client, connection)) => Box::pin(session(client, connection, &sql, &credential, shell, stopped)).await,
+        opened = opened => match opened {
+            Ok((gateway, (client, connection))) => {
+                Box::pin(session(client, connection, &sql, &gateway, shell, stopped)).await
+            }
             Err(failure) => Err(failure),
         },
         failure = &mut stopped => Err(failure),
     };
+    tasks.close();
+    // What was said last is on its way.
+    let _ = tokio::time::timeout(LAST_WORDS, tasks.wait()).await;
     credential.give_back(&api).await;
     done
 }
@@ -93,18 +108,19 @@ fn text(command: Option<String>, file: Option<&Path>) -> Result<String, Failure>
 /// Runs the statements to their end, or until somebody has enough, which the server is told.
 async fn session(
     client: Client,
-    mut connection: Connection<TcpStream, Socket>,
+    connection: Connection<Wire, Socket>,
     sql: &str,
-    credential: &Credential,
+    gateway: &Gateway<'_>,
     shell: &Shell,
     stopped: impl Future<Output = Failure>,
 ) -> Result<(), Failure> {
     let token = client.cancel_token();
+    let mut connection = Some(connection);
     let mut work = pin!(async {
         let done = to_the_end(&client, &mut connection, sql, shell).await;
         if done.as_ref().is_err_and(Failure::is_reader_gone) {
             // Rows that nobody wants need not be made.
-            let _ = postgres::cancel(credential, &token).await;
+            let _ = gateway.cancel(&token).await;
         }
         // The server is told that nothing more comes, so that the session ends as one that was completed.
         drop(client);
@@ -115,7 +131,7 @@ async fn session(
         done = &mut work => return done,
         failure = stopped => failure,
     };
-    if let Err(failure) = postgres::cancel(credential, &token).await {
+    if let Err(failure) = gateway.cancel(&token).await {
         shell.tell(format!("the server could not be told to stop: {failure}"));
     }
     let _ = tokio::time::timeout(LAST_WORDS, work).await;
@@ -124,7 +140,7 @@ async fn session(
 
 async fn to_the_end(
     client: &Client,
-    connection: &mut Connection<TcpStream, Socket>,
+    connection: &mut Option<Connection<Wire, Socket>>,
     sql: &str,
     shell: &Shell,
 ) -> Result<(), Failure> {
@@ -140,8 +156,17 @@ async fn to_the_end(
     }
 }
 
-/// Moves bytes until the connection ends, and says what the server has to say.
-async fn drive(connection: &mut Connection<TcpStream, Socket>, shell: &Shell) -> Result<(), Error> {
+/// Moves bytes until the connection ends, and says what the server has to say. Whoever waits for an answer then gets none.
+async fn drive(connection: &mut Option<Connection<Wire, Socket>>, shell: &Shell) -> Result<(), Error> {
+    let ended = match connection {
+        Some(connection) => messages(connection, shell).await,
+        None => Ok(()),
+    };
+    *connection = None;
+    ended
+}
+
+async fn messages(connection: &mut Connection<Wire, Socket>, shell: &Shell) -> Result<(), Error> {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
         if let AsyncMessage::Notice(notice) = message? {
             shell.tell(format!("{}: {}", notice.severity().to_lowercase(), printable(notice.message())));
@@ -192,6 +217,9 @@ fn failure(error: &Error) -> Failure {
         let text = innermost(error);
         return match error.is_closed() {
             true => Failure::new(Failure::UNAVAILABLE, "the gateway closed the connection"),
+            false if is_broken(error) => {
+                Failure::new(Failure::UNAVAILABLE, format!("the connection to the gateway broke off: {text}"))
+            }
             false => Failure::new(1, text),
         };
     };
@@ -205,4 +233,11 @@ fn failure(error: &Error) -> Failure {
         Some(hint) => failure.hint(printable(hint)),
         None => failure,
     }
+}
+
+/// Whether the connection went away without the server's last word.
+fn is_broken(error: &Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
 }

@@ -9,52 +9,54 @@ use aws_lc_rs::digest;
 use futures::future::BoxFuture;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_postgres::config::{ChannelBinding as Binding, SslMode};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{CancelToken, Client, Config, Connection};
 use tokio_rustls::{TlsConnector, client};
+use tokio_util::task::TaskTracker;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
 use crate::credentials::Credential;
+use crate::door::{Door, Wire};
 use crate::failure::Failure;
 use crate::trust;
 
-/// Logs in. The login is bound to the TLS channel: it fails when somebody is in between, whoever signed the certificate.
-pub(super) async fn open(credential: &Credential) -> Result<(Client, Connection<TcpStream, Socket>), Failure> {
-    let Credential { user, password, database, .. } = credential;
-    let mut config = Config::new();
-    config.user(user).password(password.expose()).dbname(database).application_name("hoop exec");
-    if credential.is_encrypted() {
-        config.ssl_mode(SslMode::Require).channel_binding(Binding::Require);
-    } else {
-        config.ssl_mode(SslMode::Disable);
+/// The gateway's door, and how it is entered.
+pub(super) struct Gateway<'a> {
+    pub(super) credential: &'a Credential,
+    pub(super) door: Door,
+    /// Whoever sees connections off that are dropped.
+    pub(super) tasks: &'a TaskTracker,
+}
+
+impl Gateway<'_> {
+    /// Logs in. The login is bound to the TLS channel: it fails when somebody is in between, whoever signed the certificate.
+    pub(super) async fn open(&self) -> Result<(Client, Connection<Wire, Socket>), Failure> {
+        let Credential { user, password, database, .. } = self.credential;
+        let mut config = Config::new();
+        config.user(user).password(password.expose()).dbname(database).application_name("hoop exec");
+        if self.credential.is_encrypted() {
+            config.ssl_mode(SslMode::Require).channel_binding(Binding::Require);
+        } else {
+            config.ssl_mode(SslMode::Disable);
+        }
+        let opened = config.connect_raw(self.door.dial_for(self.tasks).await?, self.connector()?).await;
+        opened.map_err(|error| super::failure(&error))
     }
-    let opened = config.connect_raw(dial(credential).await?, connector(credential)?).await;
-    opened.map_err(|error| super::failure(&error))
-}
 
-/// Asks for the end of the statement that runs.
-pub(super) async fn cancel(credential: &Credential, token: &CancelToken) -> Result<(), Failure> {
-    let asked = token.cancel_query_raw(dial(credential).await?, connector(credential)?).await;
-    asked.map_err(|error| super::failure(&error))
-}
+    /// Asks for the end of the statement that runs.
+    pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), Failure> {
+        let asked = token.cancel_query_raw(self.door.dial_for(self.tasks).await?, self.connector()?).await;
+        asked.map_err(|error| super::failure(&error))
+    }
 
-async fn dial(Credential { host, port, .. }: &Credential) -> Result<TcpStream, Failure> {
-    let tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| {
-        let text = format!("the gateway's door for PostgreSQL at {host}:{port} does not answer: {error}");
-        Failure::new(Failure::UNAVAILABLE, text)
-    })?;
-    tcp.set_nodelay(true)?;
-    Ok(tcp)
-}
-
-fn connector(credential: &Credential) -> Result<Connector, Failure> {
-    let mut config = trust::bound()?;
-    config.alpn_protocols = vec![b"postgresql".to_vec()];
-    let name = ServerName::try_from(credential.host.clone())?;
-    Ok(Connector { tls: TlsConnector::from(Arc::new(config)), name })
+    fn connector(&self) -> Result<Connector, Failure> {
+        let mut config = trust::bound()?;
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+        let name = ServerName::try_from(self.credential.host.clone())?;
+        Ok(Connector { tls: TlsConnector::from(Arc::new(config)), name })
+    }
 }
 
 /// Speaks TLS to the door.
@@ -63,18 +65,18 @@ struct Connector {
     name: ServerName<'static>,
 }
 
-impl TlsConnect<TcpStream> for Connector {
+impl TlsConnect<Wire> for Connector {
     type Stream = Socket;
     type Error = io::Error;
     type Future = BoxFuture<'static, io::Result<Socket>>;
 
-    fn connect(self, tcp: TcpStream) -> Self::Future {
-        Box::pin(async move { self.tls.connect(self.name, tcp).await.map(Socket) })
+    fn connect(self, wire: Wire) -> Self::Future {
+        Box::pin(async move { self.tls.connect(self.name, wire).await.map(Socket) })
     }
 }
 
 /// An encrypted connection.
-pub(super) struct Socket(client::TlsStream<TcpStream>);
+pub(super) struct Socket(client::TlsStream<Wire>);
 
 impl TlsStream for Socket {
     fn channel_binding(&self) -> ChannelBinding {

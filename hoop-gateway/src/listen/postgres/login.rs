@@ -13,6 +13,7 @@ use pgwire::api::auth::sasl::scram::ScramServerAuth;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::{Encryption, PostgresDoor, Refusal, Stranger, startup};
+use crate::auth::Bearer;
 use crate::auth::credential::{Proven, login_failed};
 use crate::config::TlsUse;
 
@@ -23,6 +24,8 @@ const SCRAM_SHA_256_PLUS: &str = "SCRAM-SHA-256-PLUS";
 pub(super) struct Caller {
     /// Who, and what for.
     pub(super) proven: Proven,
+    /// The hash of the token that it came with, through port 8010.
+    pub(super) token: Option<[u8; 32]>,
     /// The protocol version that is spoken with it.
     pub(super) protocol: u32,
     /// What the client still has to be sent: the server's own proof.
@@ -70,7 +73,10 @@ impl PostgresDoor {
 
         let last = password_message(&startup::message(io).await?)?.body();
         let proven = match server.on_client_final_message(&last) {
-            Ok(proof) => self.credentials.proven(candidate).await.map(|proven| (proven, proof)),
+            Ok(proof) => self.credentials.proven(candidate).await.and_then(|proven| {
+                is_own(&proven, stranger.bearer.as_ref())?;
+                Ok((proven, proof))
+            }),
             Err(_) => Err(login_failed()),
         };
         match proven {
@@ -78,7 +84,8 @@ impl PostgresDoor {
                 self.throttle.succeeded(Some(stranger.peer.ip()), &user);
                 out.clear();
                 Authentication::SaslFinal(proof.into()).write(&mut out);
-                Ok(Caller { proven, protocol, proof: out.freeze() })
+                let token = stranger.bearer.as_ref().map(|bearer| bearer.hash);
+                Ok(Caller { proven, token, protocol, proof: out.freeze() })
             }
             Err(denial) => {
                 self.telemetry.logins_failed.increment(1);
@@ -86,6 +93,17 @@ impl PostgresDoor {
                 Err(named(denial, &user).into())
             }
         }
+    }
+}
+
+/// Whether a credential is that of whoever brought the connection here: one that was found is of no use to others there.
+fn is_own(proven: &Proven, bearer: Option<&Bearer>) -> Result<(), Denial> {
+    match bearer {
+        Some(Bearer { user, .. }) if (user.org, user.id) != (proven.principal.org, proven.principal.user) => {
+            let reason = format!("this credential is not one of {}, whose token opened the tunnel", user.name);
+            Err(Denial::new("gateway", Code::AccessDenied, reason).hint("sign in as the user of the credential"))
+        }
+        _ => Ok(()),
     }
 }
 

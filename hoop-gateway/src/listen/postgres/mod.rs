@@ -20,7 +20,6 @@ use hoop_core::id::RequestId;
 use hoop_core::{Clock, Code, Denial};
 use hoop_proto::postgres::startup::{Startup, StartupMessage};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,8 +27,8 @@ use tracing::{Instrument as _, Span};
 
 use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
 use super::certificate::{Certificate, Shown};
-use crate::auth::Throttle;
 use crate::auth::credential::NativeCredentials;
+use crate::auth::{Bearer, Throttle};
 use crate::config::TlsUse;
 use crate::proxy::postgres::error::{Severity, response};
 use crate::session::{CancelKey, Sessions};
@@ -59,8 +58,10 @@ pub(crate) struct PostgresDoor {
 }
 
 /// A connection whose caller is not known yet.
-struct Stranger {
+pub(super) struct Stranger {
     peer: SocketAddr,
+    /// Who brought it here through port 8010: nobody else's credential is taken on it.
+    bearer: Option<Bearer>,
     request_id: RequestId,
     place: Place,
     deadline: Instant,
@@ -76,7 +77,7 @@ struct Known {
 }
 
 /// Why a connection ends before there is a session.
-enum Refusal {
+pub(super) enum Refusal {
     /// It is told.
     Told(Denial),
     /// There is nobody, or nothing, to tell.
@@ -100,33 +101,37 @@ impl PostgresDoor {
     pub(crate) async fn serve(self: Arc<Self>, listener: Listener, tasks: TaskTracker, shutdown: CancellationToken) {
         let strangers = PreAuth::new(self.limits.connections);
         while let Some((tcp, peer)) = listener.accept(&shutdown).await {
-            let stranger = Stranger {
-                peer,
-                request_id: RequestId::new(&*self.clock),
-                place: strangers.enter(),
-                deadline: Instant::now() + self.limits.deadline,
-                since: Instant::now(),
-            };
+            let stranger = self.stranger(peer, strangers.enter(), None);
             let door = Arc::clone(&self);
             tasks.spawn(async move { Box::pin(door.connection(tcp, stranger)).await });
         }
     }
 
-    async fn connection(self: Arc<Self>, mut tcp: TcpStream, stranger: Stranger) {
+    /// Somebody who has just come, and whose time begins.
+    pub(super) fn stranger(&self, peer: SocketAddr, place: Place, bearer: Option<Bearer>) -> Stranger {
+        let (since, request_id) = (Instant::now(), RequestId::new(&*self.clock));
+        Stranger { peer, bearer, request_id, place, deadline: since + self.limits.deadline, since }
+    }
+
+    /// Serves a connection to its end, whether it was dialled or came through port 8010.
+    pub(super) async fn connection<S>(self: Arc<Self>, mut io: S, stranger: Stranger)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
         let has_tls = self.tls_use != TlsUse::Off;
-        let first = stranger.in_time(startup::first(&mut tcp, has_tls)).await;
+        let first = stranger.in_time(startup::first(&mut io, has_tls)).await;
         match first {
-            Ok(startup::First::Packet(packet)) => Box::pin(self.packet(tcp, Encryption::None, packet, stranger)).await,
+            Ok(startup::First::Packet(packet)) => Box::pin(self.packet(io, Encryption::None, packet, stranger)).await,
             Ok(startup::First::Tls) => {
                 let shown = self.certificate.shown();
-                let accepted = stranger.in_time(async { Ok(shown.postgres.accept(tcp).await?) }).await;
+                let accepted = stranger.in_time(async { Ok(shown.postgres.accept(io).await?) }).await;
                 let Ok(mut io) = accepted else { return };
                 match stranger.in_time(startup::packet(&mut io)).await {
                     Ok(packet) => Box::pin(self.packet(io, Encryption::Tls(shown), packet, stranger)).await,
                     Err(refusal) => self.refuse(&mut io, refusal, &stranger).await,
                 }
             }
-            Err(refusal) => self.refuse(&mut tcp, refusal, &stranger).await,
+            Err(refusal) => self.refuse(&mut io, refusal, &stranger).await,
         }
     }
 
@@ -198,7 +203,7 @@ enum Encryption {
 
 impl Stranger {
     /// Runs a step of the login; it ends with the deadline, and when the place is needed for another.
-    async fn in_time<T>(&self, step: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    pub(super) async fn in_time<T>(&self, step: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
         tokio::select! {
             done = step => done,
             () = self.place.evicted() => Err(Refusal::Silent),

@@ -32,8 +32,8 @@ impl PostgresDoor {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let Known { peer, request_id, since, span } = known;
-        let Caller { proven, protocol, proof } = caller;
-        let opened = match opening(&message, &proven, peer, request_id) {
+        let Caller { proven, token, protocol, proof } = caller;
+        let opened = match opening(&message, &proven, token, peer, request_id) {
             // As with the login, it is on the heap: a session that runs does not keep it.
             Ok(opening) => Box::pin(self.sessions.open(opening).instrument(span::open(&span, request_id))).await,
             Err(denial) => Err(denial.into()),
@@ -102,6 +102,7 @@ fn lasts(context: &SessionContext, clock: &dyn hoop_core::Clock) -> Option<Durat
 fn opening(
     message: &StartupMessage,
     proven: &crate::auth::credential::Proven,
+    token: Option<[u8; 32]>,
     peer: SocketAddr,
     request_id: RequestId,
 ) -> Result<Opening, Denial> {
@@ -126,6 +127,7 @@ fn opening(
     Ok(Opening {
         request_id,
         principal: proven.principal.clone(),
+        token,
         role: role.clone(),
         mode: AccessMode::Native,
         source: Some(peer),

@@ -4,6 +4,7 @@ mod company;
 mod connect;
 mod exec;
 mod login;
+mod via;
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -57,7 +58,9 @@ impl Machine {
         let mut command = Command::new(hoop());
         command.args(arguments).current_dir(self.folder.path());
         command.env("XDG_CONFIG_HOME", self.folder.path());
-        for name in ["HOOP_URL", "HOOP_TOKEN", "HOOP_CONTEXT", "HOOP_CA_FILE", "HOOP_OUTPUT", "HOOP_ALLOW_HTTP"] {
+        let settings =
+            ["HOOP_URL", "HOOP_TOKEN", "HOOP_CONTEXT", "HOOP_CA_FILE", "HOOP_OUTPUT", "HOOP_ALLOW_HTTP", "HOOP_VIA"];
+        for name in settings {
             command.env_remove(name);
         }
         command
