@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use chrono::{DateTime, TimeDelta, Utc};
 use hoop_core::Code;
 use hoop_core::id::{EventId, OrgId, RequestId};
 
@@ -15,8 +16,8 @@ use super::problem::Problem;
 use super::rate::Left;
 use super::route::{Caller, Permission, Proof, Source, Trail};
 use super::{cookie, etag, idempotency};
-use crate::auth::token;
-use crate::store::Event;
+use crate::auth::{Scope, scope, token};
+use crate::store::{Event, Grant, Token, User};
 
 /// The name that a caller gave who is not signed in yet; for the audit trail.
 #[derive(Debug, Clone)]
@@ -93,21 +94,39 @@ async fn enter(api: &Api, needs: Permission, parts: &Parts, visit: &mut Visit) -
     if caller.proof == Proof::Cookie && !matches!(parts.method, Method::GET | Method::HEAD) {
         cookie::same_origin(&parts.uri, &parts.headers)?;
     }
-    permit(needs, &caller)?;
+    permit(needs, &parts.method, &caller)?;
     Ok(Some(caller))
 }
 
-fn permit(needs: Permission, caller: &Caller) -> Result<(), Problem> {
+fn permit(needs: Permission, method: &Method, caller: &Caller) -> Result<(), Problem> {
     if caller.user.must_change_password && needs != Permission::OwnAccount {
         return Err(
             Problem::new(Code::AccessDenied, "the password must be changed first").hint("PUT /api/v1/me/password")
         );
     }
-    if !needs.allows(caller.user.kind) {
-        let reason = format!("{} is {}, and this is for others", caller.user.name, caller.user.kind.as_str());
+    if let Some(grant) = &caller.token.grant {
+        is_for(grant, needs.scopes(method))?;
+    }
+    if !needs.allows(caller.may) {
+        let reason = format!("{} is {}, and this is for others", caller.user.name, caller.may.as_str());
         return Err(Problem::new(Code::AccessDenied, reason).hint("ask an administrator"));
     }
     Ok(())
+}
+
+/// Whether a token is for one of these.
+fn is_for(grant: &Grant, scopes: &[Scope]) -> Result<(), Problem> {
+    if scopes.iter().any(|scope| grant.scopes.contains(scope)) {
+        return Ok(());
+    }
+    if scopes.is_empty() {
+        let reason = format!("this takes a sign-in, and {} is an API token", grant.name);
+        return Err(Problem::new(Code::AccessDenied, reason).hint("sign in: hoop login, or POST /api/v1/login"));
+    }
+    let names = |scopes: &mut dyn Iterator<Item = &Scope>| scopes.map(|scope| scope.as_str()).collect::<Vec<_>>();
+    let (has, wants) = (names(&mut grant.scopes.iter()).join(", "), names(&mut scopes.iter()).join(" or "));
+    let reason = format!("token {} has scope {has}, and this takes {wants}", grant.name);
+    Err(Problem::new(Code::AccessDenied, reason).hint("use a token with that scope"))
 }
 
 async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
@@ -124,10 +143,28 @@ async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem>
 pub(super) async fn known(api: &Api, token_hash: [u8; 32], proof: Proof) -> Result<Caller, Problem> {
     let found = api.store.tokens().by_hash(&token_hash).await?;
     let now = api.clock.now();
-    found
+    let (token, user) = found
         .filter(|(token, user)| token.revoked_at.is_none() && token.expires_at > now && !user.disabled)
-        .map(|(token, user)| Caller { user, token: token.id, token_hash, proof })
-        .ok_or_else(|| unauthenticated("the token is unknown, or not good any more"))
+        .ok_or_else(|| unauthenticated("the token is unknown, or not good any more"))?;
+    note_use(api, &token, now).await;
+    Ok(caller(user, token, proof))
+}
+
+fn caller(user: User, token: Token, proof: Proof) -> Caller {
+    let may = token.grant.as_ref().map_or(user.kind, |grant| scope::within(user.kind, &grant.scopes));
+    Caller { user, may, token, proof }
+}
+
+/// The last use of an API token is known to the minute: who asks more often costs no more.
+async fn note_use(api: &Api, token: &Token, now: DateTime<Utc>) {
+    let is_known = token.last_used_at.is_some_and(|at| now - at < TimeDelta::minutes(1));
+    if token.grant.is_none() || is_known {
+        return;
+    }
+    if let Err(error) = api.store.tokens().used(token.org, token.id, now).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, token = %token.id, "use of a token could not be noted");
+    }
 }
 
 fn unauthenticated(reason: &str) -> Problem {

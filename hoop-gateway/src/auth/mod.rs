@@ -3,6 +3,7 @@
 pub mod credential;
 mod first;
 mod password;
+pub mod scope;
 #[cfg(test)]
 pub(crate) mod scram_client;
 mod secret;
@@ -11,6 +12,7 @@ pub mod token;
 
 pub use first::{FirstAdmin, FirstAdminError, first_admin};
 pub use password::{PasswordError, Passwords};
+pub use scope::Scope;
 pub use secret::GatewaySecret;
 pub(crate) use throttle::network;
 pub use throttle::{Throttle, Throttled};

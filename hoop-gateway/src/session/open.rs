@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use hoop_core::id::{RequestId, SessionId};
+use hoop_core::id::{RequestId, SessionId, TokenId};
 use hoop_core::{
     AccessMode, AccessRequest, Code, Decision, Denial, Obligations, Outcome, Principal, ResourceRole, SessionContext,
 };
@@ -25,6 +25,8 @@ pub(crate) struct Opening {
     pub(crate) request_id: RequestId,
     /// Who.
     pub(crate) principal: Principal,
+    /// The API token behind it, where there is one: the session ends with it.
+    pub(crate) token: Option<TokenId>,
     /// What for.
     pub(crate) role: ResourceRole,
     /// How.
@@ -58,7 +60,7 @@ impl Sessions {
 
     async fn begin(&self, opening: Opening) -> Result<Session, OpenFailure> {
         self.ready()?;
-        let target = opening.target.clone();
+        let (target, token) = (opening.target.clone(), opening.token);
         let mut context = self.context(opening);
         let control = Arc::new(Control::default());
         // It is in the registry before it is in the store: a shutdown that sees no session has none.
@@ -70,7 +72,7 @@ impl Sessions {
         };
         context.expires_at = expires_at;
         let context = Arc::new(context);
-        self.inner.registry.admit(&context);
+        self.inner.registry.admit(&context, token);
         let mut chain = match self.parts().chain.open(&context).await {
             Ok(chain) => chain,
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),

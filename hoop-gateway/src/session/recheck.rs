@@ -1,12 +1,16 @@
 //! Sessions that run are asked about again: who loses access loses it within seconds, and not at the next login.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use hoop_core::id::{OrgId, TokenId};
 use hoop_core::{AccessRequest, Code, Decision, Denial, PolicyError};
 
 use super::Sessions;
 use super::open::ask;
+use super::registry::Admitted;
 use crate::access::{Access, unmet};
+use crate::store::StoreError;
 
 /// How long a session can outlive what allows it: a change that another gateway made, a time that is over.
 const EVERY: Duration = Duration::from_secs(2);
@@ -35,6 +39,7 @@ pub(crate) async fn watch(sessions: Sessions, access: Access) {
 async fn look(sessions: &Sessions, access: &Access) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     access.reload().await?;
     sessions.recheck().await?;
+    sessions.recheck_tokens().await?;
     Ok(())
 }
 
@@ -48,17 +53,39 @@ impl Sessions {
         let at = self.parts().clock.now();
         let asks: Vec<_> = running
             .iter()
-            .map(|(context, _)| AccessRequest { since: Some(context.started_at), ..ask(context, at) })
+            .map(|Admitted { context, .. }| AccessRequest { since: Some(context.started_at), ..ask(context, at) })
             .collect();
         if asks.is_empty() {
             return Ok(());
         }
         let decisions = self.parts().policy.decide_all(&asks).await?;
-        for (((context, control), ask), decision) in running.iter().zip(&asks).zip(decisions) {
+        for ((Admitted { context, control, .. }, ask), decision) in running.iter().zip(&asks).zip(decisions) {
             if let Err(why) = allowed_still(ask, decision) {
                 tracing::info!(session = %context.id, code = %why.code, reason = why.reason, "session is not allowed any more");
                 control.end(why);
             }
+        }
+        Ok(())
+    }
+
+    /// Ends the sessions whose API token was taken away.
+    ///
+    /// # Errors
+    /// When the store does not answer; every session goes on.
+    async fn recheck_tokens(&self) -> Result<(), StoreError> {
+        let running = self.inner.registry.admitted();
+        let of = |session: &Admitted| session.token.map(|token| (session.context.org, token));
+        let mut gone: HashSet<(OrgId, TokenId)> = running.iter().filter_map(of).collect();
+        for (org, id) in gone.clone() {
+            let token = self.parts().store.tokens().get(org, id).await?;
+            if token.is_some_and(|token| token.revoked_at.is_none()) {
+                gone.remove(&(org, id));
+            }
+        }
+        for session in running.iter().filter(|session| of(session).is_some_and(|token| gone.contains(&token))) {
+            let why = "this session is not allowed any more: its token was revoked";
+            tracing::info!(session = %session.context.id, "token of the session was revoked");
+            session.control.end(Denial::new("gateway", Code::AccessRevoked, why).hint("ask an administrator"));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
-use hoop_core::id::{OrgId, SessionId};
+use hoop_core::id::{OrgId, SessionId, TokenId};
 use hoop_core::{Denial, SessionContext};
 use rand::RngExt as _;
 use tokio::sync::Notify;
@@ -30,8 +30,18 @@ struct Running {
     org: OrgId,
     control: Arc<Control>,
     /// What is known of it, once it is allowed.
-    context: Option<Arc<SessionContext>>,
+    admitted: Option<(Arc<SessionContext>, Option<TokenId>)>,
     key: Option<CancelKey>,
+}
+
+/// A session that was allowed.
+pub(super) struct Admitted {
+    /// What is known of it.
+    pub(super) context: Arc<SessionContext>,
+    /// The API token that it ends with.
+    pub(super) token: Option<TokenId>,
+    /// What ends it.
+    pub(super) control: Arc<Control>,
 }
 
 /// What a client must name to cancel what runs in its session. The secret is random: whoever does not know it cannot guess
@@ -52,21 +62,24 @@ pub(crate) struct Live {
 
 impl Registry {
     pub(super) fn enter(&self, org: OrgId, id: SessionId, control: Arc<Control>) -> Live {
-        self.shared.running.insert(id, Running { org, control, context: None, key: None });
+        self.shared.running.insert(id, Running { org, control, admitted: None, key: None });
         Live { shared: Arc::clone(&self.shared), id }
     }
 
     /// The session is allowed: from now on it is asked about again and again.
-    pub(super) fn admit(&self, context: &Arc<SessionContext>) {
+    pub(super) fn admit(&self, context: &Arc<SessionContext>, token: Option<TokenId>) {
         if let Some(mut running) = self.shared.running.get_mut(&context.id) {
-            running.context = Some(Arc::clone(context));
+            running.admitted = Some((Arc::clone(context), token));
         }
     }
 
-    /// The sessions that were allowed, each with what ends it.
-    pub(super) fn admitted(&self) -> Vec<(Arc<SessionContext>, Arc<Control>)> {
-        let running = self.shared.running.iter();
-        running.filter_map(|running| Some((running.context.clone()?, Arc::clone(&running.control)))).collect()
+    /// The sessions that were allowed.
+    pub(super) fn admitted(&self) -> Vec<Admitted> {
+        let admitted = self.shared.running.iter().filter_map(|running| {
+            let (context, token) = running.admitted.clone()?;
+            Some(Admitted { context, token, control: Arc::clone(&running.control) })
+        });
+        admitted.collect()
     }
 
     pub(super) fn count(&self) -> usize {

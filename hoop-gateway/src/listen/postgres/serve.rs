@@ -127,6 +127,7 @@ fn opening(
     Ok(Opening {
         request_id,
         principal: proven.principal.clone(),
+        token: proven.token,
         role: role.clone(),
         mode: AccessMode::Native,
         source: Some(peer),
