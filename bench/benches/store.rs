@@ -46,7 +46,7 @@ async fn lists(engine: &str, url: &str) {
     let store = SqlStore::open(url).await.expect("a store");
     let user = |number| UserId::from_uuid(uuid(USER, number));
     page(engine, "users, from anywhere", async |at| {
-        store.users().list(ORG, Some(&name(at)), LISTED).await.expect("a page").items.len()
+        store.users().list(ORG, None, Some(&name(at)), LISTED).await.expect("a page").items.len()
     })
     .await;
     page(engine, "sessions, from anywhere", async |at| {

@@ -22,6 +22,10 @@ pub enum Subject {
     Session,
     /// A user.
     User,
+    /// A program's account.
+    ServiceAccount,
+    /// An API token.
+    Token,
     /// A resource role.
     Role,
     /// An access rule.
@@ -34,14 +38,24 @@ pub enum Subject {
 
 impl Subject {
     /// Every kind.
-    pub const ALL: &'static [Self] =
-        &[Self::Session, Self::User, Self::Role, Self::AccessRule, Self::Agent, Self::Credential];
+    pub const ALL: &'static [Self] = &[
+        Self::Session,
+        Self::User,
+        Self::ServiceAccount,
+        Self::Token,
+        Self::Role,
+        Self::AccessRule,
+        Self::Agent,
+        Self::Credential,
+    ];
 
     /// The name as the API spells it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
             Self::User => "user",
+            Self::ServiceAccount => "service_account",
+            Self::Token => "token",
             Self::Role => "role",
             Self::AccessRule => "access_rule",
             Self::Agent => "agent",

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hoop_core::{Clock, Code, Denial, PluginChain, Policy, Secret};
 use tokio_util::sync::CancellationToken;
@@ -239,7 +240,8 @@ impl Gateway {
             writes: limits.writes_per_minute,
             strangers: limits.strangers_per_minute,
         };
-        ApiSettings { credential_ttl: credentials.ttl, rates, ..ApiSettings::default() }
+        let api_token_ttl_max = Duration::from_secs(u64::from(limits.token_days.get()) * 24 * 3600);
+        ApiSettings { credential_ttl: credentials.ttl, api_token_ttl_max, rates, ..ApiSettings::default() }
     }
 
     /// Where others find the doors: as configured, or at their own addresses.

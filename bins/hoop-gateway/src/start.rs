@@ -59,7 +59,7 @@ async fn stop(running: Running, signals: &mut Signals) -> ExitCode {
 
 /// Nobody can sign in to a gateway without users.
 async fn say_how_to_begin(gateway: &Gateway) {
-    match gateway.store().users().list(OrgId::DEFAULT, None, 1).await {
+    match gateway.store().users().list(OrgId::DEFAULT, None, None, 1).await {
         Ok(users) if users.items.is_empty() => {
             tracing::warn!("there is no user yet; make the first administrator: hoop-gateway first-admin NAME");
         }

@@ -24,6 +24,7 @@ mod roles;
 mod sessions;
 mod shell;
 mod stop;
+mod tokens;
 mod trust;
 mod yaml;
 
@@ -110,18 +111,21 @@ enum Command {
     /// Runs SQL through the gateway, and writes its rows. Values are text as the server writes it; in JSON, YAML and CSV the
     /// rows of several results follow each other.
     Exec(exec::Options),
+    /// API tokens of your own, for programs.
+    #[command(subcommand)]
+    Tokens(tokens::Command),
     /// Who used what.
     #[command(subcommand)]
     Sessions(sessions::Command),
     /// What happened in a session, and whether its recording is as it was written.
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Users, roles, agents, groups and credentials, for administrators.
+    /// Users, service accounts, roles, access rules, agents, groups and credentials, for administrators.
     #[command(subcommand)]
     Admin(admin::Command),
-    /// Makes users, agents and roles as a file says.
+    /// Makes users, service accounts, agents, roles and access rules as a file says.
     Apply(apply::Options),
-    /// Writes users, agents and roles as a file that `hoop apply` takes.
+    /// Writes users, service accounts, agents, roles and access rules as a file that `hoop apply` takes.
     Export,
     /// What is set, what works, and what to do about what does not.
     Doctor,
@@ -194,6 +198,7 @@ async fn ask(command: Command, shell: &Shell) -> Result<(), Failure> {
         Command::Whoami => login::whoami(shell).await,
         Command::Roles(command) => roles::run(command, shell).await,
         Command::Credentials(command) => credentials::run(command, shell).await,
+        Command::Tokens(command) => tokens::run(command, shell).await,
         Command::Access(command) => access::run(command, shell).await,
         Command::Sessions(command) => sessions::run(command, shell).await,
         Command::Audit(command) => audit::run(command, shell).await,

@@ -10,9 +10,9 @@ use hoop_core::Code;
 use hoop_core::id::AccessRuleId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema as _, ToSchema};
 
 use super::body::{Body, Named, convert};
 use super::definition::merge;
@@ -43,8 +43,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/api/v1/access/check", Permission::Member, "Whether somebody may use a role, and why.", check::check)
 }
 
-#[derive(Serialize, ToSchema)]
-#[schema(as = AccessRule)]
+#[derive(Serialize)]
 struct RuleView {
     id: AccessRuleId,
     #[serde(flatten)]
@@ -59,6 +58,40 @@ impl From<AccessRule> for RuleView {
     }
 }
 
+/// What a rule says, and three fields more: as one object, since the definition's own form allows no others.
+impl utoipa::PartialSchema for RuleView {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = RuleDefinition::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            let time = || {
+                let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+                ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+            };
+            let more = [
+                ("id", RefOr::Ref(Ref::from_schema_name(AccessRuleId::name()))),
+                ("created_at", time()),
+                ("updated_at", time()),
+            ];
+            for (name, field) in more {
+                object.properties.insert(name.to_owned(), field);
+                object.required.push(name.to_owned());
+            }
+        }
+        schema
+    }
+}
+
+impl ToSchema for RuleView {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "AccessRule".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        RuleDefinition::schemas(schemas);
+        schemas.push((AccessRuleId::name().into_owned(), AccessRuleId::schema()));
+    }
+}
+
 /// A change of a rule: any part of its definition, and null for what is to go.
 #[derive(Deserialize)]
 #[serde(transparent)]
@@ -66,7 +99,7 @@ struct Patch(serde_json::Map<String, Value>);
 
 impl utoipa::PartialSchema for Patch {
     fn schema() -> RefOr<Schema> {
-        utoipa::openapi::schema::ObjectBuilder::new().description(Some("Any part of a rule.")).into()
+        ObjectBuilder::new().description(Some("Any part of a rule.")).into()
     }
 }
 

@@ -117,7 +117,9 @@ async fn create(
     reach(&api, &caller, source, &role).await??;
     let ttl = ttl(&api, create.ttl_seconds)?;
     let database = database(&role, create.database)?;
-    let issued = api.credentials.issue(&caller.user, &role, ttl).await?;
+    // A sign-in is shorter than what people do after it.
+    let token = Some(&caller.token).filter(|token| token.grant.is_some());
+    let issued = api.credentials.issue(&caller.user, token, &role, ttl).await?;
     let id = issued.credential.id;
     api.changes.tell(role.org, Subject::Credential, id, Some(caller.user.id), "created");
     let at = format!("/api/v1/credentials/{id}");

@@ -147,6 +147,10 @@ impl Operation {
             "x-permission": self.needs.as_str(),
             "security": if self.needs == Permission::Public { json!([]) } else { json!([{ "bearer": [] }, { "cookie": [] }]) },
         });
+        if self.needs != Permission::Public {
+            let scopes = self.needs.scopes(&self.method).iter().map(|scope| scope.as_str());
+            rendered["x-scopes"] = scopes.collect();
+        }
         if !self.parameters.is_empty() {
             rendered["parameters"] = Value::Array(self.parameters.clone());
         }
@@ -188,7 +192,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
             "schemas": schemas,
             "responses": refusals.into_iter().map(|status| (status.to_string(), refusal(status))).collect::<Map<_, _>>(),
             "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer", "description": "The token that a sign-in gives." },
+                "bearer": { "type": "http", "scheme": "bearer", "description": "The token that a sign-in gives, or an API token." },
                 "cookie": {
                     "type": "apiKey", "in": "cookie", "name": super::cookie::NAME,
                     "description": "For browsers; what changes something must come from the gateway's own origin.",
@@ -199,8 +203,9 @@ pub(super) fn document(operations: &[Operation]) -> Value {
 }
 
 const ABOUT: &str = "Lists come in pages: `limit` and `cursor`. Refusals are RFC 9457 problems. `x-permission` names what a \
-    caller must be: `public`, `own_account` (also with a password that must be changed first), `member`, `auditor` or \
-    `admin`; each may do what those before it may. `x-shown-once` marks answers with a secret that is shown this once.";
+    caller must be: `public`, `own_account` (also with a password that must be changed first), `member`, `sign_in` \
+    (not with an API token), `auditor` or `admin`; each may do what those before it may. `x-scopes` names what an API token \
+    must be for, one of them; it never may more than its owner. `x-shown-once` marks answers with a secret that is shown this once.";
 
 fn refusal(status: u16) -> Value {
     let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use chrono::{DateTime, TimeDelta, Utc};
 use hoop_core::Code;
 use hoop_core::id::{EventId, OrgId, RequestId};
 
@@ -15,8 +16,8 @@ use super::problem::Problem;
 use super::rate::Left;
 use super::route::{Caller, Permission, Proof, Source, Trail};
 use super::{cookie, etag, idempotency};
-use crate::auth::{Bearer, settled, token};
-use crate::store::Event;
+use crate::auth::{Bearer, scope, settled, token};
+use crate::store::{Event, Token, User};
 
 /// The name that a caller gave who is not signed in yet; for the audit trail.
 #[derive(Debug, Clone)]
@@ -93,16 +94,19 @@ async fn enter(api: &Api, needs: Permission, parts: &Parts, visit: &mut Visit) -
     if caller.proof == Proof::Cookie && !matches!(parts.method, Method::GET | Method::HEAD) {
         cookie::same_origin(&parts.uri, &parts.headers)?;
     }
-    permit(needs, &caller)?;
+    permit(needs, &parts.method, &caller)?;
     Ok(Some(caller))
 }
 
-fn permit(needs: Permission, caller: &Caller) -> Result<(), Problem> {
+fn permit(needs: Permission, method: &Method, caller: &Caller) -> Result<(), Problem> {
     if needs != Permission::OwnAccount {
         settled(&caller.user)?;
     }
-    if !needs.allows(caller.user.kind) {
-        let reason = format!("{} is {}, and this is for others", caller.user.name, caller.user.kind.as_str());
+    if let Some(grant) = &caller.token.grant {
+        scope::is_for(grant, needs.scopes(method))?;
+    }
+    if !needs.allows(caller.may) {
+        let reason = format!("{} is {}, and this is for others", caller.user.name, caller.may.as_str());
         return Err(Problem::new(Code::AccessDenied, reason).hint("ask an administrator"));
     }
     Ok(())
@@ -120,8 +124,26 @@ async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem>
 
 /// Who has the token with this hash, while it is good.
 pub(super) async fn known(api: &Api, token_hash: [u8; 32], proof: Proof) -> Result<Caller, Problem> {
-    let Bearer { user, token, hash } = Bearer::by_hash(token_hash, &*api.store, &*api.clock).await?;
-    Ok(Caller { user, token, token_hash: hash, proof })
+    let Bearer { user, token } = Bearer::by_hash(token_hash, &*api.store, &*api.clock).await?;
+    note_use(api, &token, api.clock.now()).await;
+    Ok(caller(user, token, proof))
+}
+
+fn caller(user: User, token: Token, proof: Proof) -> Caller {
+    let may = token.grant.as_ref().map_or(user.kind, |grant| scope::within(user.kind, &grant.scopes));
+    Caller { user, may, token, proof }
+}
+
+/// The last use of an API token is known to the minute: who asks more often costs no more.
+async fn note_use(api: &Api, token: &Token, now: DateTime<Utc>) {
+    let is_known = token.last_used_at.is_some_and(|at| now - at < TimeDelta::minutes(1));
+    if token.grant.is_none() || is_known {
+        return;
+    }
+    if let Err(error) = api.store.tokens().used(token.org, token.id, now).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, token = %token.id, "use of a token could not be noted");
+    }
 }
 
 fn unauthenticated(reason: &str) -> Problem {

@@ -42,7 +42,7 @@ async fn health() -> Json<Health> {
 /// New sessions are taken.
 async fn ready(State(api): State<Api>) -> Result<Json<Health>, Problem> {
     api.readiness.ready()?;
-    let asked = tokio::time::timeout(STORE_TIMEOUT, api.store.users().list(OrgId::DEFAULT, None, 1)).await;
+    let asked = tokio::time::timeout(STORE_TIMEOUT, api.store.users().list(OrgId::DEFAULT, None, None, 1)).await;
     asked.map_err(|_| Problem::new(Code::StoreUnavailable, "the store does not answer in time"))??;
     Ok(Json(Health { status: "ready" }))
 }

@@ -151,8 +151,10 @@ async fn issue(api: &Api, user: User) -> Result<(Secret<String>, SignedIn), Prob
         id: TokenId::new(&*api.clock),
         user: user.id,
         hash,
+        grant: None,
         expires_at: now + TimeDelta::from_std(api.settings.token_ttl).unwrap_or(TimeDelta::MAX),
         revoked_at: None,
+        last_used_at: None,
         created_at: now,
     };
     api.store.tokens().create(&token).await?;
@@ -167,7 +169,7 @@ async fn issue(api: &Api, user: User) -> Result<(Secret<String>, SignedIn), Prob
 }
 
 async fn logout(State(api): State<Api>, caller: Caller) -> Result<WithCookie<Done>, Problem> {
-    api.store.tokens().revoke(caller.user.org, caller.token, api.clock.now()).await?;
+    api.store.tokens().revoke(caller.user.org, caller.token.id, None, api.clock.now()).await?;
     Ok(match caller.proof {
         Proof::Cookie => WithCookie::clear(Done),
         Proof::Bearer => WithCookie::none(Done),

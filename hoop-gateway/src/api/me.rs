@@ -43,7 +43,7 @@ async fn change_password(
     Body(change): Body<ChangePassword>,
 ) -> Result<Done, Problem> {
     let (version, user) = find(&api, caller.user.org, &caller.user.name).await?;
-    let (token, address) = (caller.token, source.0.map(|source| source.ip()));
+    let (token, address) = (caller.token.id, source.0.map(|source| source.ip()));
     let (current, new) = (Secret::new(change.current), Secret::new(change.new));
     api.throttle.check(address, &user.name)?;
     if !api.passwords.verify(current.clone(), user.password_hash.clone()).await {

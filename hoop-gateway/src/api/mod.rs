@@ -28,10 +28,12 @@ mod reference;
 mod request;
 mod roles;
 mod route;
+mod service_accounts;
 mod sessions;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod users;
 
 use axum::Router;
@@ -80,6 +82,8 @@ fn with_all(routes: Routes) -> Routes {
         login::routes,
         me::routes,
         users::routes,
+        service_accounts::routes,
+        tokens::routes,
         groups::routes,
         roles::routes,
         access::routes,

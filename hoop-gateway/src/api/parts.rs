@@ -78,6 +78,8 @@ pub struct ApiSettings {
     pub credential_ttl_max: Duration,
     /// A sign-in.
     pub token_ttl: Duration,
+    /// An API token at most.
+    pub api_token_ttl_max: Duration,
     /// A request may take this long; downloads may take longer.
     pub request_timeout: Duration,
     /// A stream of what changes says that it lives at least this often, and its caller is looked at again as often.
@@ -92,6 +94,7 @@ impl Default for ApiSettings {
             credential_ttl: Duration::from_secs(8 * 3600),
             credential_ttl_max: Duration::from_secs(7 * 24 * 3600),
             token_ttl: Duration::from_secs(12 * 3600),
+            api_token_ttl_max: Duration::from_secs(90 * 24 * 3600),
             request_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
             rates: Rates::default(),

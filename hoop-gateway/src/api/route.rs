@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, on};
-use hoop_core::id::{TokenId, UserId};
+use hoop_core::id::UserId;
 use hoop_core::{Code, Principal};
 
 use super::describe::{Described, Input};
@@ -18,8 +18,8 @@ use super::document::Operation;
 use super::guard::guard;
 use super::parts::Api;
 use super::problem::Problem;
-use crate::auth::credential;
-use crate::store::{User, UserKind};
+use crate::auth::{Scope, credential};
+use crate::store::{Token, User, UserKind};
 
 /// What a caller must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(super) enum Permission {
     OwnAccount,
     /// Anybody who is signed in. The handler shows each their own: [`Caller::scope`].
     Member,
+    /// Anybody who is signed in themself, and does not come with an API token.
+    SignIn,
     /// Who may see everything.
     Auditor,
     /// Who may change everything.
@@ -39,9 +41,22 @@ pub(super) enum Permission {
 impl Permission {
     pub(super) fn allows(self, kind: UserKind) -> bool {
         match self {
-            Self::Public | Self::OwnAccount | Self::Member => true,
+            Self::Public | Self::OwnAccount | Self::Member | Self::SignIn => true,
             Self::Auditor => matches!(kind, UserKind::Auditor | UserKind::Admin),
             Self::Admin => kind == UserKind::Admin,
+        }
+    }
+
+    /// What an API token must be for to do this: one of these. For none, there must be a sign-in.
+    pub(super) fn scopes(self, method: &Method) -> &'static [Scope] {
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        match self {
+            Self::Public => Scope::ALL,
+            Self::OwnAccount | Self::Member if reads => Scope::ALL,
+            Self::OwnAccount | Self::SignIn => &[],
+            Self::Member => &[Scope::Connect, Scope::Admin],
+            Self::Auditor if reads => &[Scope::Read, Scope::Admin],
+            Self::Auditor | Self::Admin => &[Scope::Admin],
         }
     }
 
@@ -51,6 +66,7 @@ impl Permission {
             Self::Public => "public",
             Self::OwnAccount => "own_account",
             Self::Member => "member",
+            Self::SignIn => "sign_in",
             Self::Auditor => "auditor",
             Self::Admin => "admin",
         }
@@ -180,9 +196,9 @@ impl Routes {
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) user: User,
-    pub(super) token: TokenId,
-    /// Hash of the token, to ask again whether it is still good.
-    pub(super) token_hash: [u8; 32],
+    /// What the caller may be to the gateway: no more than the user is, and with an API token no more than that is for.
+    pub(super) may: UserKind,
+    pub(super) token: Token,
     pub(super) proof: Proof,
 }
 
@@ -196,12 +212,12 @@ pub(super) enum Proof {
 impl Caller {
     /// Whose things the caller may see: `None` for everyone's.
     pub(super) fn scope(&self) -> Option<UserId> {
-        (!Permission::Auditor.allows(self.user.kind)).then_some(self.user.id)
+        (!Permission::Auditor.allows(self.may)).then_some(self.user.id)
     }
 
     /// Whose things the caller may change: `None` for everyone's.
     pub(super) fn change_scope(&self) -> Option<UserId> {
-        (!Permission::Admin.allows(self.user.kind)).then_some(self.user.id)
+        (!Permission::Admin.allows(self.may)).then_some(self.user.id)
     }
 
     pub(super) fn principal(&self) -> Principal {

@@ -171,12 +171,13 @@ impl Watcher {
     }
 
     fn is_caller(&self, change: &Change) -> bool {
-        change.subject == Subject::User && change.owner == Some(self.caller.user.id)
+        let about_callers = matches!(change.subject, Subject::User | Subject::ServiceAccount | Subject::Token);
+        about_callers && change.owner == Some(self.caller.user.id)
     }
 
     /// Whether the caller's token is still good; the caller is from then on who the store says.
     async fn is_welcome(&mut self) -> bool {
-        match guard::known(&self.api, self.caller.token_hash, self.caller.proof).await {
+        match guard::known(&self.api, self.caller.token.hash, self.caller.proof).await {
             Ok(caller) if !caller.user.must_change_password => {
                 self.caller = caller;
                 true

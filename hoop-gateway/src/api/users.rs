@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use hoop_core::id::{OrgId, UserId};
-use hoop_core::{Code, Denial, Secret};
+use hoop_core::{Code, Denial, PrincipalKind, Secret};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -38,6 +38,8 @@ pub(super) struct UserView {
     groups: Vec<String>,
     disabled: bool,
     must_change_password: bool,
+    /// Whether it is a program's; only `GET /api/v1/me` shows one here.
+    service_account: bool,
     created_at: DateTime<Utc>,
 }
 
@@ -50,6 +52,7 @@ impl From<User> for UserView {
             groups: user.groups,
             disabled: user.disabled,
             must_change_password: user.must_change_password,
+            service_account: user.service.is_some(),
             created_at: user.created_at,
         }
     }
@@ -90,7 +93,8 @@ struct UpdateUser {
 
 async fn list(State(api): State<Api>, caller: Caller, paging: Paging) -> Result<Json<Page<UserView>>, Problem> {
     let after: Option<String> = paging.after()?;
-    let users = api.store.users().list(caller.user.org, after.as_deref(), paging.limit()).await?;
+    let of = Some(PrincipalKind::User);
+    let users = api.store.users().list(caller.user.org, of, after.as_deref(), paging.limit()).await?;
     Ok(paging.page(users, |user| user.name.clone(), UserView::from))
 }
 
@@ -113,6 +117,7 @@ async fn create(
         must_change_password: create.must_change_password && password_hash.is_some(),
         password_hash,
         disabled: false,
+        service: None,
         created_at: api.clock.now(),
     };
     api.store.users().create(&user).await?;
@@ -155,16 +160,17 @@ async fn update(
         api.store.tokens().revoke_all(user.org, user.id, None, api.clock.now()).await?;
     }
     if user.disabled {
-        end_sessions(&api, &user).await?;
+        end_sessions(&api, &user, "disabled").await?;
     }
     api.changes.tell(user.org, Subject::User, user.id, Some(user.id), "updated");
     Ok(Tagged { version: version + 1, view: user.into() })
 }
 
 /// Who is shut out is out of running sessions, too.
-async fn end_sessions(api: &Api, user: &User) -> Result<(), Problem> {
+pub(super) async fn end_sessions(api: &Api, user: &User, done: &str) -> Result<(), Problem> {
+    let what = if user.service.is_some() { "service account" } else { "user" };
     for session in api.store.sessions().open_of(user.org, user.id).await? {
-        let why = Denial::new("gateway", Code::SessionKilled, format!("user {} was disabled", user.name));
+        let why = Denial::new("gateway", Code::SessionKilled, format!("{what} {} was {done}", user.name));
         api.sessions.end(user.org, session, why.hint("ask an administrator"));
     }
     Ok(())
@@ -174,6 +180,7 @@ async fn end_sessions(api: &Api, user: &User) -> Result<(), Problem> {
 pub(super) async fn find(api: &Api, org: OrgId, name: &str) -> Result<(i64, User), Problem> {
     let version = api.store.versions().user(org, name).await?;
     let user = api.store.users().by_name(org, name).await?;
+    let user = user.filter(|user| user.service.is_none());
     version.zip(user).ok_or_else(|| Problem::not_found(format_args!("user {name}")))
 }
 
@@ -205,7 +212,7 @@ pub(super) fn check_name(pointer: &str, name: &str) -> Result<(), Problem> {
     }
 }
 
-fn groups(mut names: Vec<String>) -> Result<Vec<String>, Problem> {
+pub(super) fn groups(mut names: Vec<String>) -> Result<Vec<String>, Problem> {
     for (at, name) in names.iter().enumerate() {
         check_name(&format!("/groups/{at}"), name)?;
     }

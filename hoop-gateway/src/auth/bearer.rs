@@ -1,10 +1,9 @@
 //! Who shows an API token: the one look-up of every door that takes one.
 
-use hoop_core::id::TokenId;
 use hoop_core::{Clock, Code, Denial};
 
 use super::token;
-use crate::store::{Store, User};
+use crate::store::{Store, Token, User};
 
 /// A caller whose token is good.
 #[derive(Debug, Clone)]
@@ -12,9 +11,7 @@ pub struct Bearer {
     /// Who.
     pub user: User,
     /// By which token.
-    pub token: TokenId,
-    /// The token's hash, by which it is found again.
-    pub hash: [u8; 32],
+    pub token: Token,
 }
 
 impl Bearer {
@@ -38,7 +35,7 @@ impl Bearer {
         let now = clock.now();
         found
             .filter(|(token, user)| token.revoked_at.is_none() && token.expires_at > now && !user.disabled)
-            .map(|(token, user)| Self { user, token: token.id, hash })
+            .map(|(token, user)| Self { user, token })
             .ok_or_else(|| refused("the token is unknown, or not good any more"))
     }
 }

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use chrono::TimeDelta;
-use hoop_core::id::CredentialId;
-use hoop_core::{Clock, Code, Denial, Principal, PrincipalKind, ResourceRole, Secret};
+use hoop_core::id::{CredentialId, TokenId};
+use hoop_core::{Clock, Code, Denial, Principal, ResourceRole, Secret};
 use pgwire::api::auth::sasl::scram::{ScramSecret, gen_salted_password};
 
 use super::token::unavailable;
-use crate::store::{Credential, Role, Store, User};
+use crate::store::{Credential, Role, Store, Token, User};
 
 /// Iterations of the verifiers that are made here: what every client expects, and enough for a random password.
 const ITERATIONS: u32 = 4096;
@@ -76,6 +76,8 @@ pub struct Proven {
     pub role: Role,
     /// By which credential.
     pub credential: CredentialId,
+    /// The API token that the credential was made with: what is opened with it ends with that.
+    pub token: Option<TokenId>,
 }
 
 impl NativeCredentials {
@@ -84,26 +86,34 @@ impl NativeCredentials {
         Self { store, clock, nobody: hmac::Key::new(hmac::HMAC_SHA256, secret) }
     }
 
-    /// Makes a credential for this user and this role, good for `ttl`.
+    /// Makes a credential for this user and this role, good for `ttl`, and for no longer than the API token that makes it.
     ///
     /// # Errors
     /// A [`Denial`] when the store does not answer.
-    pub async fn issue(&self, user: &User, role: &ResourceRole, ttl: Duration) -> Result<Issued, Denial> {
+    pub async fn issue(
+        &self,
+        user: &User,
+        token: Option<&Token>,
+        role: &ResourceRole,
+        ttl: Duration,
+    ) -> Result<Issued, Denial> {
         let password = Secret::new(random_text(26));
         let salt: [u8; 16] = rand::random();
         let (stored_key, server_key) = keys(password.expose(), &salt);
         let now = self.clock.now();
+        let expires_at = now + TimeDelta::from_std(ttl).unwrap_or(TimeDelta::MAX);
         let credential = Credential {
             org: user.org,
             id: CredentialId::new(&*self.clock),
             login: format!("{}-{}", role.name, random_text(8)),
             user: user.id,
             role: role.id,
+            token: token.map(|token| token.id),
             salt: salt.to_vec(),
             iterations: ITERATIONS,
             stored_key,
             server_key,
-            expires_at: now + TimeDelta::from_std(ttl).unwrap_or(TimeDelta::MAX),
+            expires_at: token.map_or(expires_at, |token| token.expires_at.min(expires_at)),
             revoked_at: None,
             last_used_at: None,
             created_at: now,
@@ -146,6 +156,7 @@ impl NativeCredentials {
                 Denial::new("gateway", Code::CredentialExpired, format!("this credential expired at {at}")).hint(NEXT)
             );
         }
+        self.made_with_good_token(&credential).await?;
         let user = self.store.users().get(credential.org, credential.user).await.map_err(unavailable)?;
         let user = user.filter(|user| !user.disabled).ok_or_else(|| {
             Denial::new("gateway", Code::AccessDenied, "the user of this credential is disabled")
@@ -159,7 +170,20 @@ impl NativeCredentials {
         if let Err(error) = self.store.credentials().used(credential.org, credential.id, now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "use of a credential could not be noted");
         }
-        Ok(Proven { principal: principal(user), role, credential: credential.id })
+        Ok(Proven { principal: principal(user), role, credential: credential.id, token: credential.token })
+    }
+
+    /// One that was being made while its token was taken away is not good either.
+    async fn made_with_good_token(&self, credential: &Credential) -> Result<(), Denial> {
+        let Some(token) = credential.token else { return Ok(()) };
+        let token = self.store.tokens().get(credential.org, token).await.map_err(unavailable)?;
+        match token.filter(|token| token.revoked_at.is_none()) {
+            Some(_) => Ok(()),
+            None => {
+                Err(Denial::new("gateway", Code::CredentialRevoked, "the token of this credential was revoked")
+                    .hint(NEXT))
+            }
+        }
     }
 
     fn secret_of_nobody(&self, login: &str) -> Verifier {
@@ -182,9 +206,9 @@ pub fn principal(user: User) -> Principal {
     Principal {
         org: user.org,
         user: user.id,
+        kind: user.principal_kind(),
         name: user.name.into(),
         groups: user.groups.into_iter().map(Into::into).collect(),
-        kind: PrincipalKind::User,
     }
 }
 

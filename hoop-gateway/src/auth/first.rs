@@ -40,7 +40,7 @@ pub async fn first_admin(
     name: &str,
     must_change_password: bool,
 ) -> Result<Option<FirstAdmin>, FirstAdminError> {
-    if !store.users().list(OrgId::DEFAULT, None, 1).await?.items.is_empty() {
+    if !store.users().list(OrgId::DEFAULT, None, None, 1).await?.items.is_empty() {
         return Ok(None);
     }
     let password = Secret::new(random_text(26));
@@ -53,6 +53,7 @@ pub async fn first_admin(
         password_hash: Some(passwords.hash(password.clone()).await?),
         must_change_password,
         disabled: false,
+        service: None,
         created_at: clock.now(),
     };
     let made = store.users().create_first(&user).await?;

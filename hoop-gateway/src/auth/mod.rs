@@ -4,6 +4,7 @@ mod bearer;
 pub mod credential;
 mod first;
 mod password;
+pub mod scope;
 #[cfg(test)]
 pub(crate) mod scram_client;
 mod secret;
@@ -13,6 +14,7 @@ pub mod token;
 pub use bearer::{Bearer, settled};
 pub use first::{FirstAdmin, FirstAdminError, first_admin};
 pub use password::{PasswordError, Passwords};
+pub use scope::Scope;
 pub use secret::GatewaySecret;
 pub(crate) use throttle::network;
 pub use throttle::{Throttle, Throttled};

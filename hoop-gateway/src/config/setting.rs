@@ -60,6 +60,7 @@ pub const SETTINGS: &[Setting] = &[
         ValueKind::Integer,
         "API requests without a sign-in, of one address; 0: no limit",
     ),
+    setting("limits.token_days", ValueKind::Integer, "longest life of an API token, in days"),
     setting("record.folder", ValueKind::Text, "one recording per session"),
     setting("record.strict", ValueKind::Boolean, "true: a statement runs only once it is on disk"),
     setting("credentials.ttl", ValueKind::Text, "how long a new credential is good for"),

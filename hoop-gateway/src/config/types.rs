@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU16,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -205,6 +206,8 @@ pub struct Limits {
     pub writes_per_minute: u32,
     /// Requests to the API without a sign-in, from one address.
     pub strangers_per_minute: u32,
+    /// Longest life of an API token, in days. There is none without an end.
+    pub token_days: NonZeroU16,
 }
 
 impl Default for Limits {
@@ -217,6 +220,7 @@ impl Default for Limits {
             reads_per_minute: 6000,
             writes_per_minute: 1200,
             strangers_per_minute: 600,
+            token_days: const { NonZeroU16::new(90).expect("it is not 0") },
         }
     }
 }

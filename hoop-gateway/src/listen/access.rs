@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::accept::PreAuth;
 use super::postgres::{PostgresDoor, Refusal};
-use crate::auth::{Bearer, settled};
+use crate::auth::{Bearer, Scope, scope, settled};
 use crate::store::Store;
 use crate::tunnel::status;
 
@@ -55,6 +55,9 @@ impl AccessService {
         let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         let bearer = Bearer::of(header, &*self.store, &*self.clock).await?;
         settled(&bearer.user)?;
+        if let Some(grant) = &bearer.token.grant {
+            scope::is_for(grant, &[Scope::Connect, Scope::Admin])?;
+        }
         Ok(bearer)
     }
 }

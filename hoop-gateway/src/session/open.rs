@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use hoop_core::id::{RequestId, SessionId};
+use hoop_core::id::{RequestId, SessionId, TokenId};
 use hoop_core::{
     AccessMode, AccessRequest, Code, Decision, Denial, Obligations, Outcome, Principal, ResourceRole, SessionContext,
 };
@@ -27,8 +27,8 @@ pub(crate) struct Opening {
     pub(crate) request_id: RequestId,
     /// Who.
     pub(crate) principal: Principal,
-    /// The hash of the API token without which it ends, where it came in by one.
-    pub(crate) token: Option<[u8; 32]>,
+    /// The API tokens behind it: the session ends with any of them.
+    pub(crate) tokens: Vec<TokenId>,
     /// What for.
     pub(crate) role: ResourceRole,
     /// How.
@@ -62,7 +62,7 @@ impl Sessions {
 
     async fn begin(&self, opening: Opening) -> Result<Session, OpenFailure> {
         self.ready()?;
-        let (target, token) = (opening.target.clone(), opening.token);
+        let (target, tokens) = (opening.target.clone(), opening.tokens.clone());
         let mut context = self.context(opening);
         span::is_about(&context);
         let control = Arc::new(Control::default());
@@ -76,7 +76,7 @@ impl Sessions {
         };
         context.expires_at = expires_at;
         let context = Arc::new(context);
-        self.inner.registry.admit(&context, token);
+        self.inner.registry.admit(&context, tokens);
         let chained = self.parts().chain.open(&context).instrument(info_span!(target: TARGET, "chain")).await;
         let mut chain = match chained {
             Ok(chain) => chain,

@@ -1,11 +1,14 @@
 //! Sessions that run are asked about again: who loses access loses it within seconds, and not at the next login.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use hoop_core::id::{OrgId, TokenId};
 use hoop_core::{AccessRequest, Code, Decision, Denial, PolicyError};
 
 use super::Sessions;
 use super::open::ask;
+use super::registry::Admitted;
 use crate::access::{Access, unmet};
 use crate::store::StoreError;
 
@@ -50,13 +53,13 @@ impl Sessions {
         let at = self.parts().clock.now();
         let asks: Vec<_> = running
             .iter()
-            .map(|(context, _)| AccessRequest { since: Some(context.started_at), ..ask(context, at) })
+            .map(|Admitted { context, .. }| AccessRequest { since: Some(context.started_at), ..ask(context, at) })
             .collect();
         if asks.is_empty() {
             return Ok(());
         }
         let decisions = self.parts().policy.decide_all(&asks).await?;
-        for (((context, control), ask), decision) in running.iter().zip(&asks).zip(decisions) {
+        for ((Admitted { context, control, .. }, ask), decision) in running.iter().zip(&asks).zip(decisions) {
             if let Err(why) = allowed_still(ask, decision) {
                 tracing::info!(session = %context.id, code = %why.code, reason = why.reason, "session is not allowed any more");
                 control.end(why);
@@ -65,29 +68,29 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends the sessions whose token was taken away, as by a logout. One that has expired opens no more sessions, and those
-    /// that run go on, as with credentials.
+    /// Ends the sessions of which an API token was taken away, as by a logout. One that has expired opens no more sessions,
+    /// and those that run go on, as with credentials.
     ///
     /// # Errors
-    /// When the store does not answer; every session that was not asked about goes on.
+    /// When the store does not answer; every session goes on.
     async fn recheck_tokens(&self) -> Result<(), StoreError> {
-        for (hash, running) in self.inner.registry.by_token() {
-            let found = self.parts().store.tokens().by_hash(&hash).await?;
-            if found.is_some_and(|(token, _)| token.revoked_at.is_none()) {
-                continue;
+        let running = self.inner.registry.admitted();
+        let of =
+            |session: &Admitted| session.tokens.iter().map(|token| (session.context.org, *token)).collect::<Vec<_>>();
+        let mut gone: HashSet<(OrgId, TokenId)> = running.iter().flat_map(of).collect();
+        for (org, id) in gone.clone() {
+            let token = self.parts().store.tokens().get(org, id).await?;
+            if token.is_some_and(|token| token.revoked_at.is_none()) {
+                gone.remove(&(org, id));
             }
-            for (session, control) in running {
-                tracing::info!(%session, "the token that a session came in by was taken away");
-                control.end(taken_away());
-            }
+        }
+        for session in running.iter().filter(|session| of(session).iter().any(|token| gone.contains(token))) {
+            let why = "this session is not allowed any more: the token or login that it came in by was taken away";
+            tracing::info!(session = %session.context.id, "token of the session was revoked");
+            session.control.end(Denial::new("gateway", Code::AccessRevoked, why).hint("hoop login, and connect again"));
         }
         Ok(())
     }
-}
-
-fn taken_away() -> Denial {
-    let reason = "this session is not allowed any more: the login that it came in by has ended";
-    Denial::new("gateway", Code::AccessRevoked, reason).hint("hoop login, and connect again")
 }
 
 fn allowed_still(ask: &AccessRequest<'_>, decision: Decision) -> Result<(), Denial> {

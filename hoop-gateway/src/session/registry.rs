@@ -1,11 +1,10 @@
 //! The sessions that run in this gateway.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
-use hoop_core::id::{OrgId, SessionId};
+use hoop_core::id::{OrgId, SessionId, TokenId};
 use hoop_core::{Denial, SessionContext};
 use rand::RngExt as _;
 use tokio::sync::Notify;
@@ -31,10 +30,18 @@ struct Running {
     org: OrgId,
     control: Arc<Control>,
     /// What is known of it, once it is allowed.
-    context: Option<Arc<SessionContext>>,
-    /// The hash of the API token without which it ends.
-    token: Option<[u8; 32]>,
+    admitted: Option<(Arc<SessionContext>, Arc<[TokenId]>)>,
     key: Option<CancelKey>,
+}
+
+/// A session that was allowed.
+pub(super) struct Admitted {
+    /// What is known of it.
+    pub(super) context: Arc<SessionContext>,
+    /// The API tokens that it ends with.
+    pub(super) tokens: Arc<[TokenId]>,
+    /// What ends it.
+    pub(super) control: Arc<Control>,
 }
 
 /// What a client must name to cancel what runs in its session. The secret is random: whoever does not know it cannot guess
@@ -55,33 +62,24 @@ pub(crate) struct Live {
 
 impl Registry {
     pub(super) fn enter(&self, org: OrgId, id: SessionId, control: Arc<Control>) -> Live {
-        self.shared.running.insert(id, Running { org, control, context: None, token: None, key: None });
+        self.shared.running.insert(id, Running { org, control, admitted: None, key: None });
         Live { shared: Arc::clone(&self.shared), id }
     }
 
     /// The session is allowed: from now on it is asked about again and again.
-    pub(super) fn admit(&self, context: &Arc<SessionContext>, token: Option<[u8; 32]>) {
+    pub(super) fn admit(&self, context: &Arc<SessionContext>, tokens: Vec<TokenId>) {
         if let Some(mut running) = self.shared.running.get_mut(&context.id) {
-            running.context = Some(Arc::clone(context));
-            running.token = token;
+            running.admitted = Some((Arc::clone(context), tokens.into()));
         }
     }
 
-    /// The sessions that were allowed, each with what ends it.
-    pub(super) fn admitted(&self) -> Vec<(Arc<SessionContext>, Arc<Control>)> {
-        let running = self.shared.running.iter();
-        running.filter_map(|running| Some((running.context.clone()?, Arc::clone(&running.control)))).collect()
-    }
-
-    /// The sessions that end with a token, by its hash.
-    pub(super) fn by_token(&self) -> HashMap<[u8; 32], Vec<(SessionId, Arc<Control>)>> {
-        let mut found: HashMap<_, Vec<_>> = HashMap::new();
-        for running in &self.shared.running {
-            if let Some(token) = running.token {
-                found.entry(token).or_default().push((*running.key(), Arc::clone(&running.control)));
-            }
-        }
-        found
+    /// The sessions that were allowed.
+    pub(super) fn admitted(&self) -> Vec<Admitted> {
+        let admitted = self.shared.running.iter().filter_map(|running| {
+            let (context, tokens) = running.admitted.clone()?;
+            Some(Admitted { context, tokens, control: Arc::clone(&running.control) })
+        });
+        admitted.collect()
     }
 
     pub(super) fn count(&self) -> usize {

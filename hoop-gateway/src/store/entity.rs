@@ -1,11 +1,15 @@
 //! The things that a store keeps.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
-use hoop_core::ResourceRole;
 use hoop_core::id::{AgentId, CredentialId, EventId, OrgId, RequestId, RoleId, SessionId, TokenId, UserId};
+use hoop_core::{PrincipalKind, ResourceRole};
 use serde::{Deserialize, Serialize};
 
-/// A user.
+use crate::auth::Scope;
+
+/// A user: somebody, or a program with an account of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The organisation.
@@ -24,8 +28,26 @@ pub struct User {
     pub must_change_password: bool,
     /// Whether the user is shut out.
     pub disabled: bool,
+    /// What there is to know of a program's account; none for a person.
+    pub service: Option<ServiceAccount>,
     /// When the user was added.
     pub created_at: DateTime<Utc>,
+}
+
+/// What a program's account has beside what every user has. It is a member without a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// For people.
+    pub description: String,
+    /// Who added it, by the name at that time.
+    pub created_by: Option<String>,
+}
+
+impl User {
+    /// A person or a program.
+    pub const fn principal_kind(&self) -> PrincipalKind {
+        if self.service.is_some() { PrincipalKind::ServiceAccount } else { PrincipalKind::User }
+    }
 }
 
 /// What a user may do to the gateway.
@@ -96,6 +118,8 @@ pub struct Credential {
     pub user: UserId,
     /// What for.
     pub role: RoleId,
+    /// The API token that it was made with, and ends with; none where somebody was signed in.
+    pub token: Option<TokenId>,
     /// SCRAM's salt.
     pub salt: Vec<u8>,
     /// SCRAM's iteration count.
@@ -114,7 +138,7 @@ pub struct Credential {
     pub created_at: DateTime<Utc>,
 }
 
-/// An API token.
+/// A token of the API: that of a sign-in, or one for programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// The organisation.
@@ -125,12 +149,25 @@ pub struct Token {
     pub user: UserId,
     /// SHA-256 of the token.
     pub hash: [u8; 32],
+    /// What it is for; none for a sign-in, with which its user may do whatever they may.
+    pub grant: Option<Grant>,
     /// Until when it is good.
     pub expires_at: DateTime<Utc>,
     /// When it was taken away.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// When it was last used, to the minute; none for a sign-in.
+    pub last_used_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+}
+
+/// What an API token is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// For people.
+    pub name: String,
+    /// What may be done with it, of what its user may do.
+    pub scopes: BTreeSet<Scope>,
 }
 
 /// A session.

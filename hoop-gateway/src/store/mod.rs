@@ -14,11 +14,13 @@ use std::io;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use hoop_core::ResourceRole;
 use hoop_core::id::{AgentId, CredentialId, EventId, OrgId, RoleId, SessionId, TokenId, UserId};
+use hoop_core::{PrincipalKind, ResourceRole};
 
 pub use engine::{Checked, SqlStore};
-pub use entity::{Agent, Credential, Ended, Event, Group, Page, Role, Session, Token, User, UserKind};
+pub use entity::{
+    Agent, Credential, Ended, Event, Grant, Group, Page, Role, ServiceAccount, Session, Token, User, UserKind,
+};
 pub use idempotency::{Claim, Earlier, Idempotency, KeptAnswer};
 pub use url::StoreUrl;
 pub use versions::Versions;
@@ -161,8 +163,8 @@ pub trait Users: Send + Sync {
     async fn by_name(&self, org: OrgId, name: &str) -> Result<Option<User>>;
     /// Finds one.
     async fn get(&self, org: OrgId, id: UserId) -> Result<Option<User>>;
-    /// By name: at most `limit` after the name `after`.
-    async fn list(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<User>>;
+    /// By name: at most `limit` after the name `after`, of everybody or of one kind.
+    async fn list(&self, org: OrgId, of: Option<PrincipalKind>, after: Option<&str>, limit: u32) -> Result<Page<User>>;
     /// Replaces everything but the id and the name. Says whether there was one.
     async fn update(&self, user: &User) -> Result<bool>;
     /// The groups that have members, by name: at most `limit` after the name `after`.
@@ -239,16 +241,24 @@ pub trait Credentials: Send + Sync {
     async fn revoke(&self, org: OrgId, id: CredentialId, of: Option<UserId>, at: DateTime<Utc>) -> Result<bool>;
 }
 
-/// API tokens.
+/// Tokens of the API.
 #[async_trait]
 pub trait Tokens: Send + Sync {
     /// Adds a token.
     async fn create(&self, token: &Token) -> Result<()>;
     /// Finds the one with this SHA-256, and its user.
     async fn by_hash(&self, hash: &[u8; 32]) -> Result<Option<(Token, User)>>;
-    /// Takes it away.
-    async fn revoke(&self, org: OrgId, id: TokenId, at: DateTime<Utc>) -> Result<()>;
-    /// Takes all of a user's away, but for the one to be kept.
+    /// Finds one.
+    async fn get(&self, org: OrgId, id: TokenId) -> Result<Option<Token>>;
+    /// Those that are no sign-ins, the latest first: at most `limit` that are older than `before`, of everyone or of one
+    /// user.
+    async fn list(&self, org: OrgId, of: Option<UserId>, before: Option<TokenId>, limit: u32) -> Result<Page<Token>>;
+    /// Notes that it was used.
+    async fn used(&self, org: OrgId, id: TokenId, at: DateTime<Utc>) -> Result<()>;
+    /// Takes it away, with the credentials that were made with it. Says whether there was one of this user, or of anyone
+    /// when no user is given.
+    async fn revoke(&self, org: OrgId, id: TokenId, of: Option<UserId>, at: DateTime<Utc>) -> Result<bool>;
+    /// Takes all of a user's away, but for the one to be kept, with the credentials that were made with them.
     async fn revoke_all(&self, org: OrgId, user: UserId, keep: Option<TokenId>, at: DateTime<Utc>) -> Result<()>;
 }
 

@@ -1,5 +1,6 @@
 //! What every store must do. A store of another kind runs [`conformance`] on itself.
 
+mod accounts;
 mod engines;
 mod once;
 
@@ -32,8 +33,14 @@ pub(crate) fn user(name: &str, groups: &[&str]) -> User {
         password_hash: Some("$argon2id$".to_owned()),
         must_change_password: true,
         disabled: false,
+        service: None,
         created_at: now(),
     }
+}
+
+fn service_account(name: &str) -> User {
+    let service = ServiceAccount { description: "builds".to_owned(), created_by: Some("root".to_owned()) };
+    User { password_hash: None, must_change_password: false, service: Some(service), ..user(name, &["ci"]) }
 }
 
 pub(crate) fn role(name: &str) -> Role {
@@ -109,6 +116,8 @@ pub(crate) async fn conformance(store: &dyn Store) {
     let alice = store.users().by_name(ORG, "alice").await.expect("users").expect("made above");
     credentials(store.credentials(), &alice).await.expect("credentials");
     tokens(store.tokens(), &alice).await.expect("tokens");
+    accounts::service_accounts(store).await.expect("service accounts");
+    accounts::api_tokens(store, &alice).await.expect("API tokens");
     sessions(store.sessions(), &alice).await.expect("sessions");
     events(store.events()).await.expect("events");
     once::versions(store).await.expect("versions");
@@ -131,16 +140,16 @@ async fn users(users: &dyn Users) -> Result<()> {
     let elsewhere = OrgId::new(&SystemClock);
     assert_eq!(users.get(elsewhere, alice.id).await?, None, "another organisation's");
     users.create(&user("bob", &["dev"])).await?;
-    let page = users.list(ORG, None, 2).await?;
+    let page = users.list(ORG, None, None, 2).await?;
     assert_eq!(
         (page.items[0].clone(), page.items[1].groups.as_slice(), page.more),
         (alice, &["dev".to_owned()][..], true)
     );
-    let rest = users.list(ORG, Some("bob"), 2).await?;
+    let rest = users.list(ORG, None, Some("bob"), 2).await?;
     assert_eq!((rest.items.len(), rest.more), (1, false));
     let groups = users.groups(ORG, None, 10).await?.items;
     assert_eq!(groups, [Group { name: "dev".to_owned(), members: 2 }, Group { name: "ops".to_owned(), members: 1 }]);
-    assert!(users.list(elsewhere, None, 10).await?.items.is_empty());
+    assert!(users.list(elsewhere, None, None, 10).await?.items.is_empty());
     Ok(())
 }
 
@@ -215,13 +224,28 @@ async fn agents(agents: &dyn Agents) -> Result<()> {
     Ok(())
 }
 
-async fn credentials(credentials: &dyn Credentials, user: &User) -> Result<()> {
-    let credential = |login: &str| Credential {
+fn token(user: &User, byte: u8) -> Token {
+    Token {
+        org: ORG,
+        id: TokenId::new(&SystemClock),
+        user: user.id,
+        hash: [byte; 32],
+        grant: None,
+        expires_at: now() + TimeDelta::hours(12),
+        revoked_at: None,
+        last_used_at: None,
+        created_at: now(),
+    }
+}
+
+fn credential(user: &User, login: &str) -> Credential {
+    Credential {
         org: ORG,
         id: CredentialId::new(&SystemClock),
         login: login.to_owned(),
         user: user.id,
         role: RoleId::new(&SystemClock),
+        token: None,
         salt: vec![1; 16],
         iterations: 4096,
         stored_key: vec![2; 32],
@@ -230,10 +254,13 @@ async fn credentials(credentials: &dyn Credentials, user: &User) -> Result<()> {
         revoked_at: None,
         last_used_at: None,
         created_at: now(),
-    };
-    let first = credential("shop-aaaa");
+    }
+}
+
+async fn credentials(credentials: &dyn Credentials, user: &User) -> Result<()> {
+    let first = credential(user, "shop-aaaa");
     credentials.create(&first).await?;
-    assert!(matches!(credentials.create(&credential("shop-aaaa")).await, Err(StoreError::Exists { .. })));
+    assert!(matches!(credentials.create(&credential(user, "shop-aaaa")).await, Err(StoreError::Exists { .. })));
     assert_eq!(credentials.by_login("shop-aaaa").await?.as_ref(), Some(&first));
     let other = UserId::new(&SystemClock);
     assert!(!credentials.revoke(ORG, first.id, Some(other), now()).await?, "another's");
@@ -254,22 +281,13 @@ async fn credentials(credentials: &dyn Credentials, user: &User) -> Result<()> {
 }
 
 async fn tokens(tokens: &dyn Tokens, user: &User) -> Result<()> {
-    let token = |byte| Token {
-        org: ORG,
-        id: TokenId::new(&SystemClock),
-        user: user.id,
-        hash: [byte; 32],
-        expires_at: now() + TimeDelta::hours(12),
-        revoked_at: None,
-        created_at: now(),
-    };
-    let (first, second, third) = (token(1), token(2), token(3));
+    let (first, second, third) = (token(user, 1), token(user, 2), token(user, 3));
     for token in [&first, &second, &third] {
         tokens.create(token).await?;
     }
     assert_eq!(tokens.by_hash(&[1; 32]).await?, Some((first.clone(), user.clone())));
     assert_eq!(tokens.by_hash(&[9; 32]).await?, None);
-    tokens.revoke(ORG, first.id, now()).await?;
+    assert!(tokens.revoke(ORG, first.id, None, now()).await?);
     tokens.revoke_all(ORG, user.id, Some(second.id), now()).await?;
     let mut good = Vec::new();
     for byte in 1..=3 {

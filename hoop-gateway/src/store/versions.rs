@@ -1,7 +1,7 @@
 //! Changes that are made only to what they were meant for: of two that were made from one reading, one is refused.
 
 use async_trait::async_trait;
-use hoop_core::id::{AccessRuleId, OrgId, RoleId};
+use hoop_core::id::{AccessRuleId, OrgId, RoleId, UserId};
 
 use super::{Result, Role, User};
 use crate::access::AccessRule;
@@ -14,6 +14,9 @@ pub trait Versions: Send + Sync {
     async fn user(&self, org: OrgId, name: &str) -> Result<Option<i64>>;
     /// Replaces everything but the id and the name, if the user is still of this version. Says whether it was.
     async fn update_user(&self, user: &User, version: i64) -> Result<bool>;
+    /// Removes the user with all that is theirs but their sessions, if they are still of this version. Says whether they
+    /// were.
+    async fn delete_user(&self, org: OrgId, id: UserId, version: i64) -> Result<bool>;
     /// The version of the role of this name.
     async fn role(&self, org: OrgId, name: &str) -> Result<Option<i64>>;
     /// Replaces everything but the id and the name, if the role is still of this version. Says whether it was.

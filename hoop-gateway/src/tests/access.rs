@@ -23,7 +23,17 @@ async fn signed_in(running: &Running, user: User) -> String {
     let (store, now) = (running.gateway().store(), SystemClock.now());
     store.users().create(&user).await.expect("stored");
     let (id, expires_at) = (TokenId::new(&SystemClock), now + TimeDelta::hours(1));
-    let made = Token { org: user.org, id, user: user.id, hash, expires_at, revoked_at: None, created_at: now };
+    let made = Token {
+        org: user.org,
+        id,
+        user: user.id,
+        hash,
+        expires_at,
+        grant: None,
+        revoked_at: None,
+        last_used_at: None,
+        created_at: now,
+    };
     store.tokens().create(&made).await.expect("stored");
     token.expose().clone()
 }

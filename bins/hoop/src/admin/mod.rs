@@ -1,7 +1,9 @@
 //! `hoop admin`: what administrators do, one thing at a time; `hoop apply` does it from a file.
 
+mod access_rules;
 mod agents;
 mod roles;
+mod service_accounts;
 mod users;
 
 use std::path::{Path, PathBuf};
@@ -22,9 +24,15 @@ pub(crate) enum Command {
     /// Who may sign in.
     #[command(subcommand)]
     Users(users::Command),
+    /// Programs with an account of their own, and their tokens.
+    #[command(subcommand)]
+    ServiceAccounts(service_accounts::Command),
     /// The ways to resources.
     #[command(subcommand)]
     Roles(Box<roles::Command>),
+    /// Who may reach which role.
+    #[command(subcommand)]
+    AccessRules(access_rules::Command),
     /// What dials out from private networks, and its keys.
     #[command(subcommand)]
     Agents(agents::Command),
@@ -60,7 +68,9 @@ pub(crate) enum Credentials {
 pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> {
     match command {
         Command::Users(command) => users::run(command, shell).await,
+        Command::ServiceAccounts(command) => service_accounts::run(command, shell).await,
         Command::Roles(command) => roles::run(*command, shell).await,
+        Command::AccessRules(command) => access_rules::run(command, shell).await,
         Command::Agents(command) => agents::run(command, shell).await,
         Command::Groups(Groups::List) => {
             let groups = shell.api().await?.all("/api/v1/groups").await?;

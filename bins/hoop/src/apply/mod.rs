@@ -1,6 +1,7 @@
-//! `hoop apply` and `hoop export`: users, agents and roles as one file says.
+//! `hoop apply` and `hoop export`: users, service accounts, agents, roles and access rules as one file says.
 
 mod plan;
+mod rule;
 mod spec;
 
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ pub(crate) struct Options {
     /// Only says what would be changed.
     #[arg(long)]
     dry_run: bool,
-    /// Also deletes roles, takes the keys of agents away and shuts users out that the file does not have, in each of the lists that it has.
+    /// Also deletes roles, access rules and service accounts, takes the keys of agents away and shuts users out that the file does not have, in each of the lists that it has.
     #[arg(long)]
     prune: bool,
 }
@@ -82,19 +83,27 @@ async fn make(api: &Api, change: &Change) -> Result<Option<Value>, Failure> {
             Ok(Some(json!({ "HOOP_KEY": made["key"] })))
         }
         (Kind::Role, Act::Create(role)) => api.post("/api/v1/roles", role).await.map(|_| None),
+        (Kind::ServiceAccount | Kind::AccessRule, Act::Create(thing)) => {
+            api.post(change.kind.path(), thing).await.map(|_| None)
+        }
         (Kind::User, Act::Create(user)) => create_user(api, user.clone()).await,
         // An agent has nothing but its name.
         (Kind::Agent, Act::Update { .. }) => Ok(None),
         (Kind::Role, Act::Update { patch, .. }) => {
             api.patch(&format!("/api/v1/roles/{name}"), patch).await.map(|_| None)
         }
-        (Kind::User, Act::Update { patch, .. }) => {
-            api.patch(&format!("/api/v1/users/{name}"), &user_patch(patch)).await.map(|_| None)
+        (Kind::AccessRule, Act::Update { patch, .. }) => {
+            api.patch(&format!("{}/{name}", change.kind.path()), patch).await.map(|_| None)
+        }
+        (Kind::User | Kind::ServiceAccount, Act::Update { patch, .. }) => {
+            api.patch(&format!("{}/{name}", change.kind.path()), &user_patch(patch)).await.map(|_| None)
         }
         (Kind::Agent, Act::Delete) => {
             api.post(&format!("/api/v1/agents/{name}/revoke"), &json!({})).await.map(|_| None)
         }
-        (Kind::Role, Act::Delete) => api.delete(&format!("/api/v1/roles/{name}")).await.map(|_| None),
+        (Kind::Role | Kind::ServiceAccount | Kind::AccessRule, Act::Delete) => {
+            api.delete(&format!("{}/{name}", change.kind.path())).await.map(|_| None)
+        }
         (Kind::User, Act::Delete) => {
             api.patch(&format!("/api/v1/users/{name}"), &json!({ "disabled": true })).await.map(|_| None)
         }
@@ -113,10 +122,10 @@ async fn create_user(api: &Api, mut user: Value) -> Result<Option<Value>, Failur
     Ok(Some(json!({ "one_time_password": password.expose() })))
 }
 
-/// What a file leaves out of a user is not taken away, but as it is where nothing is said.
+/// What a file leaves out of a user or a service account is not taken away, but as it is where nothing is said.
 fn user_patch(patch: &Value) -> Value {
     let mut patch = patch.clone();
-    for (name, usual) in [("groups", json!([])), ("disabled", json!(false))] {
+    for (name, usual) in [("groups", json!([])), ("disabled", json!(false)), ("description", json!(""))] {
         if patch.get(name).is_some_and(Value::is_null) {
             patch[name] = usual;
         }

@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Agent,
     Role,
     User,
+    ServiceAccount,
+    AccessRule,
 }
 
 impl Kind {
@@ -20,6 +22,19 @@ impl Kind {
             Self::Agent => "agent",
             Self::Role => "role",
             Self::User => "user",
+            Self::ServiceAccount => "service account",
+            Self::AccessRule => "access rule",
+        }
+    }
+
+    /// Where the API has them.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Agent => "/api/v1/agents",
+            Self::Role => "/api/v1/roles",
+            Self::User => "/api/v1/users",
+            Self::ServiceAccount => "/api/v1/service-accounts",
+            Self::AccessRule => "/api/v1/access-rules",
         }
     }
 }
@@ -38,7 +53,7 @@ pub(super) enum Act {
     Create(Value),
     /// As RFC 7396 has it, and each field with what it was and will be.
     Update { patch: Value, fields: Vec<Field> },
-    /// Deletes a role, takes an agent's key away, shuts a user out.
+    /// Deletes a role, a rule or a service account, takes an agent's key away, shuts a user out.
     Delete,
 }
 
@@ -61,6 +76,9 @@ pub(super) fn plan(wanted: &Company, present: &Company, prune: Prune<'_>) -> Res
     let mut changes = compared(Kind::Agent, wanted.agents.as_deref(), present.agents.as_deref(), prune)?;
     changes.extend(compared(Kind::Role, wanted.roles.as_deref(), present.roles.as_deref(), prune)?);
     changes.extend(compared(Kind::User, wanted.users.as_deref(), present.users.as_deref(), prune)?);
+    let (accounts, rules) = (wanted.service_accounts.as_deref(), wanted.access_rules.as_deref());
+    changes.extend(compared(Kind::ServiceAccount, accounts, present.service_accounts.as_deref(), prune)?);
+    changes.extend(compared(Kind::AccessRule, rules, present.access_rules.as_deref(), prune)?);
     // What goes, goes when everything else is in its place.
     let (deleted, mut ordered): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.act == Act::Delete);
     ordered.extend(deleted.into_iter().rev());
@@ -94,7 +112,7 @@ fn compared<T: Thing>(
     if let Prune::AllBut(caller) = prune {
         let gone = present.iter().filter(|other| wanted.iter().all(|thing| thing.name() != other.name()));
         for thing in gone.filter(|thing| kind != Kind::User || thing.name() != caller) {
-            let shut_out = serde_json::to_value(thing)?["disabled"] == true;
+            let shut_out = kind == Kind::User && serde_json::to_value(thing)?["disabled"] == true;
             if !shut_out {
                 changes.push(Change { kind, name: thing.name().to_owned(), act: Act::Delete });
             }
@@ -146,7 +164,8 @@ impl Change {
         let (kind, name) = (self.kind.as_str(), brief(&Value::from(self.name.as_str())));
         match (&self.act, self.kind) {
             (Act::Create(_), _) => format!("+ {kind} {name}"),
-            (Act::Delete, Kind::Role) => format!("- {kind} {name}"),
+            (Act::Delete, Kind::Role | Kind::AccessRule) => format!("- {kind} {name}"),
+            (Act::Delete, Kind::ServiceAccount) => format!("- {kind} {name}, with its tokens"),
             (Act::Delete, Kind::Agent) => format!("- {kind} {name}: its key is taken away"),
             (Act::Delete, Kind::User) => format!("- {kind} {name}: is shut out"),
             (Act::Update { fields, .. }, _) => {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
+use super::rule::AccessRule;
 use crate::admin::Kind;
 use crate::api::Api;
 use crate::failure::Failure;
@@ -23,6 +24,10 @@ pub(super) struct Company {
     pub(super) roles: Option<Vec<Role>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) users: Option<Vec<User>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) service_accounts: Option<Vec<ServiceAccount>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) access_rules: Option<Vec<AccessRule>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,7 +64,19 @@ pub(super) struct User {
     disabled: bool,
 }
 
-/// One of the three.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceAccount {
+    name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    description: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    disabled: bool,
+}
+
+/// One of the five.
 pub(super) trait Thing: Serialize + DeserializeOwned {
     /// What of an answer of the API a file says, too.
     const KEYS: &[&str];
@@ -104,6 +121,19 @@ impl Thing for User {
     }
 }
 
+impl Thing for ServiceAccount {
+    const KEYS: &[&str] = &["name", "description", "groups", "disabled"];
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn sort(&mut self) {
+        self.groups.sort();
+        self.groups.dedup();
+    }
+}
+
 impl Company {
     /// Reads a file.
     pub(super) fn read(file: &Path) -> Result<Self, Failure> {
@@ -117,12 +147,16 @@ impl Company {
             agents: Option<Vec<Spanned<Value>>>,
             roles: Option<Vec<Spanned<Value>>>,
             users: Option<Vec<Spanned<Value>>>,
+            service_accounts: Option<Vec<Spanned<Value>>>,
+            access_rules: Option<Vec<Spanned<Value>>>,
         }
         let lists: Lists = yaml::parse(text, file)?;
         Ok(Self {
             agents: things(lists.agents, text, file)?,
             roles: things(lists.roles, text, file)?,
             users: things(lists.users, text, file)?,
+            service_accounts: things(lists.service_accounts, text, file)?,
+            access_rules: things(lists.access_rules, text, file)?,
         })
     }
 
@@ -134,6 +168,8 @@ impl Company {
             agents: Some(known(agents)?),
             roles: Some(known(api.all("/api/v1/roles").await?)?),
             users: Some(known(api.all("/api/v1/users").await?)?),
+            service_accounts: Some(known(api.all("/api/v1/service-accounts").await?)?),
+            access_rules: Some(known(api.all("/api/v1/access-rules").await?)?),
         })
     }
 }
@@ -193,6 +229,19 @@ users:
     kind: auditor
     groups: [dev]
   - name: '123'
+service_accounts:
+  - name: ci
+    description: builds
+    groups: [dev]
+access_rules:
+  - name: ci
+    effect: allow
+    subjects:
+      service_accounts: [ci]
+    roles:
+      names: [orders]
+    conditions:
+      sources: [10.0.0.0/8]
 ";
 
     fn parse(text: &str) -> Result<Company, Failure> {
@@ -204,6 +253,10 @@ users:
         let company = parse(FILE).expect("readable");
         let written = crate::output::yaml(&company).expect("written");
         assert_eq!(parse(&written).expect(&written), company, "{written}");
+        assert!(
+            !written.contains("obligations") && written.contains("10.0.0.0/8"),
+            "what is empty is not written: {written}"
+        );
     }
 
     #[test]
@@ -214,6 +267,8 @@ users:
             ("    kind: auditor", "    kind: boss", 20, "boss"),
             ("      host: db.internal", "      hots: db.internal", 9, "hots"),
             ("  - name: '123'", "  - name: ada", 22, "ada"),
+            ("    description: builds", "    discription: builds", 25, "discription"),
+            ("      service_accounts: [ci]", "      service_account: [ci]", 31, "service_account"),
         ] {
             let told = parse(&FILE.replace(from, to)).expect_err(to).to_string();
             assert!(told.starts_with(&format!("company.yaml line {line}: ")) && told.contains(key), "{told}");

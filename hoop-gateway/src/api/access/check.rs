@@ -52,18 +52,12 @@ pub(super) struct Answer {
     allowed: bool,
     /// What decided: an access rule, or none.
     by: String,
-    #[serde(flatten)]
-    denied: Option<Denied>,
+    /// Why not, where it is not allowed; and what may help.
+    code: Option<&'static str>,
+    reason: Option<String>,
+    hint: Option<String>,
     obligations: Option<ObligationsView>,
     rules: Vec<Explained>,
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = AccessDenied)]
-struct Denied {
-    code: &'static str,
-    reason: String,
-    hint: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -131,7 +125,10 @@ fn answer(
         _ => "access policy".to_owned(),
     };
     let allowed = denial.is_none();
-    let denied = denial.map(|denial| Denied { code: denial.code.as_str(), reason: denial.reason, hint: denial.hint });
+    let (code, reason, hint) = match denial {
+        Some(denial) => (Some(denial.code.as_str()), Some(denial.reason), denial.hint),
+        None => (None, None, None),
+    };
     Answer {
         user: ask.principal.name.to_string(),
         role: ask.role.name.to_string(),
@@ -140,7 +137,9 @@ fn answer(
         at: ask.at,
         allowed,
         by,
-        denied,
+        code,
+        reason,
+        hint,
         obligations: obligations.map(Into::into),
         rules,
     }

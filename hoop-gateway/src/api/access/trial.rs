@@ -123,7 +123,7 @@ async fn all_users(api: &Api, org: OrgId) -> Result<(Vec<User>, bool), Problem> 
     let mut users: Vec<User> = Vec::new();
     loop {
         let after = users.last().map(|user| user.name.clone());
-        let store::Page { items, more } = api.store.users().list(org, after.as_deref(), PAGE).await?;
+        let store::Page { items, more } = api.store.users().list(org, None, after.as_deref(), PAGE).await?;
         users.extend(items);
         if !more || users.len() >= MOST_USERS {
             return Ok((users, !more));

@@ -13,6 +13,7 @@ mod rates;
 mod requests;
 mod sessions;
 mod stream;
+mod tokens;
 
 use std::path::PathBuf;
 use std::sync::Arc;

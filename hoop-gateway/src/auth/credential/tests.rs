@@ -10,9 +10,9 @@ use pgwire::api::auth::sasl::scram::ScramServerAuth;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::auth::Scope;
 use crate::auth::scram_client::{proof, sign};
-use crate::store::SqlStore;
-use crate::store::UserKind;
+use crate::store::{Grant, SqlStore, UserKind};
 
 #[test]
 fn the_example_of_rfc_7677() {
@@ -80,6 +80,7 @@ async fn place() -> Place {
         password_hash: None,
         must_change_password: false,
         disabled: false,
+        service: None,
         created_at: clock.now(),
     };
     store.users().create(&user).await.expect("stored");
@@ -108,7 +109,7 @@ async fn place() -> Place {
 impl Place {
     async fn issue(&self) -> Issued {
         let hour = Duration::from_secs(3600);
-        self.credentials.issue(&self.user, &self.role.role, hour).await.expect("the store works")
+        self.credentials.issue(&self.user, None, &self.role.role, hour).await.expect("the store works")
     }
 
     async fn log_in(&self, issued: &Issued) -> Result<Proven, Denial> {
@@ -128,6 +129,35 @@ async fn who_knows_the_password_is_known() {
     assert_eq!(proven.credential, issued.credential.id);
     let wrong = Issued { password: Secret::new("x".repeat(26)), credential: issued.credential.clone() };
     assert_eq!(place.log_in(&wrong).await.expect_err("wrong").code, Code::LoginFailed);
+}
+
+#[tokio::test]
+async fn what_a_token_made_is_good_while_the_token_is() {
+    let place = place().await;
+    let token = |hash, minutes| Token {
+        org: OrgId::DEFAULT,
+        id: TokenId::new(&SystemClock),
+        user: place.user.id,
+        hash: [hash; 32],
+        grant: Some(Grant { name: "ci".to_owned(), scopes: [Scope::Connect].into() }),
+        expires_at: place.clock.now() + TimeDelta::minutes(minutes),
+        revoked_at: None,
+        last_used_at: None,
+        created_at: place.clock.now(),
+    };
+    let (short, long) = (token(1, 5), token(2, 500));
+    let hour = Duration::from_secs(3600);
+    let issue = |token| place.credentials.issue(&place.user, Some(token), &place.role.role, hour);
+    assert_eq!(issue(&short).await.expect("the store works").credential.expires_at, short.expires_at);
+    place.store.tokens().create(&long).await.expect("stored");
+    let first = issue(&long).await.expect("the store works");
+    assert_eq!(place.log_in(&first).await.expect("good").token, Some(long.id));
+    place.store.tokens().revoke(OrgId::DEFAULT, long.id, None, place.clock.now()).await.expect("stored");
+    // The one was there, the other was being made meanwhile.
+    let second = issue(&long).await.expect("the store works");
+    for issued in [first, second] {
+        assert_eq!(place.log_in(&issued).await.expect_err("revoked").code, Code::CredentialRevoked);
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! [RFC 7677]: https://www.rfc-editor.org/rfc/rfc7677
 
 use bytes::{Bytes, BytesMut};
+use hoop_core::id::TokenId;
 use hoop_core::{Code, Denial};
 use hoop_proto::postgres::backend::{Authentication, NegotiateProtocolVersion};
 use hoop_proto::postgres::frontend::{self, SaslInitialResponse};
@@ -24,8 +25,8 @@ const SCRAM_SHA_256_PLUS: &str = "SCRAM-SHA-256-PLUS";
 pub(super) struct Caller {
     /// Who, and what for.
     pub(super) proven: Proven,
-    /// The hash of the token that it came with, through port 8010.
-    pub(super) token: Option<[u8; 32]>,
+    /// The API token that it came with, through port 8010.
+    pub(super) token: Option<TokenId>,
     /// The protocol version that is spoken with it.
     pub(super) protocol: u32,
     /// What the client still has to be sent: the server's own proof.
@@ -84,7 +85,7 @@ impl PostgresDoor {
                 self.throttle.succeeded(Some(stranger.peer.ip()), &user);
                 out.clear();
                 Authentication::SaslFinal(proof.into()).write(&mut out);
-                let token = stranger.bearer.as_ref().map(|bearer| bearer.hash);
+                let token = stranger.bearer.as_ref().map(|bearer| bearer.token.id);
                 Ok(Caller { proven, token, protocol, proof: out.freeze() })
             }
             Err(denial) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hoop_core::id::RequestId;
+use hoop_core::id::{RequestId, TokenId};
 use hoop_core::role::PostgresTarget;
 use hoop_core::{AccessMode, Code, Denial, Outcome, ResourceRole, SessionContext, Target};
 use hoop_proto::postgres::Frames;
@@ -102,7 +102,7 @@ fn lasts(context: &SessionContext, clock: &dyn hoop_core::Clock) -> Option<Durat
 fn opening(
     message: &StartupMessage,
     proven: &crate::auth::credential::Proven,
-    token: Option<[u8; 32]>,
+    token: Option<TokenId>,
     peer: SocketAddr,
     request_id: RequestId,
 ) -> Result<Opening, Denial> {
@@ -127,7 +127,7 @@ fn opening(
     Ok(Opening {
         request_id,
         principal: proven.principal.clone(),
-        token,
+        tokens: proven.token.into_iter().chain(token).collect(),
         role: role.clone(),
         mode: AccessMode::Native,
         source: Some(peer),

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use hoop_core::id::{CredentialId, OrgId, RoleId, UserId};
+use hoop_core::id::{CredentialId, OrgId, RoleId, TokenId, UserId};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
@@ -22,6 +22,7 @@ struct CredentialRow {
     revoked_at: Option<i64>,
     last_used_at: Option<i64>,
     created_at: i64,
+    token_id: Option<Uuid>,
 }
 
 impl From<CredentialRow> for Credential {
@@ -32,6 +33,7 @@ impl From<CredentialRow> for Credential {
             login: row.login,
             user: UserId::from_uuid(row.user_id),
             role: RoleId::from_uuid(row.role_id),
+            token: row.token_id.map(TokenId::from_uuid),
             salt: row.salt,
             iterations: u32::try_from(row.iterations).unwrap_or(u32::MAX),
             stored_key: row.stored_key,
@@ -49,7 +51,7 @@ impl Credentials for Engine {
     async fn create(&self, credential: &Credential) -> Result<()> {
         sqlx::query(
             "INSERT INTO credentials (org_id, id, login, user_id, role_id, salt, iterations, stored_key, server_key, \
-             expires_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             expires_at, created_at, token_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(credential.org.as_uuid())
         .bind(credential.id.as_uuid())
@@ -62,6 +64,7 @@ impl Credentials for Engine {
         .bind(&credential.server_key)
         .bind(micros(credential.expires_at))
         .bind(micros(credential.created_at))
+        .bind(credential.token.map(|token| token.as_uuid()))
         .execute(&self.write)
         .await
         .map_err(unless_exists(|| format!("login {}", credential.login)))?;

@@ -4,8 +4,8 @@ use hoop_core::id::{OrgId, TokenId, UserId};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
-use super::{Engine, Result, Tokens, hash, micros, time, unless_exists};
-use crate::store::{Store as _, Token, User};
+use super::{Engine, LAST, Result, Tokens, corrupt, hash, micros, time, unless_exists};
+use crate::store::{Grant, Page, Store as _, Token, User};
 
 #[derive(FromRow)]
 struct TokenRow {
@@ -15,28 +15,43 @@ struct TokenRow {
     hash: Vec<u8>,
     expires_at: i64,
     revoked_at: Option<i64>,
+    last_used_at: Option<i64>,
     created_at: i64,
+    name: Option<String>,
+    scopes: Option<String>,
 }
 
 impl TokenRow {
     fn token(self) -> Result<Token> {
+        // A name without scopes is for nothing, and not for everything.
+        let scopes = self.scopes.as_deref().unwrap_or("[]");
+        let grant = |name| -> Result<Grant> {
+            Ok(Grant { name, scopes: serde_json::from_str(scopes).map_err(corrupt("set of scopes"))? })
+        };
         Ok(Token {
             org: OrgId::from_uuid(self.org_id),
             id: TokenId::from_uuid(self.id),
             user: UserId::from_uuid(self.user_id),
             hash: hash(self.hash)?,
+            grant: self.name.map(grant).transpose()?,
             expires_at: time(self.expires_at),
             revoked_at: self.revoked_at.map(time),
+            last_used_at: self.last_used_at.map(time),
             created_at: time(self.created_at),
         })
     }
+}
+
+fn scopes(grant: &Grant) -> Result<String> {
+    serde_json::to_string(&grant.scopes).map_err(corrupt("set of scopes"))
 }
 
 #[async_trait]
 impl Tokens for Engine {
     async fn create(&self, token: &Token) -> Result<()> {
         sqlx::query(
-            "INSERT INTO tokens (org_id, id, user_id, hash, expires_at, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO tokens (org_id, id, user_id, hash, expires_at, created_at, name, scopes) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(token.org.as_uuid())
         .bind(token.id.as_uuid())
@@ -44,6 +59,8 @@ impl Tokens for Engine {
         .bind(&token.hash[..])
         .bind(micros(token.expires_at))
         .bind(micros(token.created_at))
+        .bind(token.grant.as_ref().map(|grant| &grant.name))
+        .bind(token.grant.as_ref().map(scopes).transpose()?)
         .execute(&self.write)
         .await
         .map_err(unless_exists(|| "token".to_owned()))?;
@@ -58,27 +75,81 @@ impl Tokens for Engine {
         Ok(user.map(|user| (token, user)))
     }
 
-    async fn revoke(&self, org: OrgId, id: TokenId, at: DateTime<Utc>) -> Result<()> {
-        sqlx::query("UPDATE tokens SET revoked_at = COALESCE(revoked_at, $3) WHERE org_id = $1 AND id = $2")
+    async fn get(&self, org: OrgId, id: TokenId) -> Result<Option<Token>> {
+        let row: Option<TokenRow> = sqlx::query_as("SELECT * FROM tokens WHERE org_id = $1 AND id = $2")
+            .bind(org.as_uuid())
+            .bind(id.as_uuid())
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(TokenRow::token).transpose()
+    }
+
+    async fn list(&self, org: OrgId, of: Option<UserId>, before: Option<TokenId>, limit: u32) -> Result<Page<Token>> {
+        let rows: Vec<TokenRow> = sqlx::query_as(
+            "SELECT * FROM tokens WHERE org_id = $1 AND id < $2 AND name IS NOT NULL \
+             AND ($3 IS NULL OR user_id = $3) ORDER BY id DESC LIMIT $4",
+        )
+        .bind(org.as_uuid())
+        .bind(before.map_or(LAST, |id| id.as_uuid()))
+        .bind(of.map(|user| user.as_uuid()))
+        .bind(i64::from(limit) + 1)
+        .fetch_all(&self.read)
+        .await?;
+        Ok(Page::cut(rows.into_iter().map(TokenRow::token).collect::<Result<_>>()?, limit))
+    }
+
+    async fn used(&self, org: OrgId, id: TokenId, at: DateTime<Utc>) -> Result<()> {
+        sqlx::query("UPDATE tokens SET last_used_at = $3 WHERE org_id = $1 AND id = $2")
             .bind(org.as_uuid())
             .bind(id.as_uuid())
             .bind(micros(at))
-            .execute(&self.write)
+            .execute(&self.notes)
             .await?;
         Ok(())
     }
 
-    async fn revoke_all(&self, org: OrgId, user: UserId, keep: Option<TokenId>, at: DateTime<Utc>) -> Result<()> {
-        sqlx::query(
+    async fn revoke(&self, org: OrgId, id: TokenId, of: Option<UserId>, at: DateTime<Utc>) -> Result<bool> {
+        let mut transaction = self.write.begin().await?;
+        let done = sqlx::query(
             "UPDATE tokens SET revoked_at = COALESCE(revoked_at, $3) \
-             WHERE org_id = $1 AND user_id = $2 AND ($4 IS NULL OR id <> $4)",
+             WHERE org_id = $1 AND id = $2 AND ($4 IS NULL OR user_id = $4)",
         )
         .bind(org.as_uuid())
-        .bind(user.as_uuid())
+        .bind(id.as_uuid())
         .bind(micros(at))
-        .bind(keep.map(|id| id.as_uuid()))
-        .execute(&self.write)
+        .bind(of.map(|user| user.as_uuid()))
+        .execute(&mut *transaction)
         .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query("UPDATE credentials SET revoked_at = COALESCE(revoked_at, $3) WHERE org_id = $1 AND token_id = $2")
+            .bind(org.as_uuid())
+            .bind(id.as_uuid())
+            .bind(micros(at))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn revoke_all(&self, org: OrgId, user: UserId, keep: Option<TokenId>, at: DateTime<Utc>) -> Result<()> {
+        let mut transaction = self.write.begin().await?;
+        for text in [
+            "UPDATE tokens SET revoked_at = COALESCE(revoked_at, $3) \
+             WHERE org_id = $1 AND user_id = $2 AND ($4 IS NULL OR id <> $4)",
+            "UPDATE credentials SET revoked_at = COALESCE(revoked_at, $3) \
+             WHERE org_id = $1 AND user_id = $2 AND token_id IS NOT NULL AND ($4 IS NULL OR token_id <> $4)",
+        ] {
+            sqlx::query(text)
+                .bind(org.as_uuid())
+                .bind(user.as_uuid())
+                .bind(micros(at))
+                .bind(keep.map(|id| id.as_uuid()))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use hoop_core::PrincipalKind;
 use hoop_core::id::{OrgId, UserId};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
 use super::{Connection, Engine, Result, Users, micros, time, unless_exists};
-use crate::store::{Group, Page, StoreError, User, UserKind};
+use crate::store::{Group, Page, ServiceAccount, StoreError, User, UserKind};
 
 #[derive(FromRow)]
 struct UserRow {
@@ -18,6 +19,9 @@ struct UserRow {
     must_change_password: bool,
     disabled: bool,
     created_at: i64,
+    service_account: bool,
+    description: String,
+    created_by: Option<String>,
 }
 
 impl UserRow {
@@ -37,6 +41,9 @@ impl UserRow {
             password_hash: self.password_hash,
             must_change_password: self.must_change_password,
             disabled: self.disabled,
+            service: self
+                .service_account
+                .then_some(ServiceAccount { description: self.description, created_by: self.created_by }),
             created_at: time(self.created_at),
         })
     }
@@ -58,8 +65,8 @@ impl Engine {
 
 async fn insert(connection: &mut Connection, user: &User) -> Result<()> {
     sqlx::query(
-        "INSERT INTO users (org_id, id, name, kind, password_hash, must_change_password, disabled, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO users (org_id, id, name, kind, password_hash, must_change_password, disabled, created_at, \
+         service_account, description, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(user.org.as_uuid())
     .bind(user.id.as_uuid())
@@ -69,10 +76,21 @@ async fn insert(connection: &mut Connection, user: &User) -> Result<()> {
     .bind(user.must_change_password)
     .bind(user.disabled)
     .bind(micros(user.created_at))
+    .bind(user.service.is_some())
+    .bind(description(user))
+    .bind(user.service.as_ref().and_then(|service| service.created_by.as_ref()))
     .execute(&mut *connection)
     .await
-    .map_err(unless_exists(|| format!("user {}", user.name)))?;
+    .map_err(unless_exists(|| match user.service {
+        // They share their names, so that a name in a log or a rule is one caller's.
+        Some(_) => format!("user or service account {}", user.name),
+        None => format!("user {}", user.name),
+    }))?;
     join(connection, user).await
+}
+
+pub(super) fn description(user: &User) -> &str {
+    user.service.as_ref().map_or("", |service| &service.description)
 }
 
 /// Makes the user a member of its groups; of others it must not be one yet.
@@ -132,14 +150,23 @@ impl Users for Engine {
         self.with_groups(row).await
     }
 
-    async fn list(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<User>> {
-        let rows: Vec<UserRow> =
-            sqlx::query_as("SELECT * FROM users WHERE org_id = $1 AND name > $2 ORDER BY name LIMIT $3")
-                .bind(org.as_uuid())
-                .bind(after.unwrap_or_default())
-                .bind(i64::from(limit) + 1)
-                .fetch_all(&self.read)
-                .await?;
+    async fn list(&self, org: OrgId, of: Option<PrincipalKind>, after: Option<&str>, limit: u32) -> Result<Page<User>> {
+        // Texts of their own, since programs have an index of theirs.
+        let query = sqlx::query_as(match of {
+            None => "SELECT * FROM users WHERE org_id = $1 AND name > $2 ORDER BY name LIMIT $3",
+            Some(PrincipalKind::User) => {
+                "SELECT * FROM users WHERE org_id = $1 AND name > $2 AND NOT service_account ORDER BY name LIMIT $3"
+            }
+            Some(PrincipalKind::ServiceAccount) => {
+                "SELECT * FROM users WHERE org_id = $1 AND name > $2 AND service_account ORDER BY name LIMIT $3"
+            }
+        });
+        let rows: Vec<UserRow> = query
+            .bind(org.as_uuid())
+            .bind(after.unwrap_or_default())
+            .bind(i64::from(limit) + 1)
+            .fetch_all(&self.read)
+            .await?;
         // SQLite takes the tables of a CROSS JOIN in their order: the users of this page, and not everyone's memberships.
         let memberships: Vec<(Uuid, String)> = sqlx::query_as(
             "SELECT m.user_id, m.group_name FROM users u CROSS JOIN memberships m \
@@ -166,7 +193,7 @@ impl Users for Engine {
         let mut transaction = self.write.begin().await?;
         let done = sqlx::query(
             "UPDATE users SET kind = $3, password_hash = $4, must_change_password = $5, disabled = $6, \
-             version = version + 1 WHERE org_id = $1 AND id = $2",
+             description = $7, version = version + 1 WHERE org_id = $1 AND id = $2",
         )
         .bind(user.org.as_uuid())
         .bind(user.id.as_uuid())
@@ -174,6 +201,7 @@ impl Users for Engine {
         .bind(&user.password_hash)
         .bind(user.must_change_password)
         .bind(user.disabled)
+        .bind(description(user))
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() == 0 {

@@ -1,9 +1,9 @@
 use async_trait::async_trait;
-use hoop_core::id::{AccessRuleId, OrgId, RoleId};
+use hoop_core::id::{AccessRuleId, OrgId, RoleId, UserId};
 
 use super::access_rules::text;
 use super::roles::texts;
-use super::users::join;
+use super::users::{description, join};
 use super::{Engine, Result, Versions, micros};
 use crate::access::AccessRule;
 use crate::store::{Role, User};
@@ -22,7 +22,7 @@ impl Versions for Engine {
         let mut transaction = self.write.begin().await?;
         let done = sqlx::query(
             "UPDATE users SET kind = $4, password_hash = $5, must_change_password = $6, disabled = $7, \
-             version = version + 1 WHERE org_id = $1 AND id = $2 AND version = $3",
+             description = $8, version = version + 1 WHERE org_id = $1 AND id = $2 AND version = $3",
         )
         .bind(user.org.as_uuid())
         .bind(user.id.as_uuid())
@@ -31,6 +31,7 @@ impl Versions for Engine {
         .bind(&user.password_hash)
         .bind(user.must_change_password)
         .bind(user.disabled)
+        .bind(description(user))
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() == 0 {
@@ -44,6 +45,16 @@ impl Versions for Engine {
         join(&mut transaction, user).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    async fn delete_user(&self, org: OrgId, id: UserId, version: i64) -> Result<bool> {
+        let done = sqlx::query("DELETE FROM users WHERE org_id = $1 AND id = $2 AND version = $3")
+            .bind(org.as_uuid())
+            .bind(id.as_uuid())
+            .bind(version)
+            .execute(&self.write)
+            .await?;
+        Ok(done.rows_affected() > 0)
     }
 
     async fn role(&self, org: OrgId, name: &str) -> Result<Option<i64>> {

@@ -31,6 +31,16 @@ users:
   - name: 'on'
     kind: auditor
     disabled: true
+service_accounts:
+  - name: co-ci
+    description: builds
+    groups: [co-dev]
+access_rules:
+  - name: co-rule
+    effect: allow
+    subjects: { service_accounts: [co-ci] }
+    roles: { labels: { env: test } }
+    obligations: { max_duration_seconds: 3600 }
 ";
 
 /// A machine on which a new administrator has signed in.
@@ -58,7 +68,7 @@ fn a_file_is_applied_once_and_again_without_a_change() {
         let changes = changes.as_array().expect("a list of changes");
         changes.iter().map(|change| format!("{} {}", change["action"], change["name"]).replace('"', "")).collect()
     };
-    let all = ["create co-agent", "create co-orders", "create co-ada", "create on"];
+    let all = ["create co-agent", "create co-orders", "create co-ada", "create on", "create co-ci", "create co-rule"];
     assert_eq!(actions(&parsed(&apply(&["--dry-run"]))), all);
     fails(&machine.run(&["admin", "roles", "show", "co-orders"]), 8);
     let made = parsed(&apply(&[]));
@@ -80,9 +90,13 @@ fn a_file_is_applied_once_and_again_without_a_change() {
     let changes = parsed(&apply(&["--dry-run"])).to_string();
     assert!(!changes.contains("co-") && !changes.contains("\"on\""), "{changes}");
 
-    write(&machine, &FILE.replace("db.internal", "db2.internal").replace("    labels: { env: test }\n", ""));
+    let changed = FILE.replace("db.internal", "db2.internal").replace("    labels: { env: test }\n", "");
+    let changed = changed
+        .replace("    description: builds\n", "")
+        .replace("    obligations: { max_duration_seconds: 3600 }\n", "");
+    write(&machine, &changed);
     let changed = parsed(&apply(&[]));
-    assert_eq!(actions(&changed), ["update co-orders"]);
+    assert_eq!(actions(&changed), ["update co-orders", "update co-ci", "update co-rule"]);
     let fields: Vec<&Value> = changed[0]["fields"].as_array().expect("fields").iter().map(|f| &f["field"]).collect();
     assert_eq!(fields, ["labels", "target.host"]);
     assert_eq!(parsed(&apply(&[])), json!([]));

@@ -1,5 +1,6 @@
 //! `hoop` as people use it who have a gateway: the built program, with settings of its own.
 
+mod accounts;
 mod company;
 mod connect;
 mod exec;
