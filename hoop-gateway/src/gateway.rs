@@ -22,10 +22,11 @@ use crate::data::DataFolder;
 use crate::listen::{Listener, PostgresDoor, PreAuthLimits, TlsIdentity, serve_grpc, serve_http};
 use crate::record::{PublicKey, Recorder};
 use crate::running::{Addresses, Running};
+use crate::secrets::SecretKeeper;
 use crate::session::{Sessions, recheck};
 use crate::store::{SqlStore, Store};
 use crate::telemetry::Telemetry;
-use crate::tunnel::{Agents, TunnelService};
+use crate::tunnel::{Agents, TunnelService, keys};
 
 /// A gateway: everything is open but the doors. [`bind`](Self::bind) opens those.
 pub struct Gateway {
@@ -42,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) chain: PluginChain,
     pub(crate) sessions: Sessions,
+    pub(crate) secrets: SecretKeeper,
     pub(crate) agents: Agents,
     /// Audit's, when there is audit.
     pub(crate) recorder: Option<Recorder>,
@@ -149,6 +151,7 @@ impl Gateway {
         let clients = stop.child_token();
         tasks.spawn(serve_http(http, None, router.clone(), limits, tasks.clone(), stop.clone()));
         self.serve_agents(grpc, &stop);
+        self.watch_agents(&stop);
         tasks.spawn(Arc::new(self.postgres_door()).serve(postgres, tasks.clone(), clients.clone()));
         self.watch_recorder(&stop);
         self.watch_access(&stop);
@@ -206,6 +209,7 @@ impl Gateway {
             clock: Arc::clone(&parts.clock),
             agents: Arc::new(parts.agents.clone()),
             sessions: Arc::new(parts.sessions.clone()),
+            secrets: parts.secrets.clone(),
             recordings: Arc::new(RecordingFolder(parts.config.path(&parts.config.record.folder))),
             readiness: Arc::new(self.readiness()),
             check_role: Arc::new(parts.chain.clone()),
@@ -258,6 +262,14 @@ impl Gateway {
                 () = stop.cancelled() => {}
             }
         });
+    }
+
+    /// Agents' keys are taken away, and their time ends.
+    fn watch_agents(&self, stop: &CancellationToken) {
+        let Parts { agents, agent_tokens, tasks, .. } = &self.parts;
+        let authenticator = Arc::clone(agent_tokens);
+        let watch = keys::watch(agents.clone(), authenticator);
+        tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
     }
 
     /// Rules, users and roles change while sessions run.

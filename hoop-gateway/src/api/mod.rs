@@ -28,8 +28,10 @@ mod reference;
 mod request;
 mod roles;
 mod route;
+mod secrets;
 mod sessions;
 mod stream;
+mod target;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -82,6 +84,8 @@ fn with_all(routes: Routes) -> Routes {
         users::routes,
         groups::routes,
         roles::routes,
+        secrets::routes,
+        target::routes,
         access::routes,
         agents::routes,
         credentials::routes,

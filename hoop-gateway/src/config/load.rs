@@ -377,6 +377,7 @@ mod tests {
         config.listen.postgres.public = Some("gateway:5432".to_owned());
         config.tls.certificate = Some("c".into());
         config.tls.key = Some("k".into());
+        config.secrets.key_file = Some("o".into());
         let mut leaves = Vec::new();
         fn walk(table: &Table, prefix: &str, leaves: &mut Vec<String>) {
             for (key, value) in table {

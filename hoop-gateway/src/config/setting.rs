@@ -60,6 +60,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("credentials.ttl", ValueKind::Text, "how long a new credential is good for"),
     setting("agents.heartbeat_interval", ValueKind::Text, "silence after which each end says that it lives"),
     setting("agents.heartbeat_timeout", ValueKind::Text, "silence after which the other end counts as lost"),
+    setting("secrets.key_file", ValueKind::Text, "the operator's key for secrets of roles; unset: none are kept"),
 ];
 
 impl Setting {

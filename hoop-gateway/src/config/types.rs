@@ -31,6 +31,8 @@ pub struct Config {
     pub credentials: Credentials,
     /// How the loss of an agent is noticed.
     pub agents: Agents,
+    /// How secrets are kept that are typed into the gateway.
+    pub secrets: Secrets,
 }
 
 impl Default for Config {
@@ -44,6 +46,7 @@ impl Default for Config {
             record: Record::default(),
             credentials: Credentials::default(),
             agents: Agents::default(),
+            secrets: Secrets::default(),
         }
     }
 }
@@ -78,6 +81,16 @@ impl Default for StoreSettings {
     fn default() -> Self {
         Self { url: StoreUrl::new("sqlite:hoop.db") }
     }
+}
+
+/// `[secrets]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Secrets {
+    /// The operator's key, under which secrets of roles are encrypted: 32 bytes in base64, as `hoop-gateway secrets
+    /// new-key` makes it. Unset: the gateway keeps no secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// `[listen]`

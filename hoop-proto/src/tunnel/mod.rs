@@ -1,6 +1,7 @@
 //! The tunnel between an agent and a gateway: the gRPC services of `proto/hoop/v1`, and how their versions are settled.
 
 pub mod codec;
+mod secret;
 pub mod version;
 
 /// The generated messages and services.
