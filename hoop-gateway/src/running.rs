@@ -102,7 +102,7 @@ impl Running {
     }
 
     /// The `HOOP_KEY` of an agent, which is made where there is none of this name. One that is there gets another key: the
-    /// old one lets no process in again.
+    /// old one lets no process in again, and links with it are cut within seconds.
     ///
     /// # Errors
     /// [`AgentKeyError`].
