@@ -8,6 +8,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Every bytes field is a view into what was received, not a copy.
     tonic_prost_build::configure()
         .bytes(".")
+        // It has one of its own, without the secret.
+        .skip_debug([".hoop.v1.SuppliedSecret"])
         .codec_path("crate::tunnel::codec::TunnelCodec")
         .compile_fds(descriptors)?;
     Ok(())

@@ -19,6 +19,8 @@
 //! env = ["SHOP_*"]
 //! # Folders with files that a role may name. Nothing said: none.
 //! folders = ["/run/secrets"]
+//! # Whether secrets are taken that the gateway keeps. Nothing said: true.
+//! gateway = true
 //! ```
 
 use std::collections::BTreeMap;
@@ -48,13 +50,21 @@ pub struct Config {
 }
 
 /// Where secrets may be read from.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Secrets {
     /// Environment variables that a role may name.
     pub env: Vec<String>,
     /// Folders with files that a role may name.
     pub folders: Vec<PathBuf>,
+    /// Whether secrets are taken that the gateway keeps.
+    pub gateway: bool,
+}
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self { env: Vec::new(), folders: Vec::new(), gateway: true }
+    }
 }
 
 /// The configuration cannot be used.
@@ -117,6 +127,9 @@ impl Config {
         }
         for folder in &self.secrets.folders {
             sources = sources.allow_folder(folder);
+        }
+        if !self.secrets.gateway {
+            sources = sources.refuse_gateway();
         }
         Ok(builder.secrets(sources))
     }

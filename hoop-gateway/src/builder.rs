@@ -21,7 +21,8 @@ use crate::plugins::audit::{Audit, AuditOptions};
 use crate::plugins::guardrail::Guardrail;
 use crate::plugins::masking::Masking;
 use crate::plugins::masking::detect::Detectors;
-use crate::record::{PublicKey, RecordError, Recorder, RecorderConfig, Recovery};
+use crate::record::{KeyError, PublicKey, RecordError, Recorder, RecorderConfig, Recovery};
+use crate::secrets::{OperatorKey, SecretKeeper};
 use crate::session::{SessionParts, Sessions, WeakSessions};
 use crate::start::close_orphans;
 use crate::store::{SqlStore, Store};
@@ -126,7 +127,7 @@ impl GatewayBuilder {
         let public = problems.note(PublicAddress::of(&self.config));
         self.check(&mut problems);
         let data = problems.note(DataFolder::open(&self.config.data).map_err(BuildProblem::Data));
-        let keys = data.as_ref().and_then(|data| problems.note(Keys::of(data)));
+        let keys = data.as_ref().and_then(|data| problems.note(Keys::of(&self.config, data)));
         let tls = data.as_ref().and_then(|data| problems.note(tls(&self.config, data)));
         let passwords = problems.note(passwords());
         let telemetry = problems.note(Telemetry::new().map_err(|error| BuildProblem::Telemetry(Box::new(error))));
@@ -150,11 +151,13 @@ impl GatewayBuilder {
         let stock_policy = || Arc::new(AccessPolicy::new(Arc::clone(&store.shared), access.clone())) as Arc<dyn Policy>;
         let policy = self.policy.take().unwrap_or_else(stock_policy);
         let changes = Arc::new(Changes::new());
+        let secrets = SecretKeeper::new(Arc::clone(&store.shared), Arc::clone(&self.clock), keys.operator);
         let sessions = Sessions::new(SessionParts {
             store: Arc::clone(&store.shared),
             policy: Arc::clone(&policy),
             chain: chain.clone(),
             agents: agents.clone(),
+            secrets: secrets.clone(),
             clock: Arc::clone(&self.clock),
             changes: Arc::clone(&changes),
             telemetry: Arc::clone(&telemetry),
@@ -184,6 +187,7 @@ impl GatewayBuilder {
             policy,
             chain,
             sessions,
+            secrets,
             agents,
             recorder,
             passwords,
@@ -291,12 +295,18 @@ struct OpenStore {
 struct Keys {
     secret: GatewaySecret,
     recording: SigningKey,
+    /// Where one is configured.
+    operator: Option<OperatorKey>,
 }
 
 impl Keys {
-    fn of(data: &DataFolder) -> Result<Self, BuildProblem> {
-        let secret = data.secret().map_err(BuildProblem::Data)?;
-        Ok(Self { secret, recording: data.recording_key().map_err(BuildProblem::Data)? })
+    fn of(config: &Config, data: &DataFolder) -> Result<Self, BuildProblem> {
+        let operator = config.secrets.key_file.as_deref().map(|file| OperatorKey::load(&config.path(file)));
+        Ok(Self {
+            secret: data.secret().map_err(BuildProblem::Data)?,
+            recording: data.recording_key().map_err(BuildProblem::Data)?,
+            operator: operator.transpose().map_err(BuildProblem::OperatorKey)?,
+        })
     }
 }
 
@@ -342,6 +352,9 @@ pub enum BuildProblem {
     /// The certificate.
     #[error("check `tls.certificate` and `tls.key`")]
     Tls(#[source] TlsError),
+    /// The operator's key.
+    #[error("check `secrets.key_file`, or make a key: hoop-gateway secrets new-key FILE")]
+    OperatorKey(#[source] KeyError),
     /// The recordings.
     #[error("sessions cannot be recorded; check `record.folder`")]
     Record(#[source] RecordError),

@@ -7,6 +7,7 @@
 //! | `secret.key` | the secret that agents' tokens and masked tokens are made with |
 //! | `recording.key`, `recording.pub` | the key pair that signs recordings; who verifies needs the `.pub` alone |
 //! | `tls/` | the self-signed certificate and its key, unless another is configured |
+//! | `operator.key` | the operator's key of a `hoop dev`; elsewhere it is where `secrets.key_file` says, better apart from the store |
 //! | `lock` | held by the gateway that runs |
 //!
 //! Every file is its owner's alone (0600), and so is a folder that the gateway makes (0700). One that is there already keeps

@@ -25,10 +25,11 @@ use crate::listen::{
 };
 use crate::record::{PublicKey, Recorder};
 use crate::running::{Addresses, Running};
+use crate::secrets::SecretKeeper;
 use crate::session::{Sessions, recheck};
 use crate::store::{SqlStore, Store};
 use crate::telemetry::Telemetry;
-use crate::tunnel::{Agents, TunnelService};
+use crate::tunnel::{Agents, TunnelService, keys};
 
 /// A gateway: everything is open but the doors. [`bind`](Self::bind) opens those.
 pub struct Gateway {
@@ -45,6 +46,7 @@ pub(crate) struct Parts {
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) chain: PluginChain,
     pub(crate) sessions: Sessions,
+    pub(crate) secrets: SecretKeeper,
     pub(crate) agents: Agents,
     /// Audit's, when there is audit.
     pub(crate) recorder: Option<Recorder>,
@@ -153,6 +155,7 @@ impl Gateway {
         tasks.spawn(serve_http(http, tls, router.clone(), limits, tasks.clone(), stop.clone()));
         let door = Arc::new(self.postgres_door());
         self.serve_tunnel(grpc, Arc::clone(&door), &stop);
+        self.watch_agents(&stop);
         tasks.spawn(door.serve(postgres, tasks.clone(), clients.clone()));
         self.watch_recorder(&stop);
         self.watch_access(&stop);
@@ -221,6 +224,7 @@ impl Gateway {
             clock: Arc::clone(&parts.clock),
             agents: Arc::new(parts.agents.clone()),
             sessions: Arc::new(parts.sessions.clone()),
+            secrets: parts.secrets.clone(),
             recordings: Arc::new(RecordingFolder(parts.config.path(&parts.config.record.folder))),
             readiness: Arc::new(self.readiness()),
             check_role: Arc::new(parts.chain.clone()),
@@ -274,6 +278,14 @@ impl Gateway {
                 () = stop.cancelled() => {}
             }
         });
+    }
+
+    /// Agents' keys are taken away, and their time ends.
+    fn watch_agents(&self, stop: &CancellationToken) {
+        let Parts { agents, agent_tokens, tasks, .. } = &self.parts;
+        let authenticator = Arc::clone(agent_tokens);
+        let watch = keys::watch(agents.clone(), authenticator);
+        tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
     }
 
     /// Rules, users and roles change while sessions run.

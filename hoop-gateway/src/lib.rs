@@ -34,6 +34,7 @@ pub mod plugins;
 mod proxy;
 pub mod record;
 mod running;
+pub mod secrets;
 pub mod session;
 mod start;
 pub mod store;

@@ -102,7 +102,7 @@ impl Running {
     }
 
     /// The `HOOP_KEY` of an agent, which is made where there is none of this name. One that is there gets another key: the
-    /// old one lets no process in again.
+    /// old one lets no process in again, and links with it are cut within seconds.
     ///
     /// # Errors
     /// [`AgentKeyError`].
@@ -116,12 +116,21 @@ impl Running {
         let id = known.as_ref().map_or_else(|| AgentId::new(&**clock), |agent| agent.id);
         let (token, token_hash) = agent_tokens.issue(org, id);
         if known.is_some() {
-            agents.rotate(org, id, &token_hash).await?;
+            agents.rotate(org, id, &token_hash, None).await?;
         } else {
             let name = name.to_owned();
             let created_at = clock.now();
             agents
-                .create(&Agent { org, id, name, token_hash, revoked_at: None, last_seen_at: None, created_at })
+                .create(&Agent {
+                    org,
+                    id,
+                    name,
+                    token_hash,
+                    old_key: None,
+                    revoked_at: None,
+                    last_seen_at: None,
+                    created_at,
+                })
                 .await?;
         }
         Ok(self.endpoints.agent_key(name, token))

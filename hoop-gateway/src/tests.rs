@@ -112,6 +112,27 @@ async fn an_agents_last_key_alone_lets_it_in() {
     tokio::time::timeout(Duration::from_secs(5), ended).await.expect("the link ends with the gateway");
 }
 
+/// A key that is taken away elsewhere, as by another process on the same store, ends the links with it as well.
+#[tokio::test]
+async fn a_link_ends_with_its_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = start(config(folder.path(), &[])).await;
+    let ends = async |mut messages: Streaming<GatewayMessage>| {
+        let ended = async { while let Ok(Some(_)) = messages.message().await {} };
+        tokio::time::timeout(Duration::from_secs(5), ended).await.expect("the link ends with its key");
+    };
+    let (_control, messages) = attach(&running, &token(&running, "here").await).await.expect("attached");
+    let second = token(&running, "here").await;
+    ends(messages).await;
+
+    let (_control, messages) = attach(&running, &second).await.expect("attached");
+    let agents = running.gateway().store().agents();
+    let agent = agents.by_name(OrgId::DEFAULT, "here").await.expect("asked").expect("there");
+    agents.revoke(OrgId::DEFAULT, agent.id, SystemClock.now()).await.expect("revoked");
+    ends(messages).await;
+    running.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_connection_of_nobody_is_let_go() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -159,6 +180,10 @@ async fn every_problem_is_told_at_once() {
     let error = Gateway::builder().config(config(folder.path(), &missing)).build().await.expect_err("no such file");
     assert!(error.to_string().contains("none.crt"), "{error}");
     assert!(matches!(error.problems(), [BuildProblem::Tls(_)]));
+    let missing = [("secrets.key_file", "operator.key")];
+    let error = Gateway::builder().config(config(folder.path(), &missing)).build().await.expect_err("no such file");
+    assert!(error.to_string().contains("operator.key") && error.to_string().contains("secrets new-key"), "{error}");
+    assert!(matches!(error.problems(), [BuildProblem::OperatorKey(_)]));
 }
 
 /// A plugin that wants to see nothing.

@@ -29,6 +29,9 @@ pub(crate) enum Command {
     /// Look after the store: users, roles, agents, sessions and the trail of the API. Recordings are not in it.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// The operator's key, under which secrets of roles are encrypted.
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
 }
 
 #[derive(Args)]
@@ -82,6 +85,23 @@ pub(crate) enum StoreCommand {
         /// Where to. `PGPASSWORD` or the environment keep a password from showing in the list of processes.
         #[arg(long, value_name = "URL", env = "HOOP_STORE_MOVE_TO", hide_env_values = true)]
         to: StoreUrl,
+        #[command(flatten)]
+        sources: Sources,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Make an operator's key in a new file, which nobody else may read.
+    NewKey {
+        /// The file; it must not be there yet.
+        file: PathBuf,
+    },
+    /// Put every secret under another operator's key. The gateway must not run.
+    Rotate {
+        /// The file of the key that takes the place of `secrets.key_file`.
+        #[arg(long, value_name = "FILE")]
+        new_key: PathBuf,
         #[command(flatten)]
         sources: Sources,
     },

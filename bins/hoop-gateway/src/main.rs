@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod secrets;
 mod start;
 mod store;
 
@@ -37,6 +38,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::FirstAdmin(arguments) => make_first_admin(arguments).await,
         Command::Store(command) => store::run(command).await,
+        Command::Secrets(command) => secrets::run(command).await,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn run(link: Link, open: Open, channels: Channels, lost: Cancel
     channels.lock().remove(&channel);
 }
 
-async fn serve(link: &Link, open: Open, channels: &Channels) {
+async fn serve(link: &Link, mut open: Open, channels: &Channels) {
     let deadline = Duration::from_millis(u64::from(open.connect_timeout_ms.clamp(100, 120_000)));
     let (up, login) = UpStream::new(open.ticket.clone());
     let mut client = link.client(&link.carry).max_decoding_message_size(4 << 20);
@@ -54,6 +54,8 @@ async fn serve(link: &Link, open: Open, channels: &Channels) {
     let (carried, target) =
         tokio::join!(client.carry(request), timeout(deadline, target::connect(&open, &link.settings)));
     let target = target.unwrap_or_else(|_| Err(too_late(&open, deadline)));
+    // They were for the login, and the session may last.
+    open.secrets.clear();
     let mut down = match carried {
         Ok(response) => response.into_inner(),
         Err(status) => {

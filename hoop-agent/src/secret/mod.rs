@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hoop_core::role::matches_wildcard;
 use hoop_core::{Code, Secret};
+use hoop_proto::tunnel::v1::SuppliedSecret;
 
 use crate::error::TargetFailure;
 
@@ -18,11 +19,12 @@ const MAX_SECRET_BYTES: u64 = 64 * 1024;
 pub struct SecretSources {
     env: Vec<String>,
     folders: Vec<PathBuf>,
+    gateway: bool,
 }
 
 impl Default for SecretSources {
     fn default() -> Self {
-        Self { env: vec!["HOOP_SECRET_*".to_owned()], folders: Vec::new() }
+        Self { env: vec!["HOOP_SECRET_*".to_owned()], folders: Vec::new(), gateway: true }
     }
 }
 
@@ -41,8 +43,34 @@ impl SecretSources {
         self
     }
 
+    /// Refuses secrets that the gateway keeps: only those that lie with the agent are used.
+    #[must_use]
+    pub const fn refuse_gateway(mut self) -> Self {
+        self.gateway = false;
+        self
+    }
+
+    /// The secret for a field of the target: what its reference names, or else what the gateway supplies for it.
+    pub(crate) async fn find(
+        &self,
+        field: &str,
+        reference: &str,
+        supplied: &[SuppliedSecret],
+    ) -> Result<Option<Secret<Vec<u8>>>, TargetFailure> {
+        if !reference.is_empty() {
+            return self.resolve(reference).await;
+        }
+        let Some(secret) = supplied.iter().find(|secret| secret.field == field) else { return Ok(None) };
+        if !self.gateway {
+            let reason = format!("the agent takes no secrets from the gateway, and the role's {field} is kept there");
+            return Err(unavailable(reason)
+                .hint("name a reference in the role, or allow it in the agent's configuration: secrets.gateway"));
+        }
+        Ok(Some(Secret::new(secret.value.clone().into_bytes())))
+    }
+
     /// The secret that the reference names, or `None` for an empty reference.
-    pub(crate) async fn resolve(&self, reference: &str) -> Result<Option<Secret<Vec<u8>>>, TargetFailure> {
+    async fn resolve(&self, reference: &str) -> Result<Option<Secret<Vec<u8>>>, TargetFailure> {
         if reference.is_empty() {
             return Ok(None);
         }
@@ -126,6 +154,25 @@ mod tests {
         assert_eq!(read(&inside).await.expect("allowed").expect("a secret").expose(), b"s3cret");
         assert_eq!(read(&outside).await.expect_err("not allowed").code, Code::SecretUnavailable);
         assert!(read(&link).await.is_err(), "a link that leads outside");
+    }
+
+    #[tokio::test]
+    async fn what_the_gateway_supplies_is_used_where_nothing_is_named_and_it_is_wanted() {
+        let supplied = [SuppliedSecret { field: "password".to_owned(), value: "s3cret".to_owned() }];
+        let sources = SecretSources::default();
+        let found = async |sources: &SecretSources, field: &str, reference: &str| {
+            let found = sources.find(field, reference, &supplied).await?;
+            Ok::<_, TargetFailure>(found.map(|secret| secret.expose().clone()))
+        };
+        assert_eq!(found(&sources, "password", "").await.expect("taken").as_deref(), Some(b"s3cret".as_slice()));
+        assert_eq!(found(&sources, "sslkey", "").await.expect("none"), None);
+        assert!(found(&sources, "password", "env:HOOP_KEY").await.is_err(), "what is named is meant");
+        let refusing = sources.refuse_gateway();
+        let refused = found(&refusing, "password", "").await.expect_err("not wanted");
+        assert_eq!(refused.code, Code::SecretUnavailable);
+        assert!(
+            !refused.reason.contains("s3cret") && refused.hint.is_some_and(|hint| hint.contains("secrets.gateway"))
+        );
     }
 
     #[tokio::test]

@@ -55,7 +55,7 @@ pub(crate) async fn connect(open: &Open, settings: &Settings) -> Result<Target, 
     let _ = settings;
     match &open.target {
         #[cfg(feature = "postgres")]
-        Some(open::Target::Postgres(target)) => postgres::connect(target, settings).await,
+        Some(open::Target::Postgres(target)) => postgres::connect(target, &open.secrets, settings).await,
         #[cfg(not(feature = "postgres"))]
         Some(open::Target::Postgres(_)) => Err(unserved()),
         None => Err(unserved()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use hoop_core::id::AgentId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -40,14 +40,21 @@ struct AgentView {
     id: AgentId,
     name: String,
     revoked_at: Option<DateTime<Utc>>,
+    /// Until when the key before the last one lets the agent in, too.
+    old_key_good_until: Option<DateTime<Utc>>,
     last_seen_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     /// The processes that are attached now.
     attached: Vec<AttachedAgent>,
+    /// The roles that it serves, by name, a thousand at most; where one agent is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    roles: Option<Vec<String>>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct AttachedAgent {
+    /// Since when.
     attached_at: DateTime<Utc>,
     version: String,
     hostname: String,
@@ -71,6 +78,20 @@ struct CreateAgent {
     name: String,
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RotateAgent {
+    /// How long the key before stays good, too: a day at most. Nothing said: not at all.
+    #[serde(default)]
+    #[schema(maximum = 86400)]
+    overlap_seconds: u32,
+}
+
+/// The longest time that two keys of an agent are good.
+const MAX_OVERLAP: u32 = 24 * 3600;
+/// As many roles of an agent are shown.
+const MAX_ROLES: u32 = 1000;
+
 fn view(agent: Agent, attached: &[AgentStatus]) -> AgentView {
     let own = attached.iter().filter(|status| status.identity.id == agent.id).cloned();
     AgentView {
@@ -78,6 +99,8 @@ fn view(agent: Agent, attached: &[AgentStatus]) -> AgentView {
         id: agent.id,
         name: agent.name,
         revoked_at: agent.revoked_at,
+        old_key_good_until: agent.old_key.map(|old| old.good_until),
+        roles: None,
         last_seen_at: agent.last_seen_at,
         created_at: agent.created_at,
     }
@@ -112,7 +135,16 @@ async fn create(
     let (org, id) = (caller.user.org, AgentId::new(&*api.clock));
     let (token, token_hash) = api.agent_tokens.issue(org, id);
     let created_at = api.clock.now();
-    let agent = Agent { org, id, name: create.name, token_hash, revoked_at: None, last_seen_at: None, created_at };
+    let agent = Agent {
+        org,
+        id,
+        name: create.name,
+        token_hash,
+        old_key: None,
+        revoked_at: None,
+        last_seen_at: None,
+        created_at,
+    };
     api.store.agents().create(&agent).await?;
     let key = api.endpoints.agent_key(&agent.name, token).expose().clone();
     api.changes.tell(org, Subject::Agent, id, None, "created");
@@ -122,20 +154,28 @@ async fn create(
 
 async fn show(State(api): State<Api>, caller: Caller, Named(name): Named) -> Result<Tagged<AgentView>, Problem> {
     let agent = find(&api, &caller, &name).await?;
-    Ok(Tagged { version: 0, view: view(agent, &api.agents.status(caller.user.org)) })
+    let roles = api.store.roles().of_agent(agent.org, &agent.name, MAX_ROLES).await?;
+    let view = view(agent, &api.agents.status(caller.user.org));
+    Ok(Tagged { version: 0, view: AgentView { roles: Some(roles), ..view } })
 }
 
-/// Gives the agent another key. Processes that are attached with the old one stay until they go; it lets none in again.
+/// Gives the agent another key. The one before lets it in for as long as is asked for; then its links are cut.
 async fn rotate(
     State(api): State<Api>,
     caller: Caller,
     Named(name): Named,
+    Body(rotate): Body<RotateAgent>,
 ) -> Result<ShownOnce<Json<AgentWithKey>>, Problem> {
+    if rotate.overlap_seconds > MAX_OVERLAP {
+        return Err(Problem::field("/overlap_seconds", format!("at most {MAX_OVERLAP}, which is a day")));
+    }
     let agent = find(&api, &caller, &name).await?;
     let (token, hash) = api.agent_tokens.issue(agent.org, agent.id);
-    api.store.agents().rotate(agent.org, agent.id, &hash).await?;
+    let overlap = TimeDelta::seconds(rotate.overlap_seconds.into());
+    let old_until = (!overlap.is_zero()).then(|| api.clock.now() + overlap);
+    api.store.agents().rotate(agent.org, agent.id, &hash, old_until).await?;
     let key = api.endpoints.agent_key(&agent.name, token).expose().clone();
-    let agent = Agent { revoked_at: None, token_hash: hash, ..agent };
+    let agent = find(&api, &caller, &name).await?;
     api.changes.tell(agent.org, Subject::Agent, agent.id, None, "updated");
     Ok(ShownOnce(Json(AgentWithKey { agent: view(agent, &api.agents.status(caller.user.org)), key })))
 }

@@ -134,6 +134,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     }
 }
 
+/// The name in a path, and that of a part of what it names.
+pub(super) struct NamedPart(pub(super) String, pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedPart {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let names = PathOf::<(String, String)>::from_request_parts(parts, state).await;
+        names.map(|PathOf((name, part))| Self(name, part)).map_err(|_| Problem::not_found("such thing"))
+    }
+}
+
+impl Input for NamedPart {
+    fn describe(operation: &mut Operation) {
+        operation.refuses(&[StatusCode::NOT_FOUND]);
+    }
+}
+
 impl Input for Named {
     fn describe(operation: &mut Operation) {
         operation.refuses(&[StatusCode::NOT_FOUND]);

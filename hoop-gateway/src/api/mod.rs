@@ -28,9 +28,11 @@ mod reference;
 mod request;
 mod roles;
 mod route;
+mod secrets;
 mod service_accounts;
 mod sessions;
 mod stream;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -86,6 +88,8 @@ fn with_all(routes: Routes) -> Routes {
         tokens::routes,
         groups::routes,
         roles::routes,
+        secrets::routes,
+        target::routes,
         access::routes,
         agents::routes,
         credentials::routes,

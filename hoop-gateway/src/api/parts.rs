@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use hoop_core::id::{AgentId, OrgId, SessionId};
+use hoop_core::id::{AgentId, OrgId, RequestId, SessionId};
 use hoop_core::{Clock, Denial, PluginChain, Policy, ResourceRole, Secret};
 use hoop_proto::dsn::{Dsn, Mode};
 use tokio_util::io::ReaderStream;
@@ -23,6 +23,8 @@ use crate::auth::credential::NativeCredentials;
 use crate::auth::token::AgentTokens;
 use crate::auth::{Passwords, Throttle};
 use crate::changes::Changes;
+use crate::secrets::SecretKeeper;
+use crate::session::Reached;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::tunnel::{AgentStatus, Agents};
@@ -49,6 +51,8 @@ pub struct ApiParts {
     pub agents: Arc<dyn LiveAgents>,
     /// The sessions that run.
     pub sessions: Arc<dyn LiveSessions>,
+    /// Keeps secrets of roles.
+    pub secrets: SecretKeeper,
     /// The recordings.
     pub recordings: Arc<dyn Recordings>,
     /// Whether the gateway takes sessions.
@@ -167,11 +171,17 @@ impl LiveAgents for Agents {
 }
 
 /// The sessions that run in this gateway.
+#[async_trait]
 pub trait LiveSessions: Send + Sync {
     /// How many run.
     fn count(&self) -> usize;
     /// Ends a session for this reason. Says whether it runs here.
     fn end(&self, org: OrgId, id: SessionId, why: Denial) -> bool;
+    /// Has the agent of a role log in to its target, and no more. It is no session of anybody's.
+    ///
+    /// # Errors
+    /// The refusal that a session would get from the agent or the target.
+    async fn try_target(&self, role: &ResourceRole, request: RequestId) -> Result<Reached, Denial>;
 }
 
 const _: Option<&dyn LiveSessions> = None;

@@ -20,6 +20,7 @@ use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes, Source};
 use crate::changes::Subject;
+use crate::secrets::SecretField;
 use crate::store::{self, Role};
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -149,8 +150,19 @@ async fn update(
     if !api.store.versions().update_role(&role, version).await? {
         return Err(stale());
     }
+    forget_replaced(&api, &before.role, &role.role).await?;
     api.changes.tell(role.role.org, Subject::Role, role.role.id, None, "updated");
     Ok(Tagged { version: version + 1, view: view(role, &caller) })
+}
+
+/// A secret that the gateway keeps goes when a reference takes its place.
+async fn forget_replaced(api: &Api, before: &ResourceRole, after: &ResourceRole) -> Result<(), Problem> {
+    let new =
+        |field: &SecretField| field.reference(&before.target).is_none() && field.reference(&after.target).is_some();
+    for field in SecretField::ALL.into_iter().filter(new) {
+        api.store.role_secrets().delete(after.org, after.id, field.as_str()).await?;
+    }
+    Ok(())
 }
 
 async fn delete(
@@ -179,7 +191,7 @@ async fn version(api: &Api, caller: &Caller, name: &str) -> Result<i64, Problem>
     api.store.versions().role(caller.user.org, name).await?.ok_or_else(|| no_role(name))
 }
 
-async fn find(api: &Api, caller: &Caller, name: &str) -> Result<Role, Problem> {
+pub(super) async fn find(api: &Api, caller: &Caller, name: &str) -> Result<Role, Problem> {
     api.store.roles().by_name(caller.user.org, name).await?.ok_or_else(|| no_role(name))
 }
 

@@ -81,9 +81,10 @@ impl AgentAuthenticator for AgentTokens {
                 .hint("register the agent again and set its HOOP_KEY")
         };
         let (org, id) = signed_by(&self.key.verifying_key(), token.expose()).ok_or_else(refused)?;
-        let agent = self.store.agents().by_token(&hash(token.expose())).await.map_err(unavailable)?;
+        let hash = hash(token.expose());
+        let agent = self.store.agents().by_token(&hash).await.map_err(unavailable)?;
         let agent = agent
-            .filter(|agent| agent.revoked_at.is_none() && (agent.org, agent.id) == (org, id))
+            .filter(|agent| agent.admits(&hash, self.clock.now()) && (agent.org, agent.id) == (org, id))
             .ok_or_else(refused)?;
         if let Err(error) = self.store.agents().seen(agent.org, agent.id, self.clock.now()).await {
             tracing::warn!(
@@ -93,6 +94,11 @@ impl AgentAuthenticator for AgentTokens {
             );
         }
         Ok(AgentIdentity { org: agent.org, id: agent.id, name: agent.name.into() })
+    }
+
+    async fn still_good(&self, token_hash: &[u8; 32]) -> Result<bool, Denial> {
+        let agent = self.store.agents().by_token(token_hash).await.map_err(unavailable)?;
+        Ok(agent.is_some_and(|agent| agent.admits(token_hash, self.clock.now())))
     }
 }
 
@@ -133,6 +139,7 @@ mod tests {
             id,
             name: "here".to_owned(),
             token_hash,
+            old_key: None,
             revoked_at: None,
             last_seen_at: None,
             created_at: SystemClock.now(),
@@ -147,7 +154,7 @@ mod tests {
             assert!(tokens.authenticate(&changed).await.is_err());
         }
         let (next, next_hash) = tokens.issue(OrgId::DEFAULT, id);
-        store.agents().rotate(OrgId::DEFAULT, id, &next_hash).await.expect("rotated");
+        store.agents().rotate(OrgId::DEFAULT, id, &next_hash, None).await.expect("rotated");
         assert!(tokens.authenticate(&token).await.is_err() && tokens.authenticate(&next).await.is_ok());
         store.agents().revoke(OrgId::DEFAULT, id, SystemClock.now()).await.expect("revoked");
         assert!(tokens.authenticate(&next).await.is_err());

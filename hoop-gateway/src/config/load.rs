@@ -391,6 +391,7 @@ mod tests {
         config.tls.certificate = Some("c".into());
         config.tls.key = Some("k".into());
         config.telemetry.otlp_endpoint = Some("http://collector".to_owned());
+        config.secrets.key_file = Some("o".into());
         let mut leaves = Vec::new();
         fn walk(table: &Table, prefix: &str, leaves: &mut Vec<String>) {
             for (key, value) in table {

@@ -67,6 +67,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("agents.heartbeat_interval", ValueKind::Text, "silence after which each end says that it lives"),
     setting("agents.heartbeat_timeout", ValueKind::Text, "silence after which the other end counts as lost"),
     setting("telemetry.otlp_endpoint", ValueKind::Text, "collector of traces, such as http://127.0.0.1:4318"),
+    setting("secrets.key_file", ValueKind::Text, "the operator's key for secrets of roles; unset: none are kept"),
 ];
 
 impl Setting {

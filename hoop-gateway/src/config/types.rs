@@ -34,6 +34,8 @@ pub struct Config {
     pub agents: Agents,
     /// Where traces go.
     pub telemetry: Telemetry,
+    /// How secrets are kept that are typed into the gateway.
+    pub secrets: Secrets,
 }
 
 impl Default for Config {
@@ -48,6 +50,7 @@ impl Default for Config {
             credentials: Credentials::default(),
             agents: Agents::default(),
             telemetry: Telemetry::default(),
+            secrets: Secrets::default(),
         }
     }
 }
@@ -82,6 +85,16 @@ impl Default for StoreSettings {
     fn default() -> Self {
         Self { url: StoreUrl::new("sqlite:hoop.db") }
     }
+}
+
+/// `[secrets]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Secrets {
+    /// The operator's key, under which secrets of roles are encrypted: 32 bytes in base64, as `hoop-gateway secrets
+    /// new-key` makes it. Unset: the gateway keeps no secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// `[listen]`

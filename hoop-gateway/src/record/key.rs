@@ -90,21 +90,25 @@ impl FromStr for PublicKey {
 /// # Errors
 /// When the file cannot be read or made, or holds something else.
 pub fn load_or_create_key(path: &Path) -> Result<SigningKey, KeyError> {
-    let failed = |source| KeyError::Io { path: path.to_owned(), source };
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let mut seed = Zeroizing::new([0u8; 32]);
-            rand::rng().fill_bytes(seed.as_mut());
-            let text = Zeroizing::new(BASE64.encode(seed.as_ref()) + "\n");
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-            Ok(SigningKey::from_bytes(&seed))
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_key(path),
-        Err(error) => Err(failed(error)),
+    match create_key(path) {
+        Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => read_key(path),
+        other => other,
     }
 }
 
-fn read_key(path: &Path) -> Result<SigningKey, KeyError> {
+/// Makes a key in a new file.
+pub(crate) fn create_key(path: &Path) -> Result<SigningKey, KeyError> {
+    let failed = |source| KeyError::Io { path: path.to_owned(), source };
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let mut seed = Zeroizing::new([0u8; 32]);
+    rand::rng().fill_bytes(seed.as_mut());
+    let text = Zeroizing::new(BASE64.encode(seed.as_ref()) + "\n");
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    Ok(SigningKey::from_bytes(&seed))
+}
+
+/// Reads a key that is there.
+pub(crate) fn read_key(path: &Path) -> Result<SigningKey, KeyError> {
     let mut text = Zeroizing::new(String::new());
     let file = OpenOptions::new().read(true).open(path);
     file.and_then(|file| file.take(128).read_to_string(&mut text))

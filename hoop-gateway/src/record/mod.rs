@@ -81,6 +81,7 @@ pub use error::RecordError;
 pub use event::{Event, Text};
 pub use format::{Kind, MAX_PAYLOAD};
 pub use key::{KeyError, PublicKey, load_or_create_key};
+pub(crate) use key::{create_key, read_key};
 pub use note::Checkpoint;
 pub use path::{find, sealed_path};
 pub use reader::{Flaw, ReadError, Reader, read};

@@ -5,19 +5,22 @@
 //! Session::close ─▶ chain closes (the recording is sealed) ─▶ the row gets its one outcome
 //! ```
 //!
-//! **Invariants.** No channel to a target exists without a [`Session`]. A session ends once: [`Session::close`] consumes
+//! **Invariants.** No channel to a target exists without a [`Session`], but for the one that [`Sessions::try_target`] closes
+//! as soon as the target's login is done. A session ends once: [`Session::close`] consumes
 //! it, and one that is dropped is closed as [`Outcome::Aborted`] and counted as a bug.
 
 mod control;
 mod open;
 pub(crate) mod recheck;
 mod registry;
+mod target;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hoop_core::id::{OrgId, SessionId};
-use hoop_core::{Clock, Code, Denial, Outcome, PluginChain, Policy, SessionChain, SessionContext};
+use async_trait::async_trait;
+use hoop_core::id::{OrgId, RequestId, SessionId};
+use hoop_core::{Clock, Code, Denial, Outcome, PluginChain, Policy, ResourceRole, SessionChain, SessionContext};
 use hoop_proto::tunnel::v1::PostgresReady;
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
@@ -25,10 +28,13 @@ use tokio_util::task::TaskTracker;
 pub(crate) use control::{Asked, Control};
 pub(crate) use open::Opening;
 pub(crate) use registry::{CancelKey, Live};
+pub use target::Reached;
+pub(crate) use target::postgres_target;
 
 use crate::api::LiveSessions;
 use crate::changes::{Changes, Subject};
 use crate::plugins::audit::Closed;
+use crate::secrets::SecretKeeper;
 use crate::store::{Ended, Store, StoreError};
 use crate::telemetry::Telemetry;
 use crate::tunnel::{Agents, Channel, OpenTarget};
@@ -44,6 +50,8 @@ pub struct SessionParts {
     pub chain: PluginChain,
     /// The way to targets.
     pub agents: Agents,
+    /// Secrets of roles that the gateway keeps.
+    pub secrets: SecretKeeper,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Tells that they open and end.
@@ -152,6 +160,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(2);
 const RETRIES: u32 = 1800;
 
+#[async_trait]
 impl LiveSessions for Sessions {
     fn count(&self) -> usize {
         self.inner.registry.count()
@@ -159,6 +168,10 @@ impl LiveSessions for Sessions {
 
     fn end(&self, org: OrgId, id: SessionId, why: Denial) -> bool {
         self.inner.registry.end(org, id, why)
+    }
+
+    async fn try_target(&self, role: &ResourceRole, request: RequestId) -> Result<Reached, Denial> {
+        Self::try_target(self, role, request).await
     }
 }
 

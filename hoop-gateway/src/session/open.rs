@@ -82,6 +82,11 @@ impl Sessions {
             Ok(chain) => chain,
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
         };
+        // Those who may not open it do not have it looked up.
+        let secrets = match self.parts().secrets.of_role(&context.role).await {
+            Ok(secrets) => secrets,
+            Err(denial) => return Err(self.refuse(&context, Some(chain), denial.into()).await),
+        };
         let target = OpenTarget {
             org: context.org,
             agent: Arc::clone(&context.role.agent),
@@ -89,6 +94,7 @@ impl Sessions {
             request_id: context.request_id,
             role: Arc::clone(&context.role.name),
             target,
+            secrets,
         };
         // The agent's way to the target, and the login there.
         let agent = info_span!(target: TARGET, "agent", agent = %context.role.agent);

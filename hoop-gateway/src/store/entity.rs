@@ -97,12 +97,31 @@ pub struct Agent {
     pub name: String,
     /// SHA-256 of its token.
     pub token_hash: [u8; 32],
+    /// The token before, while both may be good.
+    pub old_key: Option<OldKey>,
     /// When its token was taken away.
     pub revoked_at: Option<DateTime<Utc>>,
     /// When it last attached.
     pub last_seen_at: Option<DateTime<Utc>>,
     /// When it was added.
     pub created_at: DateTime<Utc>,
+}
+
+/// The token that an agent had before its last one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldKey {
+    /// SHA-256 of it.
+    pub token_hash: [u8; 32],
+    /// Until when it lets the agent in.
+    pub good_until: DateTime<Utc>,
+}
+
+impl Agent {
+    /// Whether the token with this SHA-256 is the agent's, and good at this time.
+    pub fn admits(&self, token_hash: &[u8; 32], at: DateTime<Utc>) -> bool {
+        let old = || self.old_key.as_ref().is_some_and(|old| old.token_hash == *token_hash && at < old.good_until);
+        self.revoked_at.is_none() && (self.token_hash == *token_hash || old())
+    }
 }
 
 /// A time-limited credential for native clients, bound to one user and one role.

@@ -5,6 +5,7 @@ pub mod backup;
 mod engine;
 mod entity;
 mod idempotency;
+mod secrets;
 #[cfg(test)]
 pub(crate) mod tests;
 mod url;
@@ -19,9 +20,10 @@ use hoop_core::{PrincipalKind, ResourceRole};
 
 pub use engine::{Checked, SqlStore};
 pub use entity::{
-    Agent, Credential, Ended, Event, Grant, Group, Page, Role, ServiceAccount, Session, Token, User, UserKind,
+    Agent, Credential, Ended, Event, Grant, Group, OldKey, Page, Role, ServiceAccount, Session, Token, User, UserKind,
 };
 pub use idempotency::{Claim, Earlier, Idempotency, KeptAnswer};
+pub use secrets::{Rewrapped, RoleSecrets, StoredSecret};
 pub use url::StoreUrl;
 pub use versions::Versions;
 
@@ -114,7 +116,9 @@ pub(crate) const TABLES: &[&str] = &[
     "users",
     "memberships",
     "agents",
+    "agent_old_keys",
     "roles",
+    "role_secrets",
     "access_rules",
     "tokens",
     "credentials",
@@ -132,6 +136,8 @@ pub trait Store: Send + Sync {
     fn users(&self) -> &dyn Users;
     /// Resource roles.
     fn roles(&self) -> &dyn Roles;
+    /// Secrets of roles.
+    fn role_secrets(&self) -> &dyn RoleSecrets;
     /// Access rules.
     fn access_rules(&self) -> &dyn AccessRules;
     /// Agents.
@@ -186,6 +192,8 @@ pub trait Roles: Send + Sync {
     async fn update(&self, role: &Role) -> Result<bool>;
     /// Removes one. Says whether there was one.
     async fn delete(&self, org: OrgId, id: RoleId) -> Result<bool>;
+    /// The names of those that an agent serves, by name: the first `limit`.
+    async fn of_agent(&self, org: OrgId, agent: &str, limit: u32) -> Result<Vec<String>>;
 }
 
 /// Access rules.
@@ -206,15 +214,17 @@ pub trait AccessRules: Send + Sync {
 pub trait Agents: Send + Sync {
     /// Adds an agent.
     async fn create(&self, agent: &Agent) -> Result<()>;
-    /// Finds the one whose token has this SHA-256.
+    /// Finds the one whose token, or the one before, has this SHA-256; whether it is still good is said by
+    /// [`Agent::admits`].
     async fn by_token(&self, hash: &[u8; 32]) -> Result<Option<Agent>>;
     /// Finds one by name.
     async fn by_name(&self, org: OrgId, name: &str) -> Result<Option<Agent>>;
     /// By name: at most `limit` after the name `after`.
     async fn list(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<Agent>>;
-    /// Gives an agent another token, which also lets a revoked one in again. Says whether there was one.
-    async fn rotate(&self, org: OrgId, id: AgentId, hash: &[u8; 32]) -> Result<bool>;
-    /// Takes an agent's token away. Says whether there was one.
+    /// Gives an agent another token, which also lets a revoked one in again. The one before stays good until
+    /// `old_until`, unless it was revoked. Says whether there was such an agent.
+    async fn rotate(&self, org: OrgId, id: AgentId, hash: &[u8; 32], old_until: Option<DateTime<Utc>>) -> Result<bool>;
+    /// Takes an agent's tokens away. Says whether there was one.
     async fn revoke(&self, org: OrgId, id: AgentId, at: DateTime<Utc>) -> Result<bool>;
     /// Notes that an agent was there.
     async fn seen(&self, org: OrgId, id: AgentId, at: DateTime<Utc>) -> Result<()>;

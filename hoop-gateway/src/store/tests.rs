@@ -113,6 +113,7 @@ pub(crate) async fn conformance(store: &dyn Store) {
     roles(store.roles()).await.expect("roles");
     access_rules(store.access_rules()).await.expect("access rules");
     agents(store.agents()).await.expect("agents");
+    role_secrets(store).await.expect("secrets of roles");
     let alice = store.users().by_name(ORG, "alice").await.expect("users").expect("made above");
     credentials(store.credentials(), &alice).await.expect("credentials");
     tokens(store.tokens(), &alice).await.expect("tokens");
@@ -207,6 +208,7 @@ async fn agents(agents: &dyn Agents) -> Result<()> {
         id: AgentId::new(&SystemClock),
         name: "here".to_owned(),
         token_hash: [1; 32],
+        old_key: None,
         revoked_at: None,
         last_seen_at: None,
         created_at: now(),
@@ -215,12 +217,58 @@ async fn agents(agents: &dyn Agents) -> Result<()> {
     assert_eq!(agents.by_token(&[1; 32]).await?.as_ref(), Some(&agent));
     assert!(agents.revoke(ORG, agent.id, now()).await?);
     assert!(agents.by_name(ORG, "here").await?.is_some_and(|agent| agent.revoked_at.is_some()));
-    assert!(agents.rotate(ORG, agent.id, &[2; 32]).await?);
+    assert!(agents.rotate(ORG, agent.id, &[2; 32], Some(now())).await?);
     agents.seen(ORG, agent.id, now()).await?;
     assert_eq!(agents.by_token(&[1; 32]).await?, None);
     let rotated = agents.by_token(&[2; 32]).await?.expect("rotated");
     assert!(rotated.revoked_at.is_none() && rotated.last_seen_at.is_some());
     assert_eq!(agents.list(ORG, None, 10).await?.items, [rotated]);
+    assert!(agents.rotate(ORG, agent.id, &[3; 32], Some(now())).await?);
+    for hash in [[2; 32], [3; 32]] {
+        let both = agents.by_token(&hash).await?.expect("either is known");
+        assert_eq!((both.token_hash, both.old_key.expect("kept").token_hash), ([3; 32], [2; 32]));
+    }
+    assert!(agents.rotate(ORG, agent.id, &[4; 32], None).await?);
+    assert_eq!((agents.by_token(&[2; 32]).await?, agents.by_token(&[3; 32]).await?), (None, None));
+    agents.rotate(ORG, agent.id, &[5; 32], Some(now())).await?;
+    agents.revoke(ORG, agent.id, now()).await?;
+    assert_eq!(agents.by_token(&[4; 32]).await?, None, "the old one goes with it");
+    Ok(())
+}
+
+async fn role_secrets(store: &dyn Store) -> Result<()> {
+    let (role, secrets) = (role("kept"), store.role_secrets());
+    let secret = StoredSecret {
+        org: ORG,
+        role: role.role.id,
+        field: "password".to_owned(),
+        key_id: "one".to_owned(),
+        wrapped_key: vec![1],
+        ciphertext: vec![2],
+        updated_at: now(),
+    };
+    assert!(!secrets.put(&secret).await?, "there is no such role");
+    store.roles().create(&role).await?;
+    assert_eq!(store.roles().of_agent(ORG, "here", 10).await?, ["archive", "kept"]);
+    let key = StoredSecret { field: "sslkey".to_owned(), ..secret.clone() };
+    assert!(secrets.put(&secret).await? && secrets.put(&key).await?);
+    let newer = StoredSecret { ciphertext: vec![3], ..secret };
+    assert!(secrets.put(&newer).await?);
+    assert_eq!(secrets.of_role(ORG, role.role.id).await?, [newer.clone(), key.clone()]);
+    let again = |before: &StoredSecret, key: u8| Rewrapped {
+        before: before.clone(),
+        key_id: "two".to_owned(),
+        wrapped_key: vec![key],
+    };
+    let gone = StoredSecret { wrapped_key: vec![9], ..key.clone() };
+    assert!(!secrets.rewrap(&[again(&newer, 5), again(&gone, 6)]).await?);
+    assert_eq!(secrets.all().await?, [newer.clone(), key.clone()], "all or nothing");
+    assert!(secrets.rewrap(&[again(&newer, 5), again(&key, 6)]).await?);
+    assert!(secrets.all().await?.iter().all(|secret| secret.key_id == "two"));
+    assert!(secrets.delete(ORG, role.role.id, "sslkey").await?);
+    assert!(!secrets.delete(ORG, role.role.id, "sslkey").await?);
+    store.roles().delete(ORG, role.role.id).await?;
+    assert_eq!(secrets.all().await?, [], "they go with the role");
     Ok(())
 }
 

@@ -12,13 +12,20 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::registry::{AgentIdentity, Agents, Attachment};
+use super::registry::{Agents, Attachment};
+use super::service::Identified;
 
 /// Messages that may wait for an agent. An `Open` waits for its turn; a cancel or a heartbeat is left out.
 pub(super) const CONTROL_QUEUE: usize = 64;
 
+/// What an agent says of itself, and the version that is spoken with it.
+pub(super) struct Greeted {
+    pub(super) hello: Hello,
+    pub(super) protocol: u32,
+}
+
 /// Reads the agent's hello, within the heartbeat limit, and settles the version.
-pub(super) async fn hello(agents: &Agents, messages: &mut Streaming<AgentMessage>) -> Result<(Hello, u32), Status> {
+pub(super) async fn hello(agents: &Agents, messages: &mut Streaming<AgentMessage>) -> Result<Greeted, Status> {
     let first = timeout(agents.limits().heartbeat_timeout, messages.message())
         .await
         .map_err(|_| Status::deadline_exceeded("no hello in time"))??;
@@ -27,15 +34,14 @@ pub(super) async fn hello(agents: &Agents, messages: &mut Streaming<AgentMessage
     };
     let protocol = version::negotiate(hello.protocol_min, hello.protocol_max)
         .map_err(|error| Status::failed_precondition(error.to_string()))?;
-    Ok((hello, protocol))
+    Ok(Greeted { hello, protocol })
 }
 
 /// Welcomes the agent and registers it; the returned value runs until the link ends.
 pub(super) fn welcome(
     agents: &Agents,
-    identity: AgentIdentity,
-    hello: Hello,
-    protocol: u32,
+    caller: Identified,
+    greeted: Greeted,
     control: mpsc::Sender<GatewayMessage>,
     clock: &dyn Clock,
     shutdown: &CancellationToken,
@@ -43,17 +49,18 @@ pub(super) fn welcome(
     let limits = agents.limits();
     let millis = |duration: std::time::Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
     let welcome = Welcome {
-        protocol,
+        protocol: greeted.protocol,
         gateway_version: env!("CARGO_PKG_VERSION").to_owned(),
-        agent_name: identity.name.to_string(),
+        agent_name: caller.identity.name.to_string(),
         heartbeat_interval_ms: millis(limits.heartbeat_interval),
         heartbeat_timeout_ms: millis(limits.heartbeat_timeout),
     };
     control
         .try_send(GatewayMessage { body: Some(gateway_message::Body::Welcome(welcome)) })
         .map_err(|_| Status::unavailable("the attachment ended"))?;
-    tracing::info!(agent = %identity.name, version = %hello.agent_version, hostname = %hello.hostname, "agent attached");
-    let attachment = Arc::new(Attachment::new(identity, hello, control.clone(), clock.now(), shutdown.child_token()));
+    let Hello { agent_version, hostname, .. } = &greeted.hello;
+    tracing::info!(agent = %caller.identity.name, version = %agent_version, %hostname, "agent attached");
+    let attachment = Arc::new(Attachment::new(caller, greeted, control.clone(), clock.now(), shutdown.child_token()));
     agents.attach(&attachment);
     Ok(Attached { agents: agents.clone(), attachment, control })
 }

@@ -7,10 +7,11 @@
 //! ```
 //!
 //! **Invariants.** An agent's name comes from its verified token, never from what it says of itself. A ticket is valid
-//! once, for the attachment it was sent to. A channel ends when its agent's attachment ends.
+//! once, for the attachment it was sent to. A channel ends when its agent's attachment ends, and that with its key.
 
 mod attach;
 mod carry;
+pub(crate) mod keys;
 mod registry;
 mod service;
 mod ticket;

@@ -9,13 +9,19 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hoop_core::id::{AgentId, OrgId, RequestId, SessionId};
 use hoop_core::{Code, Denial};
-use hoop_proto::tunnel::v1::{Cancel, Drain, GatewayMessage, Hello, Open, PostgresReady, gateway_message, open};
+use hoop_proto::tunnel::v1::{
+    Cancel, Drain, GatewayMessage, Hello, Open, PostgresReady, SuppliedSecret, gateway_message, open,
+};
+use hoop_proto::tunnel::version::SUPPLIED_SECRETS;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::attach::Greeted;
 use super::carry::{Channel, OpenFailure, agent_lost};
+use super::service::Identified;
 use super::ticket::Tickets;
+use crate::secrets::SealedSecrets;
 
 /// The limits of the tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +92,8 @@ pub struct OpenTarget {
     pub role: Arc<str>,
     /// Where and how to log in.
     pub target: open::Target,
+    /// What the gateway keeps of the role's secrets; they are opened for the one message to the agent.
+    pub secrets: SealedSecrets,
 }
 
 /// The attached agents of a gateway.
@@ -148,6 +156,25 @@ impl Agents {
     pub fn cut(&self, org: OrgId, agent: AgentId) {
         for attachment in self.inner.attached.read().values().flatten() {
             if attachment.identity.org == org && attachment.identity.id == agent {
+                attachment.lost.cancel();
+            }
+        }
+    }
+
+    /// The tokens that links are attached with, each once.
+    pub(super) fn tokens(&self) -> Vec<[u8; 32]> {
+        let attached = self.inner.attached.read();
+        let mut tokens: Vec<_> = attached.values().flatten().map(|attachment| attachment.token_hash).collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        tokens
+    }
+
+    /// Cuts the links that are attached with this token.
+    pub(super) fn cut_token(&self, token_hash: &[u8; 32]) {
+        for attachment in self.inner.attached.read().values().flatten() {
+            if attachment.token_hash == *token_hash {
+                tracing::info!(agent = %attachment.identity.name, "the agent's key is not good any more");
                 attachment.lost.cancel();
             }
         }
@@ -217,8 +244,11 @@ impl fmt::Debug for Agents {
 /// One attached process of an agent.
 pub(super) struct Attachment {
     identity: AgentIdentity,
+    /// SHA-256 of the token that it has shown.
+    token_hash: [u8; 32],
     attached_at: DateTime<Utc>,
     hello: Hello,
+    protocol: u32,
     control: mpsc::Sender<GatewayMessage>,
     tickets: Tickets,
     next_channel: AtomicU64,
@@ -229,16 +259,18 @@ pub(super) struct Attachment {
 
 impl Attachment {
     pub(super) fn new(
-        identity: AgentIdentity,
-        hello: Hello,
+        caller: Identified,
+        greeted: Greeted,
         control: mpsc::Sender<GatewayMessage>,
         attached_at: DateTime<Utc>,
         lost: CancellationToken,
     ) -> Self {
         Self {
-            identity,
+            identity: caller.identity,
+            token_hash: caller.token_hash,
             attached_at,
-            hello,
+            hello: greeted.hello,
+            protocol: greeted.protocol,
             control,
             tickets: Tickets::default(),
             next_channel: AtomicU64::new(1),
@@ -293,6 +325,19 @@ impl Attachment {
         }
     }
 
+    /// The secrets of a target that the gateway keeps, for an agent that knows what to do with them.
+    fn secrets(&self, target: &OpenTarget) -> Result<Vec<SuppliedSecret>, Denial> {
+        if !target.secrets.is_empty() && self.protocol < SUPPLIED_SECRETS {
+            let reason = format!(
+                "agent {} is of version {}, which takes no secrets from the gateway",
+                self.identity.name, self.hello.agent_version
+            );
+            return Err(Denial::new("tunnel", Code::SecretUnavailable, reason)
+                .hint("upgrade the agent, or name a reference in the role that it resolves"));
+        }
+        target.secrets.open()
+    }
+
     /// A message that may be left out when the control stream is full.
     fn tell(&self, body: gateway_message::Body) {
         if self.control.try_send(GatewayMessage { body: Some(body) }).is_err() {
@@ -305,6 +350,7 @@ impl Attachment {
         target: &OpenTarget,
         limit: Duration,
     ) -> Result<(Channel, PostgresReady), OpenFailure> {
+        let secrets = self.secrets(target)?;
         let number = self.next_channel.fetch_add(1, Ordering::Relaxed);
         let (ticket, dialled) = self.tickets.issue(number);
         // However this ends (an error, a client that goes away), the ticket is worth nothing afterwards.
@@ -316,6 +362,7 @@ impl Attachment {
             request_id: target.request_id.to_string(),
             role: target.role.to_string(),
             connect_timeout_ms: u32::try_from(limit.as_millis()).unwrap_or(u32::MAX),
+            secrets,
             target: Some(target.target.clone()),
         };
         let message = GatewayMessage { body: Some(gateway_message::Body::Open(open)) };

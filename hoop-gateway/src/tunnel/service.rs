@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::attach;
 use super::carry::{CarryDownStream, DOWN_QUEUE, Dialled};
 use super::registry::{AgentIdentity, Agents};
+use crate::auth::token::hash;
 
 /// Verifies the token of an agent.
 #[async_trait]
@@ -27,6 +28,19 @@ pub trait AgentAuthenticator: Send + Sync {
     /// # Errors
     /// A [`Denial`] when it is nobody, or a revoked agent, or the store cannot be asked.
     async fn authenticate(&self, token: &Secret<String>) -> Result<AgentIdentity, Denial>;
+
+    /// Whether a token that was good when its bearer attached still is; by its SHA-256. It is asked again and again.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the store cannot be asked; the bearer stays meanwhile.
+    async fn still_good(&self, token_hash: &[u8; 32]) -> Result<bool, Denial>;
+}
+
+/// Who an agent is, and by which token.
+pub(super) struct Identified {
+    pub(super) identity: AgentIdentity,
+    /// SHA-256 of it.
+    pub(super) token_hash: [u8; 32],
 }
 
 /// Port 8010, for agents.
@@ -50,13 +64,14 @@ impl TunnelService {
         Self { agents, authenticator, clock, tasks, shutdown }
     }
 
-    async fn identify<T>(&self, request: &Request<T>) -> Result<AgentIdentity, Status> {
+    async fn identify<T>(&self, request: &Request<T>) -> Result<Identified, Status> {
         let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         let token = header
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or_else(|| Status::unauthenticated("no agent token; set HOOP_KEY"))?;
         let token = Secret::new(token.to_owned());
-        self.authenticator.authenticate(&token).await.map_err(|denial| status(&denial))
+        let identity = self.authenticator.authenticate(&token).await.map_err(|denial| status(&denial))?;
+        Ok(Identified { identity, token_hash: hash(token.expose()) })
     }
 }
 
@@ -83,11 +98,11 @@ impl Tunnel for TunnelService {
     type CarryStream = CarryDownStream;
 
     async fn attach(&self, request: Request<Streaming<AgentMessage>>) -> Result<Response<Self::AttachStream>, Status> {
-        let identity = self.identify(&request).await?;
+        let caller = self.identify(&request).await?;
         let mut messages = request.into_inner();
-        let (hello, protocol) = attach::hello(&self.agents, &mut messages).await?;
+        let greeted = attach::hello(&self.agents, &mut messages).await?;
         let (control, outgoing) = mpsc::channel(attach::CONTROL_QUEUE);
-        let attached = attach::welcome(&self.agents, identity, hello, protocol, control, &*self.clock, &self.shutdown)?;
+        let attached = attach::welcome(&self.agents, caller, greeted, control, &*self.clock, &self.shutdown)?;
         let lost = attached.attachment().lost().clone();
         self.tasks.spawn(attached.run(messages));
         // The link ends with the attachment, even while messages wait.
@@ -96,7 +111,7 @@ impl Tunnel for TunnelService {
     }
 
     async fn carry(&self, request: Request<Streaming<CarryUp>>) -> Result<Response<CarryDownStream>, Status> {
-        let identity = self.identify(&request).await?;
+        let Identified { identity, .. } = self.identify(&request).await?;
         let mut up = request.into_inner();
         let first = timeout(self.agents.limits().heartbeat_timeout, up.message())
             .await

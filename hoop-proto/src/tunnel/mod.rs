@@ -3,6 +3,7 @@
 
 pub mod codec;
 mod connection;
+mod secret;
 pub mod version;
 
 pub use connection::{Connection, chunks};

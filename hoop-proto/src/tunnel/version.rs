@@ -5,7 +5,9 @@
 /// The lowest version of the tunnel that this build speaks.
 pub const PROTOCOL_MIN: u32 = 1;
 /// The highest version of the tunnel that this build speaks.
-pub const PROTOCOL_MAX: u32 = 1;
+pub const PROTOCOL_MAX: u32 = 2;
+/// From this version on an agent takes secrets that the gateway keeps.
+pub const SUPPLIED_SECRETS: u32 = 2;
 
 /// The two ends have no version in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,8 +40,9 @@ mod tests {
     #[test]
     fn the_highest_common_version_is_spoken() {
         assert_eq!(negotiate(1, 1), Ok(1));
-        assert_eq!(negotiate(1, 7), Ok(1));
-        assert!(negotiate(2, 7).is_err());
+        assert_eq!(negotiate(1, 7), Ok(2));
+        assert_eq!(negotiate(2, 7), Ok(2));
+        assert!(negotiate(3, 7).is_err());
         assert!(negotiate(0, 0).is_err());
         assert!(negotiate(3, 1).is_err());
     }

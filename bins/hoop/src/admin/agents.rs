@@ -1,9 +1,12 @@
 //! `hoop admin agents`.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::api::segment;
+use crate::duration;
 use crate::failure::Failure;
 use crate::output::{self, Format, text, time};
 use crate::shell::Shell;
@@ -22,10 +25,13 @@ pub(crate) enum Command {
         /// Its name.
         name: String,
     },
-    /// Gives an agent another key, and prints it, this once. The old one lets nobody in any more.
+    /// Gives an agent another key, and prints it, this once. Links with the old one are cut when its time is over.
     Rotate {
         /// Its name.
         name: String,
+        /// How long the old key stays good, too: a day at most. Nothing said: not at all.
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "0s")]
+        overlap: Duration,
     },
     /// Takes the key of an agent away; its sessions end now.
     Revoke {
@@ -45,7 +51,10 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
         }
         Command::Show { name } => output::show(shell.format, &api.get(&path(&name)).await?, &FIELDS),
         Command::Create { name } => key(&api.post("/api/v1/agents", &json!({ "name": name })).await?, shell),
-        Command::Rotate { name } => key(&api.post(&format!("{}/rotate", path(&name)), &json!({})).await?, shell),
+        Command::Rotate { name, overlap } => {
+            let body = json!({ "overlap_seconds": overlap.as_secs() });
+            key(&api.post(&format!("{}/rotate", path(&name)), &body).await?, shell)
+        }
         Command::Revoke { name } => {
             let revoked = api.post(&format!("{}/revoke", path(&name)), &json!({})).await?;
             output::show(shell.format, &revoked, &FIELDS)
@@ -53,7 +62,8 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
     }
 }
 
-const FIELDS: [&str; 6] = ["name", "attached", "revoked_at", "last_seen_at", "created_at", "id"];
+const FIELDS: [&str; 8] =
+    ["name", "roles", "attached", "old_key_good_until", "revoked_at", "last_seen_at", "created_at", "id"];
 
 /// The key alone, so that it can go straight into a file.
 fn key(agent: &Value, shell: &Shell) -> Result<(), Failure> {

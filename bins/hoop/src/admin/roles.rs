@@ -1,14 +1,18 @@
 //! `hoop admin roles`.
 
+use std::io::{self, IsTerminal as _, Read as _};
+
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
+use hoop_core::Secret;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
 
 use super::{From, definition, pair, set};
 use crate::api::segment;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, text};
 use crate::roles::{FIELDS, HEAD, row};
-use crate::shell::Shell;
+use crate::shell::{self, Shell};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -37,6 +41,31 @@ pub(crate) enum Command {
     Delete {
         /// Its name.
         name: String,
+    },
+    /// Has the agent log in to the target, and says what came of it.
+    Test {
+        /// Its name.
+        name: String,
+    },
+    /// Says which secrets the gateway keeps for a role; it does not say what they are.
+    Secrets {
+        /// Its name.
+        name: String,
+    },
+    /// Has the gateway keep a secret, encrypted, for a field that has no reference. It is asked for, or read from standard
+    /// input.
+    SetSecret {
+        /// The role's name.
+        name: String,
+        /// `password`, `sslcert` or `sslkey`.
+        field: String,
+    },
+    /// Removes a secret that the gateway keeps.
+    DeleteSecret {
+        /// The role's name.
+        name: String,
+        /// `password`, `sslcert` or `sslkey`.
+        field: String,
     },
 }
 
@@ -131,5 +160,52 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
             shell.tell(format!("role {name} is deleted"));
             Ok(())
         }
+        Command::Test { name } => {
+            let tried = api.post(&format!("{}/test", path(&name)), &json!({})).await?;
+            output::show(shell.format, &tried, &["ok", "agent", "latency_ms", "server_version", "code"])?;
+            failed(&name, &tried).map_or(Ok(()), Err)
+        }
+        Command::Secrets { name } => {
+            let kept = api.get(&format!("{}/secrets", path(&name))).await?;
+            output::show(shell.format, &kept, &["password", "sslcert", "sslkey"])
+        }
+        Command::SetSecret { name, field } => {
+            let value = secret(&field, shell)?;
+            let at = format!("{}/secrets/{}", path(&name), segment(&field));
+            api.call(Method::PUT, &at, Some(&json!({ "value": value.expose() }))).await?;
+            shell.tell(format!("the {field} of role {name} is kept"));
+            Ok(())
+        }
+        Command::DeleteSecret { name, field } => {
+            api.delete(&format!("{}/secrets/{}", path(&name), segment(&field))).await?;
+            shell.tell(format!("the {field} of role {name} is not kept any more"));
+            Ok(())
+        }
     }
+}
+
+/// Why a target could not be reached, with the exit code that a session would have.
+fn failed(name: &str, tried: &Value) -> Option<Failure> {
+    if tried["ok"] == true {
+        return None;
+    }
+    let code = tried["code"].as_str().and_then(|code| code.parse().ok()).map_or(1, Failure::exit_code);
+    let failure = Failure::new(code, format!("role {name}: {}", text(tried, "reason")));
+    Some(match tried["hint"].as_str() {
+        Some(hint) => failure.hint(output::printable(hint)),
+        None => failure,
+    })
+}
+
+/// A secret never stands on the command line, where others see it. A file in PEM has more than a line.
+fn secret(field: &str, shell: &Shell) -> Result<Secret<String>, Failure> {
+    if io::stdin().is_terminal() {
+        return shell.ask_secret(field, "give it on standard input");
+    }
+    if field == "password" {
+        return Ok(Secret::new(shell::line()?));
+    }
+    let mut pem = String::new();
+    io::stdin().lock().read_to_string(&mut pem)?;
+    Ok(Secret::new(pem))
 }

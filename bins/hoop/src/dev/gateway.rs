@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hoop_gateway::config::{Config, Loader};
+use hoop_gateway::config::{Config, Loader, Origin};
+use hoop_gateway::secrets::OperatorKey;
 use hoop_gateway::{BuildProblem, DataError, Gateway};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ use crate::place::{Admin, Place};
 
 /// The configuration file that a user may put into the folder.
 const CONFIG: &str = "gateway.toml";
+/// The operator's key, unless the user has one elsewhere.
+const OPERATOR_KEY: &str = "operator.key";
 /// The administrator's name.
 const ADMIN: &str = "admin";
 
@@ -116,24 +119,27 @@ fn config(dir: &Path, port_offset: Option<u16>) -> Result<Config, Failure> {
         .default_value("listen.grpc.address", address(8010))
         .default_value("listen.postgres.address", address(15432))
         .default_value("listen.postgres.tls", "optional")
+        .default_value("secrets.key_file", OPERATOR_KEY)
         // A development machine is stopped with Ctrl-C, and nobody waits for a forgotten psql then.
         .default_value("limits.drain", "3s");
     let file = dir.join(CONFIG);
     if file.exists() {
         loader = loader.file(&file)?;
     }
-    let config = loader.env(std::env::vars()).load()?.config;
+    let loaded = loader.env(std::env::vars()).load()?;
+    let config = &loaded.config;
     let set = [
         ("listen.http.tls", config.listen.http.tls),
         ("telemetry.otlp_endpoint", config.telemetry.otlp_endpoint.is_some()),
     ];
-    match set.into_iter().find(|(_, set)| *set) {
-        Some((setting, _)) => {
-            let text = format!("`{setting}` is not for a hoop dev, which is of this machine alone");
-            Err(Failure::new(Failure::USAGE, text).hint("hoop-gateway start has it"))
-        }
-        None => Ok(config),
+    if let Some((setting, _)) = set.into_iter().find(|(_, set)| *set) {
+        let text = format!("`{setting}` is not for a hoop dev, which is of this machine alone");
+        return Err(Failure::new(Failure::USAGE, text).hint("hoop-gateway start has it"));
     }
+    if *loaded.origin("secrets.key_file") == Origin::Default {
+        OperatorKey::load_or_create(&config.path(Path::new(OPERATOR_KEY)))?;
+    }
+    Ok(loaded.config)
 }
 
 /// A port of this start: 0 for a free one.

@@ -112,7 +112,7 @@ impl<'a> Login<'a> {
         self.password.map(|password| password.expose().as_slice()).ok_or_else(|| {
             let reason = format!("the server wants a password for {}, and the role names none", self.target.user);
             TargetFailure::new(Code::TargetLoginFailed, reason)
-                .hint("set the role's password to env:NAME or file:/path")
+                .hint("set the role's password to env:NAME or file:/path, or have the gateway keep it")
         })
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use hoop_core::{Code, Secret};
 use hoop_proto::postgres::frontend;
-use hoop_proto::tunnel::v1::{PostgresReady, PostgresTarget, Ready, ready};
+use hoop_proto::tunnel::v1::{PostgresReady, PostgresTarget, Ready, SuppliedSecret, ready};
 
 pub(super) use cancel::Cancel;
 
@@ -28,15 +28,19 @@ pub(super) struct Address {
     tls: Option<Tls>,
 }
 
-pub(super) async fn connect(target: &PostgresTarget, settings: &Settings) -> Result<Target, TargetFailure> {
+pub(super) async fn connect(
+    target: &PostgresTarget,
+    supplied: &[SuppliedSecret],
+    settings: &Settings,
+) -> Result<Target, TargetFailure> {
     if !settings.allows_target(&target.host, target.port) {
         let reason = format!("the agent does not allow the target {}:{}", target.host, target.port);
         return Err(
             TargetFailure::new(Code::AgentRefused, reason).hint("allow it in the agent's configuration: targets")
         );
     }
-    let password = settings.secrets.resolve(&target.password).await?;
-    let address = Arc::new(address(target, settings).await?);
+    let password = settings.secrets.find("password", &target.password, supplied).await?;
+    let address = Arc::new(address(target, supplied, settings).await?);
     let socket = address.connect().await?;
     match log_in(socket, target, password.as_ref(), &address).await {
         // libpq's `allow`: without TLS first, and with it when the server insists.
@@ -54,14 +58,18 @@ fn refuses_plain(failure: &TargetFailure) -> bool {
     failure.code == Code::TargetLoginFailed && failure.reason.contains("28000")
 }
 
-async fn address(target: &PostgresTarget, settings: &Settings) -> Result<Address, TargetFailure> {
+async fn address(
+    target: &PostgresTarget,
+    supplied: &[SuppliedSecret],
+    settings: &Settings,
+) -> Result<Address, TargetFailure> {
     let port = u16::try_from(target.port)
         .map_err(|_| TargetFailure::new(Code::TargetUnavailable, format!("{} is no port", target.port)))?;
     let sslmode = target.sslmode.parse()?;
     let tls = if sslmode == SslMode::Disable || target.host.starts_with('/') {
         None
     } else {
-        Some(Tls::new(target, sslmode, &settings.secrets).await?)
+        Some(Tls::new(target, sslmode, supplied, &settings.secrets).await?)
     };
     Ok(Address { host: target.host.clone(), port, sslmode, tls })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use hoop_core::Code;
-use hoop_proto::tunnel::v1::PostgresTarget;
+use hoop_proto::tunnel::v1::{PostgresTarget, SuppliedSecret};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -32,6 +32,7 @@ impl Tls {
     pub(super) async fn new(
         target: &PostgresTarget,
         sslmode: SslMode,
+        supplied: &[SuppliedSecret],
         secrets: &SecretSources,
     ) -> Result<Self, TargetFailure> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -46,8 +47,8 @@ impl Tls {
             .map_err(|error| failure(format!("TLS cannot be set up: {error}")))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let certificate = secrets.resolve(&target.sslcert).await?;
-        let key = secrets.resolve(&target.sslkey).await?;
+        let certificate = secrets.find("sslcert", &target.sslcert, supplied).await?;
+        let key = secrets.find("sslkey", &target.sslkey, supplied).await?;
         let mut config = match (certificate, key) {
             (Some(certificate), Some(key)) => {
                 let chain = CertificateDer::pem_slice_iter(certificate.expose())

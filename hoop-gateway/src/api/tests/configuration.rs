@@ -46,6 +46,40 @@ async fn an_agent_is_rotated_and_revoked() {
 }
 
 #[tokio::test]
+async fn two_keys_of_an_agent_overlap_for_as_long_as_was_asked_for() {
+    let gateway = Gateway::start().await;
+    let token =
+        |answer: &Value| answer["key"].as_str().expect("a key").parse::<hoop_proto::dsn::Dsn>().expect("a DSN").token;
+    let good = async |token: &Secret<String>| gateway.agent_tokens.authenticate(token).await.is_ok();
+    let rotate = async |overlap: u32| {
+        let body = json!({ "overlap_seconds": overlap });
+        gateway.post(&gateway.admin, "/api/v1/agents/here/rotate", body).await
+    };
+    let (_, made) = gateway.post(&gateway.admin, "/api/v1/agents", json!({ "name": "here" })).await;
+    assert_eq!(rotate(86_401).await.0, StatusCode::BAD_REQUEST);
+    let (_, rotated) = rotate(3600).await;
+    assert!(rotated["old_key_good_until"].is_string(), "{rotated}");
+    let (old, new) = (token(&made), token(&rotated));
+    assert!(good(&old).await && good(&new).await);
+    *gateway.clock.0.lock() = Duration::from_secs(3601);
+    assert!(!good(&old).await && good(&new).await);
+
+    let newer = token(&rotate(3600).await.1);
+    assert!(good(&new).await && good(&newer).await);
+    let newest = token(&rotate(0).await.1);
+    assert!(!good(&new).await && !good(&newer).await && good(&newest).await);
+
+    rotate(3600).await;
+    gateway.post(&gateway.admin, "/api/v1/agents/here/revoke", json!({})).await;
+    assert!(!good(&newest).await, "revoked is revoked, whichever key it is");
+    let back = token(&rotate(3600).await.1);
+    assert!(!good(&newest).await && good(&back).await, "a revoked key does not come back");
+    gateway.role("shop").await;
+    let (_, agent) = gateway.get(&gateway.admin, "/api/v1/agents/here").await;
+    assert_eq!(agent["roles"], json!(["shop"]), "{agent}");
+}
+
+#[tokio::test]
 async fn a_change_names_what_it_is_meant_for() {
     let gateway = Gateway::start().await;
     gateway.role("shop").await;

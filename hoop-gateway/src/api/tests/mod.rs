@@ -11,6 +11,7 @@ mod idempotency;
 mod lists;
 mod rates;
 mod requests;
+mod secrets;
 mod sessions;
 mod stream;
 mod tokens;
@@ -39,6 +40,8 @@ use crate::auth::credential::NativeCredentials;
 use crate::auth::token::AgentTokens;
 use crate::auth::{GatewaySecret, Passwords, Throttle, first_admin};
 use crate::changes::Changes;
+use crate::secrets::{OperatorKey, SecretKeeper};
+use crate::session::Reached;
 use crate::store::{Ended, SqlStore, Store};
 use crate::telemetry::Telemetry;
 use crate::tunnel::{AgentAuthenticator as _, AgentStatus};
@@ -75,6 +78,7 @@ impl LiveAgents for Live {
     }
 }
 
+#[async_trait::async_trait]
 impl LiveSessions for Live {
     fn count(&self) -> usize {
         0
@@ -82,6 +86,14 @@ impl LiveSessions for Live {
     fn end(&self, _: OrgId, id: SessionId, _: Denial) -> bool {
         self.ended.lock().push(id);
         true
+    }
+    async fn try_target(&self, role: &ResourceRole, _: RequestId) -> Result<Reached, Denial> {
+        match &*role.name {
+            "away" => {
+                Err(Denial::new("tunnel", Code::AgentUnavailable, "agent here is not connected").hint("start it"))
+            }
+            _ => Ok(Reached { server_version: Some("15.8".to_owned()) }),
+        }
     }
 }
 
@@ -206,7 +218,19 @@ impl Gateway {
         Self::new(ApiSettings::default(), policy).await
     }
 
+    async fn without_operator_key() -> Self {
+        Self::made(ApiSettings::default(), |_, _| Arc::new(Open), None).await
+    }
+
     async fn new(settings: ApiSettings, policy: impl FnOnce(Arc<dyn Store>, Access) -> Arc<dyn Policy>) -> Self {
+        Self::made(settings, policy, Some(OperatorKey::new(&Secret::new([7; 32])))).await
+    }
+
+    async fn made(
+        settings: ApiSettings,
+        policy: impl FnOnce(Arc<dyn Store>, Access) -> Arc<dyn Policy>,
+        key: Option<OperatorKey>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite:{}", folder.path().join("hoop.db").display());
         let store: Arc<dyn Store> = Arc::new(SqlStore::open(&url).await.expect("a store"));
@@ -236,6 +260,7 @@ impl Gateway {
             sessions: live.clone(),
             readiness: live.clone(),
             check_role: live.clone(),
+            secrets: SecretKeeper::new(Arc::clone(&store), Arc::clone(&clock), key),
             recordings: Arc::new(RecordingFolder(folder.path().join("recordings"))),
             changes: Arc::clone(&changes),
             request_key: secret.request_key(),

@@ -10,8 +10,8 @@ use hoop_core::role::PostgresTarget;
 use hoop_core::{AccessMode, Code, Denial, Outcome, ResourceRole, SessionContext, Target};
 use hoop_proto::postgres::Frames;
 use hoop_proto::postgres::backend::{self, Authentication, BackendKeyData};
-use hoop_proto::postgres::startup::{PROTOCOL_3_0, PROTOCOL_3_2, StartupMessage};
-use hoop_proto::tunnel::v1::{self, Parameter, open};
+use hoop_proto::postgres::startup::{PROTOCOL_3_2, StartupMessage};
+use hoop_proto::tunnel::v1::open;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
@@ -22,7 +22,7 @@ use super::{Known, LAST_WORDS, PostgresDoor};
 use crate::proxy::postgres::error::{Severity, response};
 use crate::proxy::postgres::{Catalog, PostgresRelay};
 use crate::proxy::{self, Stop};
-use crate::session::{CancelKey, Opening, Session};
+use crate::session::{CancelKey, Opening, Session, postgres_target};
 use crate::telemetry::span;
 use crate::tunnel::OpenFailure;
 
@@ -133,7 +133,7 @@ fn opening(
         source: Some(peer),
         application,
         reason: settings.reason.map(Into::into),
-        target: open::Target::Postgres(wire_target(target, &database, settings.parameters)),
+        target: open::Target::Postgres(postgres_target(target, &database, settings.parameters)),
         database: Some(database.into()),
     })
 }
@@ -161,26 +161,6 @@ fn denial_of_bytes(role: &ResourceRole) -> Denial {
 fn asks_for_replication(value: &[u8]) -> bool {
     let value = value.to_ascii_lowercase();
     !value.is_empty() && !["false", "off", "no", "0"].iter().any(|no| no.as_bytes() == value)
-}
-
-fn wire_target(target: &PostgresTarget, database: &str, parameters: Vec<(Bytes, Bytes)>) -> v1::PostgresTarget {
-    let ours = |name: &[u8]| matches!(name, b"user" | b"database") || name.starts_with(b"_pq_.");
-    let parameters = parameters.into_iter().filter(|(name, _)| !ours(name));
-    v1::PostgresTarget {
-        host: target.host.clone(),
-        port: target.port.into(),
-        dbname: database.to_owned(),
-        user: target.user.clone(),
-        password: target.password.clone().unwrap_or_default(),
-        sslmode: target.sslmode.as_str().to_owned(),
-        sslrootcert: target.sslrootcert.clone().unwrap_or_default(),
-        sslcert: target.sslcert.clone().unwrap_or_default(),
-        sslkey: target.sslkey.clone().unwrap_or_default(),
-        channel_binding: target.channel_binding.as_str().to_owned(),
-        parameters: parameters.map(|(name, value)| Parameter { name, value }).collect(),
-        // The versions differ in nothing that is seen beyond the login.
-        protocol: PROTOCOL_3_0,
-    }
 }
 
 /// The login has succeeded, with the gateway's own proof.

@@ -11,8 +11,8 @@ use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use super::backup::{Counts, Reader, Writer};
 use super::{
-    AccessRules, Agents, Credentials, Events, Idempotency, Result, Roles, Sessions, Store, StoreError, StoreUrl,
-    Tokens, Users, Versions,
+    AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, Store, StoreError,
+    StoreUrl, Tokens, Users, Versions,
 };
 
 /// A store on an SQLite file or a PostgreSQL database.
@@ -214,6 +214,10 @@ impl Store for SqlStore {
     }
 
     fn roles(&self) -> &dyn Roles {
+        each!(self, engine => engine)
+    }
+
+    fn role_secrets(&self) -> &dyn RoleSecrets {
         each!(self, engine => engine)
     }
 

@@ -10,6 +10,7 @@ mod idempotency;
 mod roles;
 mod rows;
 mod schema;
+mod secrets;
 mod sessions;
 mod tokens;
 mod users;
@@ -22,8 +23,8 @@ use sqlx::types::Uuid;
 
 use super::{Connection, Engine, Row};
 use crate::store::{
-    AccessRules, Agents, Credentials, Events, Idempotency, Result, Roles, Sessions, Store, StoreError, Tokens, Users,
-    Versions,
+    AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, Store, StoreError,
+    Tokens, Users, Versions,
 };
 
 impl Engine {
@@ -57,6 +58,10 @@ impl Store for Engine {
     }
 
     fn roles(&self) -> &dyn Roles {
+        self
+    }
+
+    fn role_secrets(&self) -> &dyn RoleSecrets {
         self
     }
 

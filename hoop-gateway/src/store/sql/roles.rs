@@ -147,4 +147,13 @@ impl Roles for Engine {
             .await?;
         Ok(done.rows_affected() > 0)
     }
+
+    async fn of_agent(&self, org: OrgId, agent: &str, limit: u32) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar("SELECT name FROM roles WHERE org_id = $1 AND agent = $2 ORDER BY name LIMIT $3")
+            .bind(org.as_uuid())
+            .bind(agent)
+            .bind(i64::from(limit))
+            .fetch_all(&self.read)
+            .await?)
+    }
 }

@@ -19,6 +19,7 @@ mod hostile;
 mod limits;
 mod masking;
 mod psql;
+mod secrets;
 mod stand;
 mod stock;
 mod store;

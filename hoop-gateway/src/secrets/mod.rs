@@ -1,0 +1,186 @@
+//! Secrets of roles that are typed into the gateway, for those who have nowhere else to keep them. A reference that only the
+//! agent resolves is better: then the gateway never has the secret.
+//!
+//! ```text
+//! PUT …/secrets/password ──▶ seal ──▶ store: ciphertext, data key wrapped with the operator's key
+//! Sessions::open ──▶ SealedSecrets (as stored) ──▶ Agents::open ──▶ opened into the one Open message
+//! ```
+//!
+//! **Invariants.** A secret is opened for an `Open` message, and for nothing else; there is no way to read it back. Without
+//! the operator's key, neither the store nor a backup gives one.
+
+mod key;
+mod rotate;
+mod seal;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use hoop_core::{Clock, Code, Denial, ResourceRole, Secret, Target};
+use hoop_proto::tunnel::v1::SuppliedSecret;
+
+pub use key::OperatorKey;
+pub use rotate::{RotateError, rotate};
+pub use seal::SealError;
+
+use crate::auth::token::unavailable;
+use crate::store::{Store, StoredSecret};
+use seal::{Place, Sealed};
+
+/// The fields of a target that a secret can be kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretField {
+    /// The password.
+    Password,
+    /// The client certificate, in PEM.
+    SslCert,
+    /// The key of the client certificate, in PEM.
+    SslKey,
+}
+
+impl SecretField {
+    /// Every field.
+    pub const ALL: [Self; 3] = [Self::Password, Self::SslCert, Self::SslKey];
+
+    /// The field's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::SslCert => "sslcert",
+            Self::SslKey => "sslkey",
+        }
+    }
+
+    /// The field of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.as_str() == name)
+    }
+
+    /// The reference that the target has for it. What it names is used then, and not what is kept.
+    pub fn reference(self, target: &Target) -> Option<&str> {
+        let Target::Postgres(target) = target else { return None };
+        match self {
+            Self::Password => target.password.as_deref(),
+            Self::SslCert => target.sslcert.as_deref(),
+            Self::SslKey => target.sslkey.as_deref(),
+        }
+    }
+}
+
+/// Keeps secrets, and finds them for sessions.
+#[derive(Clone)]
+pub struct SecretKeeper {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    key: Option<Arc<OperatorKey>>,
+}
+
+impl SecretKeeper {
+    /// Keeps them in this store, under this key. Without a key none is taken, and none is given.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, key: Option<OperatorKey>) -> Self {
+        Self { store, clock, key: key.map(Arc::new) }
+    }
+
+    /// Keeps a secret for a role, in the place of the one before. Gives when, or `None` when the role is not there any more.
+    ///
+    /// # Errors
+    /// [`Code::Conflict`] without an operator's key; [`Code::StoreUnavailable`].
+    pub async fn put(
+        &self,
+        role: &ResourceRole,
+        field: SecretField,
+        secret: &Secret<String>,
+    ) -> Result<Option<DateTime<Utc>>, Denial> {
+        let key = self.key.as_deref().ok_or_else(|| {
+            Denial::new("gateway", Code::Conflict, "the gateway keeps no secrets: it has no operator's key").hint(
+                "make one with hoop-gateway secrets new-key FILE, and set secrets.key_file (HOOP_SECRETS_KEY_FILE); or name a reference that the agent resolves",
+            )
+        })?;
+        let place = Place { org: role.org, role: role.id, field: field.as_str() };
+        let Sealed { wrapped_key, ciphertext } =
+            seal::seal(key, place, secret).map_err(|error| Denial::failed("gateway", error))?;
+        // As the store keeps it, so that what is answered is what is read again.
+        let updated_at = self.clock.now().trunc_subsecs(6);
+        let (field, key_id) = (field.as_str().to_owned(), key.id().to_owned());
+        let stored = StoredSecret { org: role.org, role: role.id, field, key_id, wrapped_key, ciphertext, updated_at };
+        let kept = self.store.role_secrets().put(&stored).await.map_err(unavailable)?;
+        Ok(kept.then_some(updated_at))
+    }
+
+    /// The secrets of a role for which its target has no reference, still encrypted.
+    ///
+    /// # Errors
+    /// [`Code::StoreUnavailable`].
+    pub async fn of_role(&self, role: &ResourceRole) -> Result<SealedSecrets, Denial> {
+        let mut secrets = self.store.role_secrets().of_role(role.org, role.id).await.map_err(unavailable)?;
+        let referred = |name: &str| SecretField::named(name).and_then(|field| field.reference(&role.target)).is_some();
+        secrets.retain(|secret| !referred(&secret.field));
+        Ok(SealedSecrets { key: self.key.clone(), role: Arc::clone(&role.name), secrets: secrets.into() })
+    }
+
+    /// What is kept for a role: fields, and since when.
+    ///
+    /// # Errors
+    /// [`Code::StoreUnavailable`].
+    pub async fn kept(&self, role: &ResourceRole) -> Result<Vec<(String, DateTime<Utc>)>, Denial> {
+        let secrets = self.store.role_secrets().of_role(role.org, role.id).await.map_err(unavailable)?;
+        Ok(secrets.into_iter().map(|secret| (secret.field, secret.updated_at)).collect())
+    }
+}
+
+impl fmt::Debug for SecretKeeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretKeeper").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// The secrets of a session's role as they are stored: for as long as a session runs, nothing else of them is in memory.
+#[derive(Clone)]
+pub struct SealedSecrets {
+    key: Option<Arc<OperatorKey>>,
+    role: Arc<str>,
+    secrets: Arc<[StoredSecret]>,
+}
+
+impl SealedSecrets {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.secrets.is_empty()
+    }
+
+    /// Opens them, for the agent.
+    ///
+    /// # Errors
+    /// [`Code::SecretUnavailable`] when the key is not there, or another, or a secret was changed in the store.
+    pub(crate) fn open(&self) -> Result<Vec<SuppliedSecret>, Denial> {
+        self.secrets.iter().map(|stored| self.open_one(stored)).collect()
+    }
+
+    fn open_one(&self, stored: &StoredSecret) -> Result<SuppliedSecret, Denial> {
+        let (field, role) = (&stored.field, &self.role);
+        let unopened = |why: &str, hint: &str| {
+            let reason = format!("the gateway keeps the {field} of role {role}, and cannot open it: {why}");
+            Denial::new("gateway", Code::SecretUnavailable, reason).hint(hint.to_owned())
+        };
+        let Some(key) = self.key.as_deref() else {
+            return Err(unopened("it has no operator's key", "set secrets.key_file (HOOP_SECRETS_KEY_FILE)"));
+        };
+        match seal::open(key, stored) {
+            Ok(secret) => Ok(SuppliedSecret { field: field.clone(), value: secret.expose().clone() }),
+            Err(error @ SealError::OtherKey { .. }) => {
+                let hint = "set secrets.key_file to that key, or type the secret in again";
+                Err(unopened(&error.to_string(), hint))
+            }
+            Err(error) => Err(unopened(&error.to_string(), "type the secret in again").caused_by(error)),
+        }
+    }
+}
+
+impl fmt::Debug for SealedSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.secrets.iter().map(|secret| &secret.field)).finish()
+    }
+}

@@ -1,0 +1,108 @@
+//! The target of a session in the words of the tunnel, and whether it can be reached at all.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hoop_core::id::{RequestId, SessionId};
+use hoop_core::role::PostgresTarget;
+use hoop_core::{Code, Denial, ResourceRole, Target};
+use hoop_proto::postgres::Frames;
+use hoop_proto::postgres::backend::{PARAMETER_STATUS, ParameterStatus};
+use hoop_proto::postgres::startup::PROTOCOL_3_0;
+use hoop_proto::tunnel::v1::{self, Parameter, PostgresReady, open};
+
+use super::Sessions;
+use crate::tunnel::OpenTarget;
+
+/// A target that lets the agent in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// The server's version, as it says it itself.
+    pub server_version: Option<String>,
+}
+
+impl Sessions {
+    /// Has the agent of a role log in to its target with the role's secret, and ends that connection at once: nothing is sent
+    /// on it. Nobody's session is opened, and no policy or plugin is asked; it is for administrators.
+    ///
+    /// # Errors
+    /// The refusal that a session would get from the agent or the target.
+    pub(crate) async fn try_target(&self, role: &ResourceRole, request_id: RequestId) -> Result<Reached, Denial> {
+        self.ready()?;
+        let Target::Postgres(target) = &role.target else {
+            return Err(Denial::new("gateway", Code::Unsupported, "targets of this kind cannot be tried"));
+        };
+        let application = (Bytes::from_static(b"application_name"), Bytes::from_static(b"hoop connection test"));
+        let opened = OpenTarget {
+            org: role.org,
+            agent: Arc::clone(&role.agent),
+            // For the logs on both sides alone: it is stored nowhere.
+            session: SessionId::new(&*self.parts().clock),
+            request_id,
+            role: Arc::clone(&role.name),
+            target: open::Target::Postgres(postgres_target(target, &target.database, vec![application])),
+            secrets: self.parts().secrets.of_role(role).await?,
+        };
+        let (_, ready) = self.parts().agents.open(opened).await.map_err(|failure| failure.denial)?;
+        tracing::info!(role = %role.name, agent = %role.agent, request = %request_id, "target was tried");
+        Ok(Reached { server_version: server_version(&ready) })
+    }
+}
+
+/// Where and how the agent logs in to a PostgreSQL server.
+pub(crate) fn postgres_target(
+    target: &PostgresTarget,
+    database: &str,
+    parameters: Vec<(Bytes, Bytes)>,
+) -> v1::PostgresTarget {
+    let ours = |name: &[u8]| matches!(name, b"user" | b"database") || name.starts_with(b"_pq_.");
+    let parameters = parameters.into_iter().filter(|(name, _)| !ours(name));
+    v1::PostgresTarget {
+        host: target.host.clone(),
+        port: target.port.into(),
+        dbname: database.to_owned(),
+        user: target.user.clone(),
+        password: target.password.clone().unwrap_or_default(),
+        sslmode: target.sslmode.as_str().to_owned(),
+        sslrootcert: target.sslrootcert.clone().unwrap_or_default(),
+        sslcert: target.sslcert.clone().unwrap_or_default(),
+        sslkey: target.sslkey.clone().unwrap_or_default(),
+        channel_binding: target.channel_binding.as_str().to_owned(),
+        parameters: parameters.map(|(name, value)| Parameter { name, value }).collect(),
+        // The versions differ in nothing that is seen beyond the login.
+        protocol: PROTOCOL_3_0,
+    }
+}
+
+/// What the server says of itself at the login; it is shown to people, and no more than a line of it.
+fn server_version(ready: &PostgresReady) -> Option<String> {
+    let mut frames = Frames::new(ready.greeting.clone());
+    while let Ok(Some(frame)) = frames.next(ready.greeting.len()) {
+        if frame.tag() == PARAMETER_STATUS
+            && let Ok(status) = ParameterStatus::parse(&frame)
+            && status.name == "server_version"
+        {
+            let shown = String::from_utf8_lossy(&status.value);
+            return Some(shown.chars().filter(|c| !c.is_control()).take(100).collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+
+    #[test]
+    fn a_servers_version_is_what_it_says_at_the_login() {
+        let mut greeting = BytesMut::new();
+        ParameterStatus::write(b"server_encoding", b"UTF8", &mut greeting);
+        ParameterStatus::write(b"server_version", b"15.8\x1b (Debian)", &mut greeting);
+        let greeting = greeting.freeze();
+        let ready = |greeting| PostgresReady { greeting, ..PostgresReady::default() };
+        assert_eq!(server_version(&ready(greeting.clone())).as_deref(), Some("15.8 (Debian)"));
+        assert_eq!(server_version(&ready(greeting.slice(..30))), None);
+    }
+}
