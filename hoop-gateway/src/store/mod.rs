@@ -11,6 +11,7 @@ mod url;
 mod versions;
 
 use std::io;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -123,6 +124,18 @@ pub(crate) const TABLES: &[&str] = &[
 
 /// The result of asking a store.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// How long a look-up may take on which it hangs who may do what.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What a store answers in time. One that hangs is as good as away, and holds nothing else up.
+///
+/// # Errors
+/// The store's own, and [`StoreError::Database`] after three seconds.
+pub(crate) async fn in_time<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    let answer = tokio::time::timeout(PATIENCE, answer).await;
+    answer.unwrap_or_else(|late| Err(StoreError::Database(sqlx::Error::Io(late.into()))))
+}
 
 /// Everything that a gateway remembers.
 pub trait Store: Send + Sync {

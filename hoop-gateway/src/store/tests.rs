@@ -2,6 +2,7 @@
 
 mod engines;
 mod once;
+pub(crate) mod wrapped;
 
 use std::collections::BTreeMap;
 
