@@ -12,6 +12,9 @@ mod control;
 mod open;
 pub(crate) mod recheck;
 mod registry;
+mod role;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
