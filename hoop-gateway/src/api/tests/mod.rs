@@ -8,6 +8,7 @@ mod browsers;
 mod configuration;
 mod document;
 mod idempotency;
+mod leaving;
 mod lists;
 mod rates;
 mod requests;
