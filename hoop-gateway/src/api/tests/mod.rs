@@ -10,6 +10,7 @@ mod document;
 mod idempotency;
 mod leaving;
 mod lists;
+mod passwords;
 mod rates;
 mod requests;
 mod sessions;
