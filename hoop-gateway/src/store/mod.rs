@@ -250,6 +250,8 @@ pub trait Credentials: Send + Sync {
     async fn used(&self, org: OrgId, id: CredentialId, at: DateTime<Utc>) -> Result<()>;
     /// Takes it away. Says whether there was one of this user, or of anyone when no user is given.
     async fn revoke(&self, org: OrgId, id: CredentialId, of: Option<UserId>, at: DateTime<Utc>) -> Result<bool>;
+    /// Takes all of a user's away that are good still; says which.
+    async fn revoke_all(&self, org: OrgId, user: UserId, at: DateTime<Utc>) -> Result<Vec<CredentialId>>;
 }
 
 /// API tokens.

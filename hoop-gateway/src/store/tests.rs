@@ -251,6 +251,14 @@ async fn credentials(credentials: &dyn Credentials, user: &User) -> Result<()> {
     assert_eq!(credentials.list(ORG, Some(user.id), None, 10).await?.items, [revoked]);
     assert!(credentials.list(ORG, Some(other), None, 10).await?.items.is_empty());
     assert!(credentials.list(ORG, None, Some(first.id), 10).await?.items.is_empty());
+
+    let (good, over) = (credential("shop-bbbb"), Credential { expires_at: at, ..credential("shop-cccc") });
+    for credential in [&good, &over] {
+        credentials.create(credential).await?;
+    }
+    assert_eq!(credentials.revoke_all(ORG, other, at).await?, [], "another's");
+    assert_eq!(credentials.revoke_all(ORG, user.id, at).await?, [good.id], "the others were good for nothing any more");
+    assert_eq!(credentials.by_login("shop-bbbb").await?.and_then(|credential| credential.revoked_at), Some(at));
     Ok(())
 }
 
