@@ -40,9 +40,9 @@ use crate::auth::credential::NativeCredentials;
 use crate::auth::token::AgentTokens;
 use crate::auth::{GatewaySecret, Passwords, Throttle, first_admin};
 use crate::changes::Changes;
+use crate::store::tests::wrapped::Wrapped;
 use crate::store::{Ended, SqlStore, Store};
 use crate::telemetry::Telemetry;
-use crate::store::tests::wrapped::Wrapped;
 use crate::tunnel::{AgentAuthenticator as _, AgentStatus};
 
 struct Open;
@@ -192,9 +192,9 @@ struct Gateway {
     clock: Arc<Shifted>,
     changes: Arc<Changes>,
     request_key: Secret<[u8; 32]>,
+    tasks: TaskTracker,
     admin: String,
 }
-    tasks: TaskTracker,
 
 impl Gateway {
     async fn start() -> Self {
@@ -214,7 +214,7 @@ impl Gateway {
     }
 
     async fn governed(policy: impl FnOnce(Arc<dyn Store>, Access) -> Arc<dyn Policy>) -> Self {
-        Self::new(ApiSettings::default(), policy).await
+        Self::new(ApiSettings::default(), |store| store, policy).await
     }
 
     async fn new(
@@ -275,9 +275,9 @@ impl Gateway {
             clock: shifted,
             changes,
             request_key: secret.request_key(),
+            tasks,
             admin: String::new(),
         };
-            tasks,
         gateway.admin = gateway.sign_in("root", admin.password.expose()).await;
         gateway
     }
