@@ -146,7 +146,7 @@ impl GatewayBuilder {
         let chain = self.chain(recorder.clone(), &keys.secret, Arc::clone(&closes));
         let telemetry = Arc::new(telemetry);
         let (agents, tasks) = (Agents::new(tunnel_limits(&self.config)), TaskTracker::new());
-        let access = Access::load(Arc::clone(&store.shared)).await;
+        let access = Access::load(Arc::clone(&store.shared), Arc::clone(&self.clock)).await;
         let access = access.map_err(|error| BuildProblem::Store(DataError::Store(error)))?;
         let stock_policy = || Arc::new(AccessPolicy::new(Arc::clone(&store.shared), access.clone())) as Arc<dyn Policy>;
         let policy = self.policy.take().unwrap_or_else(stock_policy);

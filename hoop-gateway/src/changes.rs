@@ -3,7 +3,8 @@
 //! The last ones are remembered, for watchers that come back. A watcher that does not keep up is told so and misses some:
 //! nobody waits for it, and what waits for it is bounded.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use hoop_core::id::{OrgId, UserId};
@@ -88,7 +89,27 @@ pub struct Changes {
     epoch: u64,
     sender: broadcast::Sender<Change>,
     past: Mutex<Past>,
+    seats: Mutex<HashMap<UserId, usize>>,
     closed: CancellationToken,
+}
+
+/// A user's place among those who watch. Dropping it gives the place up.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    changes: Arc<Changes>,
+    user: UserId,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.changes.seats.lock();
+        if let Entry::Occupied(mut taken) = seats.entry(self.user) {
+            *taken.get_mut() -= 1;
+            if *taken.get() == 0 {
+                taken.remove();
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +133,7 @@ impl Default for Changes {
             epoch: rand::random(),
             sender: broadcast::Sender::new(REMEMBERED),
             past: Mutex::default(),
+            seats: Mutex::default(),
             closed: CancellationToken::new(),
         }
     }
@@ -151,6 +173,17 @@ impl Changes {
             Some(mark) => self.number(mark).and_then(|number| past.since(number)),
         };
         Watch { missed, live: self.sender.subscribe() }
+    }
+
+    /// A place for one more watcher of this user, of whom this many may watch at once.
+    pub(crate) fn seat(self: &Arc<Self>, user: UserId, most: usize) -> Option<Seat> {
+        let mut seats = self.seats.lock();
+        let taken = seats.entry(user).or_default();
+        if *taken >= most {
+            return None;
+        }
+        *taken += 1;
+        Some(Seat { changes: Arc::clone(self), user })
     }
 
     /// How many watch.

@@ -14,10 +14,11 @@ mod oblige;
 mod policy;
 pub mod rule;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod window;
 
 pub use live::Access;
 pub(crate) use oblige::unmet;
 pub use policy::AccessPolicy;
+pub(crate) use policy::unreadable;
 pub use rule::{AccessRule, Effect, RuleDefinition};

@@ -10,10 +10,10 @@ use hoop_core::{AccessRequest, Code, Decision, Denial, Policy, PolicyError};
 use super::evaluate::{Question, Ruling, evaluate};
 use super::live::Access;
 use super::rule::RuleDefinition;
-use crate::store::{Role, Store, StoreError, User};
+use crate::store::{Role, Store, StoreError, User, in_time};
 
 /// Access rules decide, and the groups of roles. It asks the store for user and role each time, so that a change of them
-/// holds at once, whatever a credential was issued for.
+/// holds at once, whatever a credential was issued for. Nobody new gets in by rules that could not be read for ten seconds.
 #[derive(Clone)]
 pub struct AccessPolicy {
     store: Arc<dyn Store>,
@@ -42,27 +42,33 @@ impl AccessPolicy {
 #[async_trait]
 impl Policy for AccessPolicy {
     async fn decide(&self, ask: &AccessRequest<'_>) -> Result<Decision, PolicyError> {
+        self.access.refresh().await.map_err(failed)?;
         let (org, user, role) = (ask.principal.org, ask.principal.user, ask.role.id);
-        let (role, user) = tokio::join!(self.store.roles().get(org, role), self.store.users().get(org, user));
+        let (role, user) =
+            tokio::join!(in_time(self.store.roles().get(org, role)), in_time(self.store.users().get(org, user)));
         Ok(self.answer(ask, user.map_err(failed)?.as_ref(), role.map_err(failed)?.as_ref()))
     }
 
-    /// Looks each user and each role up once.
+    /// Looks each user and each role up once. One that cannot be read is the end of its own sessions, and of no others.
     async fn decide_all(&self, asks: &[AccessRequest<'_>]) -> Result<Vec<Decision>, PolicyError> {
         let (mut users, mut roles) = (HashMap::new(), HashMap::new());
         for ask in asks {
             let (org, user, role) = (ask.principal.org, ask.principal.user, ask.role.id);
             if let Entry::Vacant(place) = users.entry((org, user)) {
-                place.insert(self.store.users().get(org, user).await.map_err(failed)?);
+                place.insert(found(in_time(self.store.users().get(org, user)).await)?);
             }
             if let Entry::Vacant(place) = roles.entry((org, role)) {
-                place.insert(self.store.roles().get(org, role).await.map_err(failed)?);
+                place.insert(found(in_time(self.store.roles().get(org, role)).await)?);
             }
         }
         let decide = |ask: &AccessRequest<'_>| {
             let org = ask.principal.org;
-            let user = users.get(&(org, ask.principal.user)).and_then(Option::as_ref);
-            self.answer(ask, user, roles.get(&(org, ask.role.id)).and_then(Option::as_ref))
+            let user = users.get(&(org, ask.principal.user)).map_or(Ok(None), |user| user.as_ref().map(Option::as_ref));
+            let role = roles.get(&(org, ask.role.id)).map_or(Ok(None), |role| role.as_ref().map(Option::as_ref));
+            match (user, role) {
+                (Ok(user), Ok(role)) => self.answer(ask, user, role),
+                (Err(denial), _) | (_, Err(denial)) => Decision::Deny(Denial::clone(denial)),
+            }
         };
         Ok(asks.iter().map(decide).collect())
     }
@@ -77,6 +83,19 @@ fn shut_out(ask: &AccessRequest<'_>) -> Denial {
     let (user, role) = (&ask.principal.name, &ask.role.name);
     let reason = format!("user {user} may not use role {role}: the user is disabled, or not there any more");
     Denial::new("access policy", Code::AccessDenied, reason).hint("ask an administrator")
+}
+
+/// What is stored and cannot be read allows nobody anything; that says nothing of what else is stored.
+fn found<T>(read: Result<Option<T>, StoreError>) -> Result<Result<Option<T>, Denial>, PolicyError> {
+    match read {
+        Err(error @ StoreError::Corrupt { .. }) => Ok(Err(unreadable(error))),
+        read => read.map(Ok).map_err(failed),
+    }
+}
+
+/// The refusal of whoever needs a row that cannot be read.
+pub(crate) fn unreadable(error: StoreError) -> Denial {
+    Denial::failed("access policy", error).hint("ask an administrator to look at the gateway's log")
 }
 
 fn failed(error: StoreError) -> PolicyError {

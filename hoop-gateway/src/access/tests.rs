@@ -1,15 +1,20 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use hoop_core::{AccessMode, AccessRequest, Clock as _, Code, Decision, Policy as _, SystemClock};
+use hoop_core::{AccessMode, AccessRequest, Clock, Code, Decision, Policy as _, SystemClock};
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
 
 use super::effect::{Comparison, Reach};
 use super::evaluate::{Mismatch, Question, Ruling, evaluate, explain, mismatch};
 use super::rule::SubjectKind;
 use super::*;
 use crate::auth::credential::principal;
+use crate::store::tests::wrapped::Wrapped;
 use crate::store::tests::{role, user};
 use crate::store::{Role, SqlStore, Store, User, UserKind};
 
@@ -423,7 +428,7 @@ async fn policy(users: &[&User], roles: &[&Role]) -> (tempfile::TempDir, Arc<dyn
     for role in roles {
         store.roles().create(role).await.expect("stored");
     }
-    let access = Access::load(Arc::clone(&store)).await.expect("no rule");
+    let access = Access::load(Arc::clone(&store), Arc::new(SystemClock)).await.expect("no rule");
     let policy = AccessPolicy::new(Arc::clone(&store), access.clone());
     (folder, store, access, policy)
 }
@@ -489,4 +494,69 @@ async fn rules_hold_from_the_next_reading_on() {
     store.versions().delete_access_rule(stored.org, id, 1).await.expect("gone");
     access.reload().await.expect("readable");
     assert_eq!(refused(&policy, &alice, &shop).await, Some(Code::AccessDenied));
+}
+
+/// A clock that is moved by hand.
+struct Moved(Mutex<Duration>);
+
+impl Clock for Moved {
+    fn now(&self) -> DateTime<Utc> {
+        SystemClock.now() + *self.0.lock()
+    }
+    fn monotonic(&self) -> Instant {
+        SystemClock.monotonic() + *self.0.lock()
+    }
+}
+
+#[tokio::test]
+async fn rules_that_hang_hold_nothing_up_and_let_nobody_in_for_long() {
+    let (mut shop, alice) = (role("shop"), user("alice", &["friends"]));
+    shop.allowed_groups = vec!["friends".to_owned()];
+    let (_folder, store, ..) = policy(&[&alice], &[&shop]).await;
+    let store = Arc::new(Wrapped::new(store));
+    let clock = Arc::new(Moved(Mutex::default()));
+    let access = Access::load(store.clone(), clock.clone()).await.expect("no rule");
+    let policy = AccessPolicy::new(store.clone(), access.clone());
+    store.hangs.store(true, Ordering::Relaxed);
+    tokio::time::pause();
+    access.reload().await.expect_err("in time");
+    tokio::time::resume();
+    assert_eq!(refused(&policy, &alice, &shop).await, None, "a moment is nothing");
+
+    *clock.0.lock() += Duration::from_secs(11);
+    let principal = principal(alice.clone());
+    let (mode, at) = (AccessMode::Native, SystemClock.now());
+    let ask =
+        AccessRequest { principal: &principal, role: &shop.role, mode, source: None, at, reason: None, since: None };
+    tokio::time::pause();
+    policy.decide(&ask).await.expect_err("nobody new");
+    tokio::time::resume();
+    let running = policy.decide_all(&[ask]).await.expect("decided by what is known");
+    assert!(matches!(running[..], [Decision::Allow(_)]));
+
+    store.hangs.store(false, Ordering::Relaxed);
+    assert_eq!(refused(&policy, &alice, &shop).await, None, "they are read before somebody is let in");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_its_own_trouble_alone() {
+    let (mut shop, mut hr, alice) = (role("shop"), role("hr"), user("alice", &["friends"]));
+    for role in [&mut shop, &mut hr] {
+        role.allowed_groups = vec!["friends".to_owned()];
+    }
+    let (folder, _, _, policy) = policy(&[&alice], &[&shop, &hr]).await;
+    spoil(&folder, "UPDATE roles SET labels = 'x' WHERE name = 'hr'").await;
+    let principal = principal(alice);
+    let (mode, at) = (AccessMode::Native, SystemClock.now());
+    let ask = |role| AccessRequest { principal: &principal, role, mode, source: None, at, reason: None, since: None };
+    let decisions = policy.decide_all(&[ask(&hr.role), ask(&shop.role)]).await.expect("decided");
+    assert!(matches!(decisions[..], [Decision::Deny(_), Decision::Allow(_)]), "{decisions:?}");
+}
+
+/// Does to the store in this folder what no gateway does.
+pub(crate) async fn spoil(folder: &tempfile::TempDir, text: &'static str) {
+    let url = format!("sqlite:{}", folder.path().join("hoop.db").display());
+    let mut store = SqliteConnection::connect(&url).await.expect("opened");
+    sqlx::query(text).execute(&mut store).await.expect("done");
+    store.close().await.expect("closed");
 }

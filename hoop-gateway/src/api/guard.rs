@@ -1,6 +1,6 @@
 //! What stands before every handler: who calls, whether they may, how often they ask, and what is remembered of it.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{AUTHORIZATION, IF_NONE_MATCH};
 use axum::http::request::Parts;
@@ -10,7 +10,10 @@ use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use hoop_core::Code;
 use hoop_core::id::{EventId, OrgId, RequestId};
+use http_body_util::LengthLimitError;
+use tracing::Instrument as _;
 
+use super::MAX_BODY;
 use super::parts::Api;
 use super::problem::Problem;
 use super::rate::Left;
@@ -36,15 +39,21 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let (mut parts, body) = request.into_parts();
+    if trail == Trail::Silent {
+        return answer(api, needs, trail, request, next).await;
+    }
+    // It goes on when its caller goes away: no change is half made, and none is without its event.
+    let tasks = api.tasks.clone();
+    let done = tasks.spawn(answer(api, needs, trail, request, next).in_current_span()).await;
+    done.unwrap_or_else(|_| Problem::new(Code::Internal, "the request failed").into_response())
+}
+
+async fn answer(api: Api, needs: Permission, trail: Trail, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
     let mut visit = Visit { event: (trail == Trail::Event).then(|| event(&api, &parts)), left: None };
     let (method, known) = (parts.method.clone(), parts.headers.get(IF_NONE_MATCH).cloned());
     let response = match enter(&api, needs, &parts, &mut visit).await {
-        Ok(None) => next.run(Request::from_parts(parts, body)).await,
-        Ok(Some(caller)) => {
-            parts.extensions.insert(caller.clone());
-            run(&api, caller, parts, body, next).await
-        }
+        Ok(caller) => run(&api, caller, parts, body, next).await.unwrap_or_else(Problem::into_response),
         Err(problem) => problem.into_response(),
     };
     let mut response = etag::unless_known(&method, known.as_ref(), response);
@@ -61,12 +70,24 @@ pub(super) async fn guard(
     response
 }
 
-async fn run(api: &Api, caller: Caller, parts: Parts, body: Body, next: Next) -> Response {
-    match idempotency::key(&parts) {
-        Ok(None) => next.run(Request::from_parts(parts, body)).await,
-        Ok(Some(key)) => idempotency::once(api, &caller, key, parts, body, next).await,
-        Err(problem) => problem.into_response(),
+async fn run(api: &Api, caller: Option<Caller>, mut parts: Parts, body: Body, next: Next) -> Result<Response, Problem> {
+    let body = whole(api, body).await?;
+    let Some(caller) = caller else { return Ok(next.run(Request::from_parts(parts, body.into())).await) };
+    parts.extensions.insert(caller.clone());
+    match idempotency::key(&parts)? {
+        None => Ok(next.run(Request::from_parts(parts, body.into())).await),
+        Some(key) => idempotency::once(api, &caller, key, parts, body, next).await,
     }
+}
+
+/// The body is read before anything is done: whoever sends it bit by bit holds no change up.
+async fn whole(api: &Api, body: Body) -> Result<Bytes, Problem> {
+    let read = tokio::time::timeout(api.settings.request_timeout, to_bytes(body, MAX_BODY)).await;
+    let read = read.map_err(|_| Problem::new(Code::Timeout, "the request took too long"))?;
+    read.map_err(|error| match error.into_inner().is::<LengthLimitError>() {
+        true => Problem::new(Code::LimitExceeded, "the body is longer than 1 MiB"),
+        false => Problem::new(Code::InvalidRequest, "the body could not be read"),
+    })
 }
 
 /// Lets a request in. Who is not signed in counts for the address: there, tokens are guessed.

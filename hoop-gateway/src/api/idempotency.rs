@@ -1,10 +1,10 @@
 //! `Idempotency-Key`: a request that acts does so once, however often it is sent. The same key with the same request gives
 //! the answer of the first one for 24 hours; what was refused did nothing, and may be tried again.
 //!
-//! The request goes on when its caller goes away, so that who asks again finds what came of it. Answers with a secret are
-//! not kept: who asks again is told that it was done, and where.
+//! The request goes on when its caller goes away, as every one that acts, so that who asks again finds what came of it.
+//! Answers with a secret are not kept: who asks again is told that it was done, and where.
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
@@ -14,7 +14,6 @@ use axum::response::{IntoResponse as _, Response};
 use chrono::{TimeDelta, Utc};
 use hoop_core::Code;
 use hoop_core::id::{OrgId, UserId};
-use tracing::Instrument as _;
 
 use super::MAX_BODY;
 use super::describe::HoldsSecret;
@@ -51,23 +50,28 @@ struct Holder {
 }
 
 /// Runs the request, unless an earlier one had its key.
-pub(super) async fn once(api: &Api, caller: &Caller, key: String, parts: Parts, body: Body, next: Next) -> Response {
-    let Ok(body) = to_bytes(body, MAX_BODY).await else {
-        return Problem::new(Code::LimitExceeded, "the body is longer than 1 MiB").into_response();
-    };
+pub(super) async fn once(
+    api: &Api,
+    caller: &Caller,
+    key: String,
+    parts: Parts,
+    body: Bytes,
+    next: Next,
+) -> Result<Response, Problem> {
     let (at, request) = (api.clock.now(), hash(api, &parts, &body));
     let holder = Holder { org: caller.user.org, user: caller.user.id, key };
     let claim =
         Claim { org: holder.org, user: holder.user, key: holder.key.clone(), request, at, expires_at: at + KEPT };
-    match api.store.idempotency().claim(&claim).await {
-        Err(error) => Problem::from(error).into_response(),
-        Ok(Some(earlier)) if earlier.request != request => {
-            Problem::new(Code::KeyReused, "the idempotency key was used for another request")
-                .hint("make a new key for each thing that you want done")
-                .into_response()
+    match api.store.idempotency().claim(&claim).await? {
+        Some(earlier) if earlier.request != request => {
+            Err(Problem::new(Code::KeyReused, "the idempotency key was used for another request")
+                .hint("make a new key for each thing that you want done"))
         }
-        Ok(Some(earlier)) => replay(api, earlier),
-        Ok(None) => first(api.clone(), holder, Request::from_parts(parts, Body::from(body)), next).await,
+        Some(earlier) => Ok(replay(api, earlier)),
+        None => {
+            let response = next.run(Request::from_parts(parts, body.into())).await;
+            Ok(keep(api, &holder, response).await)
+        }
     }
 }
 
@@ -78,16 +82,6 @@ fn hash(api: &Api, parts: &Parts, body: &[u8]) -> [u8; 32] {
         hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes()).update(part);
     }
     hasher.finalize().into()
-}
-
-async fn first(api: Api, holder: Holder, request: Request, next: Next) -> Response {
-    let tasks = api.tasks.clone();
-    let work = async move {
-        let response = next.run(request).await;
-        keep(&api, &holder, response).await
-    };
-    let done = tasks.spawn(work.in_current_span()).await;
-    done.unwrap_or_else(|_| Problem::new(Code::Internal, "the request failed").into_response())
 }
 
 /// Keeps what came of a request that did something, and gives the key back of one that did nothing.

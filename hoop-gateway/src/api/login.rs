@@ -132,7 +132,7 @@ async fn sign_in(
     let Some(user) = user.filter(|user| matches && !user.disabled) else {
         api.throttle.failed(address, &name);
         api.telemetry.logins_failed.increment(1);
-        return Err(Problem::new(Code::LoginFailed, "user or password is wrong"));
+        return Err(refused());
     };
     api.throttle.succeeded(address, &name);
     let (secret, signed_in) = issue(api, user).await?;
@@ -141,6 +141,10 @@ async fn sign_in(
         return Ok(WithCookie::set(Json(signed_in), secret.expose(), seconds));
     }
     Ok(WithCookie::none(Json(SignedIn { token: Some(secret.expose().clone()), ..signed_in })))
+}
+
+fn refused() -> Problem {
+    Problem::new(Code::LoginFailed, "user or password is wrong")
 }
 
 async fn issue(api: &Api, user: User) -> Result<(Secret<String>, SignedIn), Problem> {
@@ -158,6 +162,12 @@ async fn issue(api: &Api, user: User) -> Result<(Secret<String>, SignedIn), Prob
         created_at: now,
     };
     api.store.tokens().create(&token).await?;
+    // A change takes away the tokens that there are. Where it came before this one, it is seen here.
+    let stored = api.store.users().get(user.org, user.id).await?;
+    if stored.is_none_or(|stored| stored.disabled || stored.password_hash != user.password_hash) {
+        api.store.tokens().revoke(token.org, token.id, None, now).await?;
+        return Err(refused());
+    }
     tracing::info!(user = user.name, "signed in");
     let signed_in = SignedIn {
         token: None,

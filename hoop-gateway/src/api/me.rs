@@ -13,7 +13,7 @@ use super::etag::stale;
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes, Source};
-use super::users::{UserView, find, hash};
+use super::users::{UserView, find, hash, revoke_credentials};
 use crate::changes::Subject;
 use crate::store::User;
 
@@ -35,7 +35,8 @@ struct ChangePassword {
     new: String,
 }
 
-/// Signs every other place out that the user was signed in at.
+/// Signs every other place out that the user was signed in at, and takes the user's credentials away. Sessions that run go on:
+/// it is the user's own change.
 async fn change_password(
     State(api): State<Api>,
     source: Source,
@@ -59,6 +60,7 @@ async fn change_password(
         return Err(stale());
     }
     api.store.tokens().revoke_all(user.org, user.id, Some(token), api.clock.now()).await?;
+    revoke_credentials(&api, &user).await?;
     api.changes.tell(user.org, Subject::User, user.id, Some(user.id), "updated");
     Ok(Done)
 }

@@ -74,7 +74,6 @@ fn view(role: Role, caller: &Caller) -> RoleView {
     }
 }
 
-/// Members get the roles they may reach, so that a page may have less than `limit` and yet not be the last.
 async fn list(
     State(api): State<Api>,
     source: Source,
@@ -82,16 +81,44 @@ async fn list(
     paging: Paging,
 ) -> Result<Json<Page<RoleView>>, Problem> {
     let after: Option<String> = paging.after()?;
-    let store::Page { items, more } = api.store.roles().list(caller.user.org, after.as_deref(), paging.limit()).await?;
-    let last = items.last().map(|role| role.role.name.to_string()).unwrap_or_default();
-    let mut visible = Vec::with_capacity(items.len());
-    for role in items {
-        if caller.scope().is_none() || reach(&api, &caller, source, &role.role).await?.is_ok() {
-            visible.push(role);
+    let page = match caller.scope() {
+        None => api.store.roles().list(caller.user.org, after.as_deref(), paging.limit()).await?,
+        Some(_) => visible(&api, &caller, source, after, paging.limit()).await?,
+    };
+    Ok(paging.page(page, |role| role.role.name.to_string(), |role| view(role, &caller)))
+}
+
+/// Roles that are read from the store at once, and how often, for a page of those that a caller may reach.
+const BATCH: u32 = 200;
+const BATCHES: usize = 50;
+
+/// The roles that the caller may reach. One more than fits is looked for: a cursor names the last role that is seen, and a
+/// page that leads nowhere would tell of roles that are not. After 10,000 roles of which none may be reached the list ends.
+async fn visible(
+    api: &Api,
+    caller: &Caller,
+    source: Source,
+    mut after: Option<String>,
+    limit: u32,
+) -> Result<store::Page<Role>, Problem> {
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut items = Vec::new();
+    for _ in 0..BATCHES {
+        let batch = api.store.roles().list(caller.user.org, after.as_deref(), BATCH).await?;
+        after = batch.items.last().map(|role| role.role.name.to_string());
+        for role in batch.items {
+            if reach(api, caller, source, &role.role).await?.is_ok() {
+                items.push(role);
+            }
+            if items.len() > wanted {
+                return Ok(store::Page::cut(items, limit));
+            }
+        }
+        if !batch.more {
+            return Ok(store::Page { items, more: false });
         }
     }
-    let next_cursor = more.then(|| paging.cursor(&last));
-    Ok(Json(Page { items: visible.into_iter().map(|role| view(role, &caller)).collect(), next_cursor }))
+    Ok(store::Page { items, more: true })
 }
 
 async fn create(

@@ -159,7 +159,7 @@ async fn update(
     }
     if account.disabled {
         api.store.tokens().revoke_all(account.org, account.id, None, api.clock.now()).await?;
-        end_sessions(&api, &account, "disabled").await?;
+        end_sessions(&api, &account, "was disabled").await?;
     }
     tell(&api, &account, "updated");
     Ok(Tagged { version: version + 1, view: account.into() })
@@ -175,8 +175,8 @@ async fn delete(
     if !api.store.versions().delete_user(account.org, account.id, version).await? {
         return Err(stale());
     }
-    end_sessions(&api, &account, "deleted").await?;
-    tell(&api, &account, "deleted");
+    end_sessions(&api, &account, "was deleted").await?;
+    tell(&api, &account, "was deleted");
     Ok(Done)
 }
 

@@ -23,7 +23,7 @@ use super::guard;
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes};
-use crate::changes::{Change, Subject, Watch};
+use crate::changes::{Change, Seat, Subject, Watch};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.get("/api/v1/events/stream", Permission::Member, "What changes, as server-sent events.", watch)
@@ -31,6 +31,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 /// Streams at once.
 const MOST: usize = 1024;
+
+/// Streams of one user at once, so that nobody takes them all.
+const MOST_OF_A_USER: usize = 16;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,10 +100,12 @@ impl Answer for Stream {
 }
 
 async fn watch(State(api): State<Api>, caller: Caller, wish: Wish) -> Result<Stream, Problem> {
-    if api.changes.watchers() >= MOST {
-        return Err(Problem::throttled("too many streams are open", api.settings.heartbeat));
-    }
     let heartbeat = api.settings.heartbeat;
+    if api.changes.watchers() >= MOST {
+        return Err(Problem::throttled("too many streams are open", heartbeat));
+    }
+    let seat = api.changes.seat(caller.user.id, MOST_OF_A_USER);
+    let seat = seat.ok_or_else(|| Problem::throttled("you have too many streams open", heartbeat))?;
     let Watch { missed, live } = api.changes.watch(wish.mark.as_deref());
     let first = match missed {
         Some(_) => Event::default().comment("watching"),
@@ -112,6 +117,7 @@ async fn watch(State(api): State<Api>, caller: Caller, wish: Wish) -> Result<Str
         subjects: wish.subjects,
         over: false,
         first: Some(first),
+        _seat: seat,
         live,
         caller,
         api,
@@ -132,6 +138,7 @@ struct Watcher {
     live: broadcast::Receiver<Change>,
     beat: Interval,
     over: bool,
+    _seat: Seat,
 }
 
 impl Watcher {

@@ -159,18 +159,31 @@ async fn update(
     if user.disabled || user.kind != before.kind || user.password_hash != before.password_hash {
         api.store.tokens().revoke_all(user.org, user.id, None, api.clock.now()).await?;
     }
-    if user.disabled {
-        end_sessions(&api, &user, "disabled").await?;
+    let is_reset = user.password_hash != before.password_hash;
+    if is_reset {
+        revoke_credentials(&api, &user).await?;
+    }
+    if user.disabled || is_reset {
+        let what = if user.disabled { "was disabled" } else { "was given another password" };
+        end_sessions(&api, &user, what).await?;
     }
     api.changes.tell(user.org, Subject::User, user.id, Some(user.id), "updated");
     Ok(Tagged { version: version + 1, view: user.into() })
 }
 
+/// Whoever knew the old password may have made credentials with it.
+pub(super) async fn revoke_credentials(api: &Api, user: &User) -> Result<(), Problem> {
+    for credential in api.store.credentials().revoke_all(user.org, user.id, api.clock.now()).await? {
+        api.changes.tell(user.org, Subject::Credential, credential, Some(user.id), "deleted");
+    }
+    Ok(())
+}
+
 /// Who is shut out is out of running sessions, too.
-pub(super) async fn end_sessions(api: &Api, user: &User, done: &str) -> Result<(), Problem> {
-    let what = if user.service.is_some() { "service account" } else { "user" };
+pub(super) async fn end_sessions(api: &Api, user: &User, what: &str) -> Result<(), Problem> {
+    let kind = if user.service.is_some() { "service account" } else { "user" };
     for session in api.store.sessions().open_of(user.org, user.id).await? {
-        let why = Denial::new("gateway", Code::SessionKilled, format!("{what} {} was {done}", user.name));
+        let why = Denial::new("gateway", Code::SessionKilled, format!("{kind} {} {what}", user.name));
         api.sessions.end(user.org, session, why.hint("ask an administrator"));
     }
     Ok(())

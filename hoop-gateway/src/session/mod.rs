@@ -13,7 +13,10 @@ mod control;
 mod open;
 pub(crate) mod recheck;
 mod registry;
+mod role;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -12,6 +12,7 @@ use hoop_proto::tunnel::v1::open;
 use tracing::{Instrument as _, info_span};
 
 use super::control::Control;
+use super::role::unchanged;
 use super::{Session, Sessions, finish};
 use crate::access::unmet;
 use crate::auth::token::unavailable;
@@ -167,11 +168,15 @@ impl Sessions {
 
     async fn decide(&self, context: &SessionContext) -> Result<Obligations, Denial> {
         let ask = ask(context, context.started_at);
-        match self.parts().policy.decide(&ask).await {
-            Ok(Decision::Allow(obligations)) => unmet(&ask, &obligations).map(|()| obligations),
-            Ok(Decision::Deny(denial)) => Err(denial),
-            Err(error) => Err(Denial::failed("access policy", error).with_code(Code::StoreUnavailable)),
-        }
+        let (decided, stored) = tokio::join!(self.parts().policy.decide(&ask), self.stored(&context.role));
+        let obligations = match decided {
+            Ok(Decision::Allow(obligations)) => unmet(&ask, &obligations).map(|()| obligations)?,
+            Ok(Decision::Deny(denial)) => return Err(denial),
+            Err(error) => return Err(Denial::failed("access policy", error).with_code(Code::StoreUnavailable)),
+        };
+        // Between the door and here it may have been pointed elsewhere.
+        unchanged(&context.role, stored.map_err(unavailable)?.as_ref())?;
+        Ok(obligations)
     }
 
     async fn refuse(

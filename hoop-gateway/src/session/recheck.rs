@@ -1,19 +1,27 @@
 //! Sessions that run are asked about again: who loses access loses it within seconds, and not at the next login.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use hoop_core::id::{OrgId, TokenId};
-use hoop_core::{AccessRequest, Code, Decision, Denial, PolicyError};
+use hoop_core::{AccessRequest, Code, Decision, Denial, SessionContext};
 
-use super::Sessions;
 use super::open::ask;
 use super::registry::Admitted;
-use crate::access::{Access, unmet};
+use super::role::unchanged;
+use super::{Control, Sessions};
+use crate::access::{Access, unmet, unreadable};
 use crate::store::StoreError;
 
 /// How long a session can outlive what allows it: a change that another gateway made, a time that is over.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// How long a policy may think about all sessions. The one of the gateway has a deadline for each look-up; this is for one that
+/// hangs.
+const THOUGHT: Duration = Duration::from_secs(30);
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Looks at rules and running sessions when something changed, and every two seconds. Runs until it is dropped.
 pub(crate) async fn watch(sessions: Sessions, access: Access) {
@@ -36,20 +44,27 @@ pub(crate) async fn watch(sessions: Sessions, access: Access) {
     }
 }
 
-async fn look(sessions: &Sessions, access: &Access) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    access.reload().await?;
+/// Rules that cannot be read keep nobody in who is shut out otherwise.
+pub(super) async fn look(sessions: &Sessions, access: &Access) -> Result<(), Error> {
+    let read = access.reload().await;
     sessions.recheck().await?;
     sessions.recheck_tokens().await?;
-    Ok(())
+    Ok(read?)
 }
 
 impl Sessions {
-    /// Ends the sessions that the policy does not allow any more.
+    /// Ends the sessions that the policy does not allow any more, and those whose role leads elsewhere by now.
     ///
     /// # Errors
-    /// When the policy has no answer; every session goes on.
-    async fn recheck(&self) -> Result<(), PolicyError> {
+    /// When the policy has no answer, or the store; sessions of which nothing is known go on.
+    async fn recheck(&self) -> Result<(), Error> {
         let running = self.inner.registry.admitted();
+        let decided = self.ask_again(&running).await;
+        self.compare_roles(&running).await?;
+        decided
+    }
+
+    async fn ask_again(&self, running: &[Admitted]) -> Result<(), Error> {
         let at = self.parts().clock.now();
         let asks: Vec<_> = running
             .iter()
@@ -58,11 +73,10 @@ impl Sessions {
         if asks.is_empty() {
             return Ok(());
         }
-        let decisions = self.parts().policy.decide_all(&asks).await?;
+        let decisions = tokio::time::timeout(THOUGHT, self.parts().policy.decide_all(&asks)).await??;
         for ((Admitted { context, control, .. }, ask), decision) in running.iter().zip(&asks).zip(decisions) {
             if let Err(why) = allowed_still(ask, decision) {
-                tracing::info!(session = %context.id, code = %why.code, reason = why.reason, "session is not allowed any more");
-                control.end(why);
+                end(context, control, why);
             }
         }
         Ok(())
@@ -91,6 +105,30 @@ impl Sessions {
         }
         Ok(())
     }
+
+    /// Looks each role up once.
+    async fn compare_roles(&self, running: &[Admitted]) -> Result<(), Error> {
+        let mut roles = HashMap::new();
+        for Admitted { context, control, .. } in running {
+            let stored = match roles.entry((context.org, context.role.id)) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(match self.stored(&context.role).await {
+                    Err(error @ StoreError::Corrupt { .. }) => Err(unreadable(error).with_code(Code::AccessRevoked)),
+                    stored => Ok(stored?),
+                }),
+            };
+            let compared = stored.as_ref().map_err(Denial::clone);
+            if let Err(why) = compared.and_then(|stored| unchanged(&context.role, stored.as_ref())) {
+                end(context, control, why);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn end(context: &SessionContext, control: &Control, why: Denial) {
+    tracing::info!(session = %context.id, code = %why.code, reason = why.reason, "session is not allowed any more");
+    control.end(why);
 }
 
 fn allowed_still(ask: &AccessRequest<'_>, decision: Decision) -> Result<(), Denial> {

@@ -12,6 +12,7 @@ mod url;
 mod versions;
 
 use std::io;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -129,6 +130,18 @@ pub(crate) const TABLES: &[&str] = &[
 
 /// The result of asking a store.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// How long a look-up may take on which it hangs who may do what.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What a store answers in time. One that hangs is as good as away, and holds nothing else up.
+///
+/// # Errors
+/// The store's own, and [`StoreError::Database`] after three seconds.
+pub(crate) async fn in_time<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    let answer = tokio::time::timeout(PATIENCE, answer).await;
+    answer.unwrap_or_else(|late| Err(StoreError::Database(sqlx::Error::Io(late.into()))))
+}
 
 /// Everything that a gateway remembers.
 pub trait Store: Send + Sync {
@@ -249,6 +262,8 @@ pub trait Credentials: Send + Sync {
     async fn used(&self, org: OrgId, id: CredentialId, at: DateTime<Utc>) -> Result<()>;
     /// Takes it away. Says whether there was one of this user, or of anyone when no user is given.
     async fn revoke(&self, org: OrgId, id: CredentialId, of: Option<UserId>, at: DateTime<Utc>) -> Result<bool>;
+    /// Takes all of a user's away that are good still; says which.
+    async fn revoke_all(&self, org: OrgId, user: UserId, at: DateTime<Utc>) -> Result<Vec<CredentialId>>;
 }
 
 /// Tokens of the API.

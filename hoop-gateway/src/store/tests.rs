@@ -3,6 +3,7 @@
 mod accounts;
 mod engines;
 mod once;
+pub(crate) mod wrapped;
 
 use std::collections::BTreeMap;
 
@@ -325,6 +326,14 @@ async fn credentials(credentials: &dyn Credentials, user: &User) -> Result<()> {
     assert_eq!(credentials.list(ORG, Some(user.id), None, 10).await?.items, [revoked]);
     assert!(credentials.list(ORG, Some(other), None, 10).await?.items.is_empty());
     assert!(credentials.list(ORG, None, Some(first.id), 10).await?.items.is_empty());
+
+    let (good, over) = (credential(user, "shop-bbbb"), Credential { expires_at: at, ..credential(user, "shop-cccc") });
+    for credential in [&good, &over] {
+        credentials.create(credential).await?;
+    }
+    assert_eq!(credentials.revoke_all(ORG, other, at).await?, [], "another's");
+    assert_eq!(credentials.revoke_all(ORG, user.id, at).await?, [good.id], "the others were good for nothing any more");
+    assert_eq!(credentials.by_login("shop-bbbb").await?.and_then(|credential| credential.revoked_at), Some(at));
     Ok(())
 }
 

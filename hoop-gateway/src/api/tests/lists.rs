@@ -1,6 +1,10 @@
 //! Pages.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
 use super::*;
+use crate::access::AccessPolicy;
 
 #[tokio::test]
 async fn pages_lead_to_every_item_once() {
@@ -21,20 +25,33 @@ async fn pages_lead_to_every_item_once() {
 }
 
 #[tokio::test]
-async fn a_member_pages_through_roles_that_are_not_for_them() {
-    let gateway = Gateway::start().await;
-    for number in 0..4 {
-        gateway.role(&format!("role-{number}")).await;
+async fn a_member_hears_nothing_of_roles_that_are_not_for_them() {
+    let gateway = Gateway::governed(|store, access| Arc::new(AccessPolicy::new(store, access))).await;
+    for (number, groups) in [["eng"], ["dba"], ["eng"], ["dba"], ["eng"], ["dba"]].iter().enumerate() {
+        let mut role = role(&format!("role-{number}"));
+        role["allowed_groups"] = json!(groups);
+        assert_eq!(gateway.post(&gateway.admin, "/api/v1/roles", role).await.0, StatusCode::CREATED);
     }
     let mia = gateway.user("mia", "member", &[]).await;
-    let (_, first) = gateway.get(&mia, "/api/v1/roles?limit=3").await;
-    assert_eq!(first["items"], json!([]));
-    let cursor = first["next_cursor"].as_str().expect("there is more to look at");
-    let (_, last) = gateway.get(&mia, &format!("/api/v1/roles?limit=3&cursor={cursor}")).await;
-    assert_eq!(last, json!({ "items": [], "next_cursor": null }));
+    let nothing = json!({ "items": [], "next_cursor": null });
+    assert_eq!(gateway.get(&mia, "/api/v1/roles?limit=1").await.1, nothing);
+
+    let eve = gateway.user("eve", "member", &["eng"]).await;
+    let (_, first) = gateway.get(&eve, "/api/v1/roles?limit=2").await;
+    let names = |page: &Value| {
+        let items = page["items"].as_array().expect("a list");
+        items.iter().map(|role| role["name"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&first), ["role-0", "role-2"], "a page is full while there is more");
+    let cursor = first["next_cursor"].as_str().expect("there is more");
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).expect("ours");
+    assert!(bytes.ends_with(b"role-2"), "it names the last role that eve saw");
+    let (_, last) = gateway.get(&eve, &format!("/api/v1/roles?limit=2&cursor={cursor}")).await;
+    assert_eq!((names(&last), &last["next_cursor"]), (vec!["role-4".to_owned()], &Value::Null));
+
     let alice = gateway.user("alice", "member", &["dba"]).await;
     let (_, seen) = gateway.get(&alice, "/api/v1/roles").await;
-    assert_eq!(seen["items"].as_array().map(Vec::len), Some(4));
+    assert_eq!(names(&seen), ["role-1", "role-3", "role-5"]);
     assert!(!seen.to_string().contains("HOOP_SECRET_DB"), "where a role leads to is not theirs to see");
 }
 

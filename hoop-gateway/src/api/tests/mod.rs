@@ -8,7 +8,9 @@ mod browsers;
 mod configuration;
 mod document;
 mod idempotency;
+mod leaving;
 mod lists;
+mod passwords;
 mod rates;
 mod requests;
 mod secrets;
@@ -42,6 +44,7 @@ use crate::auth::{GatewaySecret, Passwords, Throttle, first_admin};
 use crate::changes::Changes;
 use crate::secrets::{OperatorKey, SecretKeeper};
 use crate::session::Reached;
+use crate::store::tests::wrapped::Wrapped;
 use crate::store::{Ended, SqlStore, Store};
 use crate::telemetry::Telemetry;
 use crate::tunnel::{AgentAuthenticator as _, AgentStatus};
@@ -202,6 +205,7 @@ struct Gateway {
     clock: Arc<Shifted>,
     changes: Arc<Changes>,
     request_key: Secret<[u8; 32]>,
+    tasks: TaskTracker,
     admin: String,
 }
 
@@ -211,29 +215,42 @@ impl Gateway {
     }
 
     async fn with(settings: ApiSettings) -> Self {
-        Self::new(settings, |_, _| Arc::new(Open)).await
+        Self::new(settings, |store| store, |_, _| Arc::new(Open)).await
+    }
+
+    /// On a store of which the test keeps the strings.
+    async fn wrapped() -> (Self, Arc<Wrapped>) {
+        let mut kept = None;
+        let wrap = |store| Arc::clone(kept.insert(Arc::new(Wrapped::new(store)))) as Arc<dyn Store>;
+        let gateway = Self::new(ApiSettings::default(), wrap, |_, _| Arc::new(Open)).await;
+        (gateway, kept.expect("wrapped"))
     }
 
     async fn governed(policy: impl FnOnce(Arc<dyn Store>, Access) -> Arc<dyn Policy>) -> Self {
-        Self::new(ApiSettings::default(), policy).await
+        Self::new(ApiSettings::default(), |store| store, policy).await
     }
 
     async fn without_operator_key() -> Self {
-        Self::made(ApiSettings::default(), |_, _| Arc::new(Open), None).await
+        Self::made(ApiSettings::default(), |store| store, |_, _| Arc::new(Open), None).await
     }
 
-    async fn new(settings: ApiSettings, policy: impl FnOnce(Arc<dyn Store>, Access) -> Arc<dyn Policy>) -> Self {
-        Self::made(settings, policy, Some(OperatorKey::new(&Secret::new([7; 32])))).await
+    async fn new(
+        settings: ApiSettings,
+        wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+        policy: impl FnOnce(Arc<dyn Store>, Access) -> Arc<dyn Policy>,
+    ) -> Self {
+        Self::made(settings, wrap, policy, Some(OperatorKey::new(&Secret::new([7; 32])))).await
     }
 
     async fn made(
         settings: ApiSettings,
+        wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
         policy: impl FnOnce(Arc<dyn Store>, Access) -> Arc<dyn Policy>,
         key: Option<OperatorKey>,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite:{}", folder.path().join("hoop.db").display());
-        let store: Arc<dyn Store> = Arc::new(SqlStore::open(&url).await.expect("a store"));
+        let store = wrap(Arc::new(SqlStore::open(&url).await.expect("a store")));
         let secret = GatewaySecret::load_or_create(&folder.path().join("secret")).expect("a secret");
         let shifted = Arc::new(Shifted::default());
         let clock: Arc<dyn Clock> = shifted.clone();
@@ -243,8 +260,8 @@ impl Gateway {
             .await
             .expect("the store works")
             .expect("the first");
-        let live = Arc::new(Live::default());
-        let access = Access::load(Arc::clone(&store)).await.expect("readable");
+        let (live, tasks) = (Arc::new(Live::default()), TaskTracker::new());
+        let access = Access::load(Arc::clone(&store), Arc::clone(&clock)).await.expect("readable");
         let agent_tokens = Arc::new(AgentTokens::new(Arc::clone(&store), Arc::clone(&clock), secret.agent_key()));
         let router = router(ApiParts {
             credentials: Arc::new(NativeCredentials::new(
@@ -264,7 +281,7 @@ impl Gateway {
             recordings: Arc::new(RecordingFolder(folder.path().join("recordings"))),
             changes: Arc::clone(&changes),
             request_key: secret.request_key(),
-            tasks: TaskTracker::new(),
+            tasks: tasks.clone(),
             telemetry: Arc::new(Telemetry::new().expect("buckets")),
             endpoints: Endpoints {
                 postgres: Endpoint { host: "db.example.com".to_owned(), port: 15432, tls: true },
@@ -285,6 +302,7 @@ impl Gateway {
             clock: shifted,
             changes,
             request_key: secret.request_key(),
+            tasks,
             admin: String::new(),
         };
         gateway.admin = gateway.sign_in("root", admin.password.expose()).await;

@@ -117,3 +117,20 @@ async fn streams_are_counted_and_leave_room_when_they_end() {
     let mut stream = Watching::open(&gateway, &gateway.admin, PATH, "").await;
     assert!(stream.next().await.is_some());
 }
+
+#[tokio::test]
+async fn nobody_takes_every_stream() {
+    let gateway = Gateway::start().await;
+    let mia = gateway.user("mia", "member", &[]).await;
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        streams.push(Watching::open(&gateway, &mia, PATH, "").await);
+    }
+    let refused = gateway.call(Method::GET, PATH).token(&mia).send().await;
+    assert_eq!((refused.status, &refused.json["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!("throttled")));
+    let mut other = Watching::open(&gateway, &gateway.admin, PATH, "").await;
+    assert!(other.next().await.is_some(), "others have places of their own");
+    drop(streams.pop());
+    let mut again = Watching::open(&gateway, &mia, PATH, "").await;
+    assert!(again.next().await.is_some());
+}

@@ -123,4 +123,17 @@ impl Credentials for Engine {
         .await?;
         Ok(done.rows_affected() > 0)
     }
+
+    async fn revoke_all(&self, org: OrgId, user: UserId, at: DateTime<Utc>) -> Result<Vec<CredentialId>> {
+        let revoked: Vec<(Uuid,)> = sqlx::query_as(
+            "UPDATE credentials SET revoked_at = $3 \
+             WHERE org_id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3 RETURNING id",
+        )
+        .bind(org.as_uuid())
+        .bind(user.as_uuid())
+        .bind(micros(at))
+        .fetch_all(&self.write)
+        .await?;
+        Ok(revoked.into_iter().map(|(id,)| CredentialId::from_uuid(id)).collect())
+    }
 }
