@@ -22,6 +22,7 @@ pub(crate) struct Api {
     client: Client,
     base: String,
     token: String,
+    allow_http: bool,
     verbose: bool,
 }
 
@@ -36,7 +37,8 @@ impl Api {
         if let Some(tls) = tls {
             client = client.tls_backend_preconfigured(tls);
         }
-        Ok(Self { client: client.build()?, base: base.to_owned(), token: String::new(), verbose: false })
+        let (client, base) = (client.build()?, base.to_owned());
+        Ok(Self { client, base, token: String::new(), allow_http: false, verbose: false })
     }
 
     /// With the token of a gateway.
@@ -45,7 +47,7 @@ impl Api {
             let text = format!("not signed in to {}", remote.url);
             return Err(Failure::new(Failure::NOT_SIGNED_IN, text).hint(format!("hoop login {}", remote.url)));
         };
-        Ok(Self::new(&remote.url, &remote.trust)?.with_token(token.expose()))
+        Ok(Self::new(&remote.url, &remote.trust)?.with_token(token.expose()).allow_http(remote.allow_http))
     }
 
     /// Signs in at the gateway of this place.
@@ -69,6 +71,13 @@ impl Api {
         self
     }
 
+    /// Lets another machine be spoken to without encryption, as somebody has said.
+    #[must_use]
+    pub(crate) const fn allow_http(mut self, allow_http: bool) -> Self {
+        self.allow_http = allow_http;
+        self
+    }
+
     /// Says every request on standard error; never what is in it.
     #[must_use]
     pub(crate) const fn verbose(mut self, verbose: bool) -> Self {
@@ -78,6 +87,10 @@ impl Api {
 
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    pub(crate) const fn allows_http(&self) -> bool {
+        self.allow_http
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {

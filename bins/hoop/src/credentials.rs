@@ -13,8 +13,8 @@ use crate::api::{Api, segment};
 use crate::completions;
 use crate::duration;
 use crate::failure::Failure;
-use crate::gateway::is_loopback;
-use crate::output::{self, text, time};
+use crate::gateway::{is_here, is_loopback};
+use crate::output::{self, printable, text, time};
 use crate::shell::Shell;
 
 #[derive(Subcommand)]
@@ -71,6 +71,9 @@ fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Secret<St
 
 impl Credential {
     /// Makes one, and gives it as the gateway shows it, too.
+    ///
+    /// # Errors
+    /// What the gateway says; and a door on another machine that has no TLS, unless somebody has allowed that.
     pub(crate) async fn create(api: &Api, role: &str, wish: &Wish) -> Result<(Self, Value), Failure> {
         let mut body = json!({});
         if let Some(duration) = wish.duration {
@@ -87,7 +90,25 @@ impl Credential {
             made["url"] = credential.url().into();
             made["command"] = format!("psql '{}'", credential.url()).into();
         }
+        if let Err(failure) = credential.check_transport(api.allows_http()) {
+            credential.give_back(api).await;
+            return Err(failure);
+        }
         Ok((credential, made))
+    }
+
+    /// Refuses to send what is asked, and what is answered, in clear text to another machine.
+    fn check_transport(&self, allow_http: bool) -> Result<(), Failure> {
+        if self.is_encrypted() || allow_http || is_here(&self.host) {
+            return Ok(());
+        }
+        let door = format!(
+            "the gateway's door at {}:{} is on another machine and has no TLS",
+            printable(&self.host),
+            self.port
+        );
+        Err(Failure::new(1, format!("{door}: sessions would go there without encryption"))
+            .hint("turn TLS on at the gateway, or say --allow-http at hoop login (HOOP_ALLOW_HTTP=true)"))
     }
 
     pub(crate) async fn revoke(api: &Api, id: &str) -> Result<(), Failure> {
@@ -118,9 +139,7 @@ impl Credential {
 /// A gateway that does not know under which name it is reached names this machine; it is where its API is.
 fn better_host(host: &str, api: &str) -> Option<String> {
     let api = Url::parse(api).ok()?;
-    let is_local =
-        host == "localhost" || host == "0.0.0.0" || host == "::" || host == "::1" || host.starts_with("127.");
-    (is_local && !is_loopback(&api)).then(|| api.host_str().unwrap_or(host).trim_matches(['[', ']']).to_owned())
+    (is_here(host) && !is_loopback(&api)).then(|| api.host_str().unwrap_or(host).trim_matches(['[', ']']).to_owned())
 }
 
 pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> {
@@ -183,23 +202,44 @@ mod tests {
             ("127.0.0.1", "https://[2001:db8::1]:8009", Some("2001:db8::1")),
             ("localhost", "http://127.0.0.1:8009", None),
             ("pg.example.com", "https://gw.example.com", None),
+            ("127.example.com", "https://gw.example.com", None),
         ] {
             assert_eq!(better_host(host, api).as_deref(), better, "{host} {api}");
         }
     }
 
-    #[test]
-    fn a_url_has_one_reading() {
-        let credential = Credential {
+    fn credential(host: &str, sslmode: &str) -> Credential {
+        Credential {
             id: String::new(),
             role: "shop".to_owned(),
-            host: "::1".to_owned(),
+            host: host.to_owned(),
             port: 15432,
             user: "shop-abc".to_owned(),
             password: Secret::new("secret".to_owned()),
             database: "it's a/db".to_owned(),
-            sslmode: "require".to_owned(),
-        };
+            sslmode: sslmode.to_owned(),
+        }
+    }
+
+    #[test]
+    fn sessions_go_nowhere_in_clear_text() {
+        for (host, sslmode, allow_http, is_fine) in [
+            ("pg.example.com", "disable", false, false),
+            ("127.example.com", "disable", false, false),
+            ("pg.example.com", "disable", true, true),
+            ("pg.example.com", "require", false, true),
+            ("localhost", "disable", false, true),
+            ("127.0.0.2", "disable", false, true),
+            ("::1", "disable", false, true),
+        ] {
+            let checked = credential(host, sslmode).check_transport(allow_http);
+            assert_eq!(checked.is_ok(), is_fine, "{host} {sslmode} {allow_http}");
+        }
+    }
+
+    #[test]
+    fn a_url_has_one_reading() {
+        let credential = credential("::1", "require");
         assert_eq!(credential.url(), "postgresql://shop-abc:secret@[::1]:15432/it%27s%20a%2Fdb?sslmode=require");
     }
 }
