@@ -1,5 +1,6 @@
 //! `hoop credentials`: time-limited logins for native clients.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -87,7 +88,7 @@ impl Credential {
         if let Some(host) = better_host(&credential.host, api.base()) {
             credential.host = host;
             made["host"] = credential.host.clone().into();
-            made["url"] = credential.url().into();
+            made["url"] = credential.any_url().into();
             made["command"] = format!("psql '{}'", credential.url()).into();
         }
         if let Err(failure) = credential.check_transport(api.allows_http()) {
@@ -127,11 +128,21 @@ impl Credential {
         self.sslmode != "disable"
     }
 
-    /// A URL for libpq and its relatives, safe also between a shell's single quotes.
+    /// A URL for libpq and its relatives, safe also between a shell's single quotes. With it a login is bound to the TLS
+    /// channel, so that nobody is in between.
     pub(crate) fn url(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let binding = if self.is_encrypted() { "&channel_binding=require" } else { "" };
+        format!("{}{binding}", self.any_url())
+    }
+
+    /// A URL for every driver, as the API has it: some take `channel_binding` for a setting of the server, which refuses it.
+    fn any_url(&self) -> String {
+        let host = match self.host.parse::<Ipv6Addr>() {
+            Ok(address) => format!("[{address}]"),
+            Err(_) => segment(&self.host),
+        };
         let (user, password) = (segment(&self.user), segment(self.password.expose()));
-        let (port, database, sslmode) = (self.port, segment(&self.database), &self.sslmode);
+        let (port, database, sslmode) = (self.port, segment(&self.database), segment(&self.sslmode));
         format!("postgresql://{user}:{password}@{host}:{port}/{database}?sslmode={sslmode}")
     }
 }
@@ -239,7 +250,13 @@ mod tests {
 
     #[test]
     fn a_url_has_one_reading() {
-        let credential = credential("::1", "require");
-        assert_eq!(credential.url(), "postgresql://shop-abc:secret@[::1]:15432/it%27s%20a%2Fdb?sslmode=require");
+        let rest = "15432/it%27s%20a%2Fdb?sslmode";
+        for (host, sslmode, expected) in [
+            ("::1", "require", format!("[::1]:{rest}=require&channel_binding=require")),
+            ("gw.example.com", "disable", format!("gw.example.com:{rest}=disable")),
+            ("a'b", "disable", format!("a%27b:{rest}=disable")),
+        ] {
+            assert_eq!(credential(host, sslmode).url(), format!("postgresql://shop-abc:secret@{expected}"));
+        }
     }
 }
