@@ -119,7 +119,7 @@ impl Credential {
     /// Takes it back after its use. It expires by itself, so what fails is only said.
     pub(crate) async fn give_back(&self, api: &Api) {
         if let Err(failure) = Self::revoke(api, &self.id).await {
-            eprintln!("hoop: credential {} could not be revoked: {failure}", self.id);
+            eprintln!("hoop: credential {} could not be revoked: {failure}", printable(&self.id));
         }
     }
 

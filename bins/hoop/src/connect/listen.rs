@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::credentials::Credential;
 use crate::failure::Failure;
-use crate::output::{self, Format};
+use crate::output::{self, Format, printable};
 use crate::shell::Shell;
 use crate::stop::Stop;
 
@@ -69,7 +69,8 @@ fn tell(local: SocketAddr, credential: &Credential, shell: &Shell) -> Result<(),
             output::show(if format == Format::Json { Format::Ndjson } else { format }, &data, &[])?;
         }
     }
-    shell.tell(format!("{local} leads to role {} until Ctrl-C, which also ends the credential", credential.role));
+    let role = printable(&credential.role);
+    shell.tell(format!("{local} leads to role {role} until Ctrl-C, which also ends the credential"));
     Ok(())
 }
 
@@ -102,7 +103,7 @@ async fn forward(mut client: TcpStream, gateway: &(String, u16)) {
             // An end that breaks off is the other end's to notice.
             let _ = tokio::io::copy_bidirectional(&mut client, &mut door).await;
         }
-        Err(error) => eprintln!("hoop: the gateway at {host}:{port} does not answer: {error}"),
+        Err(error) => eprintln!("hoop: the gateway at {}:{port} does not answer: {error}", printable(host)),
     }
 }
 

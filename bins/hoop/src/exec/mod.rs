@@ -144,7 +144,8 @@ async fn to_the_end(
 async fn drive(connection: &mut Connection<TcpStream, Socket>, shell: &Shell) -> Result<(), Error> {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
         if let AsyncMessage::Notice(notice) = message? {
-            shell.tell(format!("{}: {}", notice.severity().to_lowercase(), printable(notice.message())));
+            let (severity, said) = (printable(notice.severity()), printable(notice.message()));
+            shell.tell(format!("{}: {said}", severity.to_lowercase()));
         }
     }
     Ok(())
@@ -152,7 +153,7 @@ async fn drive(connection: &mut Connection<TcpStream, Socket>, shell: &Shell) ->
 
 /// Rows are written as they come; what cannot be written yet is not asked for.
 async fn statements(client: &Client, sql: &str, shell: &Shell) -> Result<(), Failure> {
-    let mut writer = Writer::new(shell.format, tokio::io::stdout());
+    let mut writer = Writer::new(shell.format, tokio::io::stdout()).on_terminal(std::io::stdout().is_terminal());
     let mut messages = Box::pin(client.simple_query_raw(sql).await.map_err(|error| failure(&error))?);
     loop {
         // Nothing is kept back while nothing comes.
@@ -192,11 +193,11 @@ fn failure(error: &Error) -> Failure {
         let text = innermost(error);
         return match error.is_closed() {
             true => Failure::new(Failure::UNAVAILABLE, "the gateway closed the connection"),
-            false => Failure::new(1, text),
+            false => Failure::new(1, printable(&text)),
         };
     };
     let code = said.routine().and_then(|routine| routine.parse::<Code>().ok());
-    let mut text = format!("{} (SQLSTATE {})", printable(said.message()), said.code().code());
+    let mut text = format!("{} (SQLSTATE {})", printable(said.message()), printable(said.code().code()));
     if let Some(detail) = said.detail() {
         text = format!("{text}: {}", printable(detail));
     }

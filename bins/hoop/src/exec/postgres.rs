@@ -19,6 +19,7 @@ use x509_cert::der::Decode as _;
 
 use crate::credentials::Credential;
 use crate::failure::Failure;
+use crate::output::printable;
 use crate::trust;
 
 /// Logs in. The login is bound to the TLS channel: it fails when somebody is in between, whoever signed the certificate.
@@ -43,6 +44,7 @@ pub(super) async fn cancel(credential: &Credential, token: &CancelToken) -> Resu
 
 async fn dial(Credential { host, port, .. }: &Credential) -> Result<TcpStream, Failure> {
     let tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| {
+        let host = printable(host);
         let text = format!("the gateway's door for PostgreSQL at {host}:{port} does not answer: {error}");
         Failure::new(Failure::UNAVAILABLE, text)
     })?;
