@@ -1,6 +1,7 @@
 //! `hoop credentials`: time-limited logins for native clients.
 
 use std::net::Ipv6Addr;
+use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -66,6 +67,9 @@ pub(crate) struct Credential {
     pub(crate) sslmode: String,
 }
 
+/// How long somebody who has asked for the end waits until a credential that is being made is there, and given back.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Secret<String>, D::Error> {
     String::deserialize(deserializer).map(Secret::new)
 }
@@ -96,6 +100,29 @@ impl Credential {
             return Err(failure);
         }
         Ok((credential, made))
+    }
+
+    /// Makes one for a command that may be stopped meanwhile: what the gateway has made by then is given back.
+    pub(crate) async fn borrow(
+        api: &Api,
+        role: &str,
+        wish: &Wish,
+        stopped: impl Future<Output = Failure>,
+    ) -> Result<(Self, Value), Failure> {
+        let mut made = pin!(Self::create(api, role, wish));
+        let failure = tokio::select! {
+            made = &mut made => return made,
+            failure = stopped => failure,
+        };
+        let given_back = async {
+            if let Ok((credential, _)) = made.await {
+                credential.give_back(api).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, given_back).await.is_err() {
+            eprintln!("hoop: the gateway does not answer; a credential that it may have made expires by itself");
+        }
+        Err(failure)
     }
 
     /// Refuses to send what is asked, and what is answered, in clear text to another machine.
@@ -203,60 +230,4 @@ fn row(credential: &Value) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gateway_that_calls_itself_localhost_is_where_its_api_is() {
-        for (host, api, better) in [
-            ("localhost", "https://gw.example.com", Some("gw.example.com")),
-            ("127.0.0.1", "https://[2001:db8::1]:8009", Some("2001:db8::1")),
-            ("localhost", "http://127.0.0.1:8009", None),
-            ("pg.example.com", "https://gw.example.com", None),
-            ("127.example.com", "https://gw.example.com", None),
-        ] {
-            assert_eq!(better_host(host, api).as_deref(), better, "{host} {api}");
-        }
-    }
-
-    fn credential(host: &str, sslmode: &str) -> Credential {
-        Credential {
-            id: String::new(),
-            role: "shop".to_owned(),
-            host: host.to_owned(),
-            port: 15432,
-            user: "shop-abc".to_owned(),
-            password: Secret::new("secret".to_owned()),
-            database: "it's a/db".to_owned(),
-            sslmode: sslmode.to_owned(),
-        }
-    }
-
-    #[test]
-    fn sessions_go_nowhere_in_clear_text() {
-        for (host, sslmode, allow_http, is_fine) in [
-            ("pg.example.com", "disable", false, false),
-            ("127.example.com", "disable", false, false),
-            ("pg.example.com", "disable", true, true),
-            ("pg.example.com", "require", false, true),
-            ("localhost", "disable", false, true),
-            ("127.0.0.2", "disable", false, true),
-            ("::1", "disable", false, true),
-        ] {
-            let checked = credential(host, sslmode).check_transport(allow_http);
-            assert_eq!(checked.is_ok(), is_fine, "{host} {sslmode} {allow_http}");
-        }
-    }
-
-    #[test]
-    fn a_url_has_one_reading() {
-        let rest = "15432/it%27s%20a%2Fdb?sslmode";
-        for (host, sslmode, expected) in [
-            ("::1", "require", format!("[::1]:{rest}=require&channel_binding=require")),
-            ("gw.example.com", "disable", format!("gw.example.com:{rest}=disable")),
-            ("a'b", "disable", format!("a%27b:{rest}=disable")),
-        ] {
-            assert_eq!(credential(host, sslmode).url(), format!("postgresql://shop-abc:secret@{expected}"));
-        }
-    }
-}
+mod tests;

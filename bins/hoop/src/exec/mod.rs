@@ -57,10 +57,7 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<(), Failure> 
         failure = &mut stopped => return Err(failure),
     };
     let wish = Wish { duration: Some(GOOD_FOR), database: options.database };
-    let (credential, _) = tokio::select! {
-        made = Credential::create(&api, &options.role, &wish) => made?,
-        failure = &mut stopped => return Err(failure),
-    };
+    let (credential, _) = Credential::borrow(&api, &options.role, &wish, &mut stopped).await?;
     let done = tokio::select! {
         opened = postgres::open(&credential) => match opened {
             Ok((client, connection)) => Box::pin(session(client, connection, &sql, &credential, shell, stopped)).await,
