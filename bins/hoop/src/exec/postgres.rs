@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use futures::future::BoxFuture;
@@ -36,10 +37,17 @@ pub(super) async fn open(credential: &Credential) -> Result<(Client, Connection<
     opened.map_err(|error| super::failure(&error))
 }
 
+/// How long a gateway that is asked to cancel may take.
+const CANCEL: Duration = Duration::from_secs(5);
+
 /// Asks for the end of the statement that runs.
 pub(super) async fn cancel(credential: &Credential, token: &CancelToken) -> Result<(), Failure> {
-    let asked = token.cancel_query_raw(dial(credential).await?, connector(credential)?).await;
-    asked.map_err(|error| super::failure(&error))
+    let asked = async {
+        let asked = token.cancel_query_raw(dial(credential).await?, connector(credential)?).await;
+        asked.map_err(|error| super::failure(&error))
+    };
+    let late = |_| Failure::new(Failure::UNAVAILABLE, format!("no answer within {} s", CANCEL.as_secs()));
+    tokio::time::timeout(CANCEL, asked).await.map_err(late)?
 }
 
 async fn dial(Credential { host, port, .. }: &Credential) -> Result<TcpStream, Failure> {
