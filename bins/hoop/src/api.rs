@@ -23,6 +23,7 @@ pub(crate) struct Api {
     base: String,
     trust: Trust,
     token: String,
+    allow_http: bool,
     verbose: bool,
 }
 
@@ -37,13 +38,8 @@ impl Api {
         if let Some(tls) = tls {
             client = client.tls_backend_preconfigured(tls);
         }
-        Ok(Self {
-            client: client.build()?,
-            base: base.to_owned(),
-            trust: trust.clone(),
-            token: String::new(),
-            verbose: false,
-        })
+        let (client, base, trust) = (client.build()?, base.to_owned(), trust.clone());
+        Ok(Self { client, base, trust, token: String::new(), allow_http: false, verbose: false })
     }
 
     /// With the token of a gateway.
@@ -52,7 +48,7 @@ impl Api {
             let text = format!("not signed in to {}", remote.url);
             return Err(Failure::new(Failure::NOT_SIGNED_IN, text).hint(format!("hoop login {}", remote.url)));
         };
-        Ok(Self::new(&remote.url, &remote.trust)?.with_token(token.expose()))
+        Ok(Self::new(&remote.url, &remote.trust)?.with_token(token.expose()).allow_http(remote.allow_http))
     }
 
     /// Signs in at the gateway of this place.
@@ -76,6 +72,13 @@ impl Api {
         self
     }
 
+    /// Lets another machine be spoken to without encryption, as somebody has said.
+    #[must_use]
+    pub(crate) const fn allow_http(mut self, allow_http: bool) -> Self {
+        self.allow_http = allow_http;
+        self
+    }
+
     /// Says every request on standard error; never what is in it.
     #[must_use]
     pub(crate) const fn verbose(mut self, verbose: bool) -> Self {
@@ -95,6 +98,11 @@ impl Api {
     /// Whom it is signed in as.
     pub(crate) fn token(&self) -> &str {
         &self.token
+    }
+
+    /// Whether another machine may be spoken to without encryption.
+    pub(crate) const fn allows_http(&self) -> bool {
+        self.allow_http
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {

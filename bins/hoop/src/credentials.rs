@@ -1,5 +1,7 @@
 //! `hoop credentials`: time-limited logins for native clients.
 
+use std::net::Ipv6Addr;
+use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,8 +15,8 @@ use crate::api::{Api, segment};
 use crate::completions;
 use crate::duration;
 use crate::failure::Failure;
-use crate::gateway::is_loopback;
-use crate::output::{self, text, time};
+use crate::gateway::{is_here, is_loopback};
+use crate::output::{self, printable, text, time};
 use crate::shell::Shell;
 
 #[derive(Subcommand)]
@@ -77,12 +79,18 @@ pub(crate) struct Tunnel {
     pub(crate) certificate: Option<String>,
 }
 
+/// How long somebody who has asked for the end waits until a credential that is being made is there, and given back.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Secret<String>, D::Error> {
     String::deserialize(deserializer).map(Secret::new)
 }
 
 impl Credential {
     /// Makes one, and gives it as the gateway shows it, too.
+    ///
+    /// # Errors
+    /// What the gateway says; and a door on another machine that has no TLS, unless somebody has allowed that.
     pub(crate) async fn create(api: &Api, role: &str, wish: &Wish) -> Result<(Self, Value), Failure> {
         let mut body = json!({});
         if let Some(duration) = wish.duration {
@@ -96,7 +104,7 @@ impl Credential {
         if let Some(host) = better_host(&credential.host, api.base()) {
             credential.host = host;
             made["host"] = credential.host.clone().into();
-            made["url"] = credential.url().into();
+            made["url"] = credential.any_url().into();
             made["command"] = format!("psql '{}'", credential.url()).into();
         }
         if let Some(tunnel) = &mut credential.tunnel
@@ -108,6 +116,43 @@ impl Credential {
         Ok((credential, made))
     }
 
+    /// Makes one for a command that may be stopped meanwhile: what the gateway has made by then is given back.
+    pub(crate) async fn borrow(
+        api: &Api,
+        role: &str,
+        wish: &Wish,
+        stopped: impl Future<Output = Failure>,
+    ) -> Result<(Self, Value), Failure> {
+        let mut made = pin!(Self::create(api, role, wish));
+        let failure = tokio::select! {
+            made = &mut made => return made,
+            failure = stopped => failure,
+        };
+        let given_back = async {
+            if let Ok((credential, _)) = made.await {
+                credential.give_back(api).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, given_back).await.is_err() {
+            eprintln!("hoop: the gateway does not answer; a credential that it may have made expires by itself");
+        }
+        Err(failure)
+    }
+
+    /// Refuses to send what is asked, and what is answered, in clear text to another machine.
+    pub(crate) fn check_transport(&self, allow_http: bool) -> Result<(), Failure> {
+        if self.is_encrypted() || allow_http || is_here(&self.host) {
+            return Ok(());
+        }
+        let door = format!(
+            "the gateway's door at {}:{} is on another machine and has no TLS",
+            printable(&self.host),
+            self.port
+        );
+        Err(Failure::new(1, format!("{door}: sessions would go there without encryption"))
+            .hint("turn TLS on at the gateway, or say --allow-http at hoop login (HOOP_ALLOW_HTTP=true)"))
+    }
+
     pub(crate) async fn revoke(api: &Api, id: &str) -> Result<(), Failure> {
         api.delete(&format!("/api/v1/credentials/{}", segment(id))).await.map(drop)
     }
@@ -115,7 +160,7 @@ impl Credential {
     /// Takes it back after its use. It expires by itself, so what fails is only said.
     pub(crate) async fn give_back(&self, api: &Api) {
         if let Err(failure) = Self::revoke(api, &self.id).await {
-            eprintln!("hoop: credential {} could not be revoked: {failure}", self.id);
+            eprintln!("hoop: credential {} could not be revoked: {failure}", printable(&self.id));
         }
     }
 
@@ -124,26 +169,34 @@ impl Credential {
         self.sslmode != "disable"
     }
 
-    /// A URL for libpq and its relatives, safe also between a shell's single quotes.
+    /// A URL for libpq and its relatives, safe also between a shell's single quotes. With it a login is bound to the TLS
+    /// channel, so that nobody is in between.
     pub(crate) fn url(&self) -> String {
+        let binding = if self.is_encrypted() { "&channel_binding=require" } else { "" };
+        format!("{}{binding}", self.any_url())
+    }
+
+    /// A URL for every driver, as the API has it: some take `channel_binding` for a setting of the server, which refuses it.
+    fn any_url(&self) -> String {
         let host = host_for_url(&self.host);
         let (user, password) = (segment(&self.user), segment(self.password.expose()));
-        let (port, database, sslmode) = (self.port, segment(&self.database), &self.sslmode);
+        let (port, database, sslmode) = (self.port, segment(&self.database), segment(&self.sslmode));
         format!("postgresql://{user}:{password}@{host}:{port}/{database}?sslmode={sslmode}")
     }
 }
 
 /// A host as it is written in URLs.
 pub(crate) fn host_for_url(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+    match host.parse::<Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) => segment(host),
+    }
 }
 
 /// A gateway that does not know under which name it is reached names this machine; it is where its API is.
 fn better_host(host: &str, api: &str) -> Option<String> {
     let api = Url::parse(api).ok()?;
-    let is_local =
-        host == "localhost" || host == "0.0.0.0" || host == "::" || host == "::1" || host.starts_with("127.");
-    (is_local && !is_loopback(&api)).then(|| api.host_str().unwrap_or(host).trim_matches(['[', ']']).to_owned())
+    (is_here(host) && !is_loopback(&api)).then(|| api.host_str().unwrap_or(host).trim_matches(['[', ']']).to_owned())
 }
 
 pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> {
@@ -196,34 +249,4 @@ fn row(credential: &Value) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gateway_that_calls_itself_localhost_is_where_its_api_is() {
-        for (host, api, better) in [
-            ("localhost", "https://gw.example.com", Some("gw.example.com")),
-            ("127.0.0.1", "https://[2001:db8::1]:8009", Some("2001:db8::1")),
-            ("localhost", "http://127.0.0.1:8009", None),
-            ("pg.example.com", "https://gw.example.com", None),
-        ] {
-            assert_eq!(better_host(host, api).as_deref(), better, "{host} {api}");
-        }
-    }
-
-    #[test]
-    fn a_url_has_one_reading() {
-        let credential = Credential {
-            id: String::new(),
-            role: "shop".to_owned(),
-            host: "::1".to_owned(),
-            port: 15432,
-            user: "shop-abc".to_owned(),
-            password: Secret::new("secret".to_owned()),
-            database: "it's a/db".to_owned(),
-            sslmode: "require".to_owned(),
-            tunnel: None,
-        };
-        assert_eq!(credential.url(), "postgresql://shop-abc:secret@[::1]:15432/it%27s%20a%2Fdb?sslmode=require");
-    }
-}
+mod tests;

@@ -140,8 +140,10 @@ async fn reachable(findings: &mut Findings, url: &str, trust: &Trust) -> Result<
             if parsed.scheme() == "https" {
                 findings.ok("TLS", "the certificate is the right one".to_owned())?;
             }
-            findings.ok("gateway", "takes sessions".to_owned())?;
             clock(findings, answer.headers().get("date").and_then(|date| date.to_str().ok()))?;
+            let ready: Value = answer.json().await.unwrap_or_default();
+            let version = ready["version"].as_str().map(|version| format!(", version {version}")).unwrap_or_default();
+            findings.ok("gateway", format!("takes sessions{version}"))?;
             Ok(State::Ok)
         }
         Err(failure) => {

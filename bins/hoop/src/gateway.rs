@@ -1,6 +1,7 @@
 //! Which gateway a command is for, and where each part of that was said.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use hoop_core::Secret;
@@ -52,6 +53,8 @@ pub(crate) struct Remote {
     pub(crate) context: Option<String>,
     pub(crate) token: Option<(Secret<String>, Origin)>,
     pub(crate) trust: Trust,
+    /// Whether another machine may be spoken to without encryption.
+    pub(crate) allow_http: bool,
     pub(crate) trust_origin: Option<Origin>,
 }
 
@@ -151,7 +154,8 @@ fn remote(
         None => Trust { ca_file: context.ca_file, fingerprint },
     };
     let context_name = (!name.is_empty()).then(|| name.to_owned());
-    Ok(Gateway::Remote(Remote { url: context.url, url_origin, context: context_name, token, trust, trust_origin }))
+    let (url, context) = (context.url, context_name);
+    Ok(Gateway::Remote(Remote { url, url_origin, context, token, trust, allow_http, trust_origin }))
 }
 
 /// A context by its name.
@@ -190,6 +194,14 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
+    }
+}
+
+/// Whether a host, an address without brackets, is this machine. Whoever connects to an unspecified address stays on it, too.
+pub(crate) fn is_here(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback() || address.is_unspecified(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
     }
 }
 

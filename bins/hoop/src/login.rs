@@ -12,7 +12,7 @@ use url::Url;
 use crate::api::Api;
 use crate::failure::Failure;
 use crate::files::{Context, Token};
-use crate::gateway::{self, base, check_transport};
+use crate::gateway::{self, Origin, base, check_transport};
 use crate::output;
 use crate::shell::{self, Shell, variable};
 use crate::trust::{self, Fingerprint, Trust};
@@ -186,9 +186,12 @@ fn new_password(options: &Options, shell: &Shell) -> Result<Secret<String>, Fail
 
 pub(crate) async fn logout(shell: &Shell) -> Result<(), Failure> {
     let remote = shell.remote()?;
-    let Some(context) = &remote.context else {
+    // Its gateway would end the token of the variable, and the context would forget its own, which would stay good.
+    let is_variables = matches!(remote.token, Some((_, Origin::Variable(_))));
+    let Some(context) = remote.context.as_ref().filter(|_| !is_variables) else {
         let text = "the token is that of HOOP_TOKEN, and no login of a context";
-        return Err(Failure::new(Failure::NOT_SIGNED_IN, text).hint("unset HOOP_TOKEN"));
+        let hint = "unset HOOP_TOKEN, or name the context with --context";
+        return Err(Failure::new(Failure::NOT_SIGNED_IN, text).hint(hint));
     };
     let ended = match Api::of_remote(&remote) {
         Ok(api) => api.verbose(shell.verbose).call(Method::POST, "/api/v1/logout", None).await,

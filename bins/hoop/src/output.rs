@@ -149,9 +149,14 @@ pub(crate) fn time(item: &Value, field: &str) -> String {
     at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
 }
 
-/// The text without what would move a terminal's cursor.
+/// The text without what would move a terminal's cursor, or show it in another order than it has.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect()
+}
+
+/// Whether a character is only itself on a terminal: no control, and none of Unicode's that turn the direction of text.
+pub(crate) fn is_printable(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Whether standard output takes colours.
@@ -191,6 +196,7 @@ mod tests {
             (json!({"env": "demo", "n": 2}), "env demo, n 2"),
             (json!({"a": {"b": 1}}), r#"{"a":{"b":1}}"#),
             (json!("a\u{1b}[2J"), "a\u{fffd}[2J"),
+            (json!("a\u{202e}b\u{2066}c"), "a\u{fffd}b\u{fffd}c"),
         ] {
             assert_eq!(brief(&value), expected);
         }

@@ -1,15 +1,17 @@
 //! Where the gateway of a `hoop dev` is: its folder says so, to whoever may read it.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-
+use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::failure::Failure;
+use crate::gateway::is_here;
 
 /// The file in the folder.
 const FILE: &str = "dev.json";
@@ -78,10 +80,36 @@ pub(crate) fn lock(dir: &Path) -> Result<File, Failure> {
 }
 
 impl Place {
+    /// Where the gateway is, and how to sign in there. The folder may be anybody's, as the current one is looked at without
+    /// being named: who could write the file would learn what is asked of the gateway, and choose what it answers.
+    ///
+    /// # Errors
+    /// A file that is not its reader's alone, or that leads to another machine.
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
+        let place = Self::own(folder)?;
+        let url = Url::parse(&place.api)?;
+        if !is_here(url.host_str().unwrap_or_default().trim_matches(['[', ']'])) {
+            let text = format!("{} leads to another machine: {url}", folder.join(FILE).display());
+            return Err(Failure::new(1, text).hint("hoop login URL, if that is what you want"));
+        }
+        Ok(place)
+    }
+
+    /// What the file holds, wherever it leads: its gateway may not have started yet.
+    ///
+    /// # Errors
+    /// A file that is not its reader's alone.
+    pub(crate) fn own(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(FILE);
         let named = || format!("{} cannot be read", path.display());
-        let text = std::fs::read_to_string(&path).with_context(named)?;
+        let mut file = File::open(&path).with_context(named)?;
+        let found = file.metadata().with_context(named)?;
+        if found.uid() != geteuid().as_raw() || found.mode() & 0o077 != 0 {
+            let text = format!("{} is not yours alone, and may be somebody else's word", path.display());
+            return Err(Failure::new(1, text).hint("if you made it: chown it to yourself, and chmod 600"));
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).with_context(named)?;
         Ok(serde_json::from_str(&text).with_context(named)?)
     }
 
@@ -95,6 +123,8 @@ pub(crate) fn write_private(path: &Path, contents: &[u8]) -> Result<(), Failure>
     let new = path.with_extension("new");
     let write = || -> std::io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        // One that was left behind has the mode that it was made with.
+        file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(contents)?;
         file.sync_all()?;
         std::fs::rename(&new, path)
@@ -104,8 +134,6 @@ pub(crate) fn write_private(path: &Path, contents: &[u8]) -> Result<(), Failure>
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -123,5 +151,32 @@ mod tests {
         assert_eq!(Place::read(&dir).expect("readable").admin.password, "secret");
         assert_eq!(folder(Some(&dir)).expect("found"), dir);
         assert!(folder(Some(parent.path())).is_err());
+    }
+
+    #[test]
+    fn only_ones_own_word_of_this_machine_is_taken() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let write = |api: &str| {
+            let admin = Admin { user: "admin".to_owned(), password: "secret".to_owned() };
+            Place { api: api.to_owned(), admin }.write(dir.path()).expect("written");
+        };
+        for (api, is_taken) in [
+            ("http://127.0.0.1:8009", true),
+            ("http://[::1]:8009", true),
+            ("http://0.0.0.0:8009", true),
+            ("http://gw.example.com:8009", false),
+            ("http://127.0.0.1@gw.example.com", false),
+            ("", false),
+        ] {
+            write(api);
+            assert_eq!(Place::read(dir.path()).is_ok(), is_taken, "{api}");
+            assert!(Place::own(dir.path()).is_ok(), "{api}");
+        }
+        write("http://127.0.0.1:8009");
+        for (mode, is_taken) in [(0o644, false), (0o620, false), (0o604, false), (0o600, true), (0o400, true)] {
+            let permissions = Permissions::from_mode(mode);
+            std::fs::set_permissions(dir.path().join(FILE), permissions).expect("it is ours");
+            assert_eq!(Place::read(dir.path()).is_ok(), is_taken, "{mode:o}");
+        }
     }
 }

@@ -156,7 +156,7 @@ fn with_password(api: &Api, role: &ResourceRole, database: String, issued: Issue
         role: role.name.to_string(),
         host: endpoint.host.clone(),
         port: endpoint.port,
-        command: format!("psql '{url}'"),
+        command: command(&url, endpoint.tls),
         url,
         user,
         password,
@@ -172,6 +172,13 @@ fn url(host: &str, port: u16, user: &str, password: &str, database: &str, sslmod
     // All that is encoded is safe between a shell's single quotes, too.
     let (user, database) = (percent_encode(user), percent_encode(database));
     format!("postgresql://{user}:{password}@{host}:{port}/{database}?sslmode={sslmode}")
+}
+
+/// For psql, which can bind its login to the TLS channel, so that nobody is in between. Not every driver can: some take
+/// `channel_binding` in a URL for a setting of the server, which refuses it.
+fn command(url: &str, tls: bool) -> String {
+    let binding = if tls { "&channel_binding=require" } else { "" };
+    format!("psql '{url}{binding}'")
 }
 
 async fn list(State(api): State<Api>, caller: Caller, paging: Paging) -> Result<Json<Page<CredentialView>>, Problem> {

@@ -29,6 +29,14 @@ pub(super) fn routes(routes: Routes) -> Routes {
 #[derive(Serialize, ToSchema)]
 struct Health {
     status: &'static str,
+    /// The gateway's version.
+    version: &'static str,
+}
+
+impl Health {
+    const fn new(status: &'static str) -> Self {
+        Self { status, version: env!("CARGO_PKG_VERSION") }
+    }
 }
 
 /// The store has this long to answer.
@@ -36,7 +44,7 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The process runs.
 async fn health() -> Json<Health> {
-    Json(Health { status: "ok" })
+    Json(Health::new("ok"))
 }
 
 /// New sessions are taken.
@@ -44,7 +52,7 @@ async fn ready(State(api): State<Api>) -> Result<Json<Health>, Problem> {
     api.readiness.ready()?;
     let asked = tokio::time::timeout(STORE_TIMEOUT, api.store.users().list(OrgId::DEFAULT, None, None, 1)).await;
     asked.map_err(|_| Problem::new(Code::StoreUnavailable, "the store does not answer in time"))??;
-    Ok(Json(Health { status: "ready" }))
+    Ok(Json(Health::new("ready")))
 }
 
 struct Metrics(String);

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::credentials::Credential;
 use crate::door::Door;
 use crate::failure::Failure;
-use crate::output::{self, Format};
+use crate::output::{self, Format, printable};
 use crate::shell::Shell;
 use crate::stop::Stop;
 
@@ -77,7 +77,8 @@ fn tell(local: SocketAddr, credential: &Credential, shell: &Shell) -> Result<(),
             output::show(if format == Format::Json { Format::Ndjson } else { format }, &data, &[])?;
         }
     }
-    shell.tell(format!("{local} leads to role {} until Ctrl-C, which also ends the credential", credential.role));
+    let role = printable(&credential.role);
+    shell.tell(format!("{local} leads to role {role} until Ctrl-C, which also ends the credential"));
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod print;
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -53,14 +54,14 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Fai
     };
     // From here on a signal ends nothing by itself: what is made is taken back.
     let mut stop = Stop::new()?;
-    let borrowed = async {
-        let api = shell.api().await?;
-        let made = Credential::create(&api, &options.role, &options.wish).await?;
-        Ok::<_, Failure>((api, made))
-    };
-    let (api, (credential, made)) = tokio::select! {
-        borrowed = borrowed => borrowed?,
-        failure = stop.any(shell.timeout) => return Err(failure),
+    let (api, (credential, made)) = {
+        let mut stopped = pin!(stop.any(shell.timeout));
+        let api = tokio::select! {
+            api = shell.api() => api?,
+            failure = &mut stopped => return Err(failure),
+        };
+        let borrowed = Credential::borrow(&api, &options.role, &options.wish, stopped).await?;
+        (api, borrowed)
     };
     if let Some(print) = options.print {
         print::run(print, &credential, &made, shell)?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::settings;
 use crate::credentials::Credential;
 use crate::failure::Failure;
-use crate::output::{self, Format};
+use crate::output::{self, Format, printable};
 use crate::shell::Shell;
 
 /// The form of a credential that another program reads.
@@ -29,15 +29,16 @@ pub(super) fn run(print: Print, credential: &Credential, made: &Value, shell: &S
         }
         (Format::Table | Format::Csv, Print::Url) => output::line(&credential.url())?,
         (Format::Table | Format::Csv, Print::Conf) => {
-            output::line(&format!("[{}]", credential.role))?;
+            output::line(&format!("[{}]", printable(&credential.role)))?;
             for (name, value) in settings(credential) {
-                output::line(&format!("{}={value}", key(name)))?;
+                // A value with another line in it would be another setting.
+                output::line(&format!("{}={}", key(name), printable(&value)))?;
             }
         }
         (format, _) => output::show(format, made, &[])?,
     }
-    let until = output::time(made, "expires_at");
-    shell.tell(format!("good until {until} UTC; to end it before: hoop credentials revoke {}", credential.id));
+    let (until, id) = (output::time(made, "expires_at"), printable(&credential.id));
+    shell.tell(format!("good until {until} UTC; to end it before: hoop credentials revoke {id}"));
     Ok(())
 }
 

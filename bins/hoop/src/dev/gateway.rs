@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::parts::{self, Mode, Part};
 use super::{PartName, Signals, words};
 use crate::failure::Failure;
-use crate::place::{Admin, Place};
+use crate::place::{self, Admin, Place};
 
 /// The configuration file that a user may put into the folder.
 const CONFIG: &str = "gateway.toml";
@@ -101,7 +101,10 @@ fn port_hint(error: impl Into<anyhow::Error>) -> anyhow::Error {
 pub(crate) fn admin(dir: &Path, made: Option<Admin>) -> Result<Admin, Failure> {
     match made {
         Some(admin) => Ok(admin),
-        None => Ok(Place::read(dir).map_err(|_| no_admin(dir))?.admin),
+        None => {
+            let folder = place::folder(Some(dir)).map_err(|_| no_admin(dir))?;
+            Ok(Place::own(&folder)?.admin)
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::Api;
 use crate::credentials::Credential;
 use crate::failure::Failure;
+use crate::output::printable;
 use crate::shell::Shell;
 use tunnel::Tunnel;
 
@@ -69,9 +70,10 @@ impl Door {
             None => Err(Failure::new(1, "this gateway has no tunnel for clients").hint("--via native")),
         };
         match via {
-            Via::Native => Ok(native),
+            Via::Native => credential.check_transport(api.allows_http()).map(|()| native),
             Via::Tunnel => tunnel(),
-            Via::Auto if credential.tunnel.is_none() => Ok(native),
+            Via::Auto if credential.tunnel.is_none() => credential.check_transport(api.allows_http()).map(|()| native),
+            Via::Auto if credential.check_transport(api.allows_http()).is_err() => tunnel(),
             Via::Auto => match timeout(NEAR, native.dial()).await {
                 Ok(Ok(_)) => Ok(native),
                 Ok(Err(_)) | Err(_) => {
@@ -96,6 +98,7 @@ impl Door {
             Self::Tunnel(tunnel) => tunnel.dial().await,
             Self::Native { host, port } => {
                 let tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| {
+                    let host = printable(host);
                     let text = format!("the gateway's door for PostgreSQL at {host}:{port} does not answer: {error}");
                     Failure::new(Failure::UNAVAILABLE, text)
                 })?;

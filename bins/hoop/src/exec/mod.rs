@@ -60,10 +60,7 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<(), Failure> 
         failure = &mut stopped => return Err(failure),
     };
     let wish = Wish { duration: Some(GOOD_FOR), database: options.database };
-    let (credential, _) = tokio::select! {
-        made = Credential::create(&api, &options.role, &wish) => made?,
-        failure = &mut stopped => return Err(failure),
-    };
+    let (credential, _) = Credential::borrow(&api, &options.role, &wish, &mut stopped).await?;
     let tasks = TaskTracker::new();
     let opened = async {
         let door = Door::of(&credential, &api, options.route, shell).await?;
@@ -169,7 +166,8 @@ async fn drive(connection: &mut Option<Connection<Wire, Socket>>, shell: &Shell)
 async fn messages(connection: &mut Connection<Wire, Socket>, shell: &Shell) -> Result<(), Error> {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
         if let AsyncMessage::Notice(notice) = message? {
-            shell.tell(format!("{}: {}", notice.severity().to_lowercase(), printable(notice.message())));
+            let (severity, said) = (printable(notice.severity()), printable(notice.message()));
+            shell.tell(format!("{}: {said}", severity.to_lowercase()));
         }
     }
     Ok(())
@@ -177,7 +175,7 @@ async fn messages(connection: &mut Connection<Wire, Socket>, shell: &Shell) -> R
 
 /// Rows are written as they come; what cannot be written yet is not asked for.
 async fn statements(client: &Client, sql: &str, shell: &Shell) -> Result<(), Failure> {
-    let mut writer = Writer::new(shell.format, tokio::io::stdout());
+    let mut writer = Writer::new(shell.format, tokio::io::stdout()).on_terminal(std::io::stdout().is_terminal());
     let mut messages = Box::pin(client.simple_query_raw(sql).await.map_err(|error| failure(&error))?);
     loop {
         // Nothing is kept back while nothing comes.
@@ -220,11 +218,11 @@ fn failure(error: &Error) -> Failure {
             false if is_broken(error) => {
                 Failure::new(Failure::UNAVAILABLE, format!("the connection to the gateway broke off: {text}"))
             }
-            false => Failure::new(1, text),
+            false => Failure::new(1, printable(&text)),
         };
     };
     let code = said.routine().and_then(|routine| routine.parse::<Code>().ok());
-    let mut text = format!("{} (SQLSTATE {})", printable(said.message()), said.code().code());
+    let mut text = format!("{} (SQLSTATE {})", printable(said.message()), printable(said.code().code()));
     if let Some(detail) = said.detail() {
         text = format!("{text}: {}", printable(detail));
     }

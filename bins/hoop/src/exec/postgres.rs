@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use futures::future::BoxFuture;
@@ -20,7 +21,11 @@ use x509_cert::der::Decode as _;
 use crate::credentials::Credential;
 use crate::door::{Door, Wire};
 use crate::failure::Failure;
+use crate::output::printable;
 use crate::trust;
+
+/// How long a gateway that is asked to cancel may take.
+const CANCEL: Duration = Duration::from_secs(5);
 
 /// The gateway's door, and how it is entered.
 pub(super) struct Gateway<'a> {
@@ -47,8 +52,12 @@ impl Gateway<'_> {
 
     /// Asks for the end of the statement that runs.
     pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), Failure> {
-        let asked = token.cancel_query_raw(self.door.dial_for(self.tasks).await?, self.connector()?).await;
-        asked.map_err(|error| super::failure(&error))
+        let asked = async {
+            let asked = token.cancel_query_raw(self.door.dial_for(self.tasks).await?, self.connector()?).await;
+            asked.map_err(|error| super::failure(&error))
+        };
+        let late = |_| Failure::new(Failure::UNAVAILABLE, format!("no answer within {} s", CANCEL.as_secs()));
+        tokio::time::timeout(CANCEL, asked).await.map_err(late)?
     }
 
     fn connector(&self) -> Result<Connector, Failure> {

@@ -5,7 +5,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::failure::Failure;
-use crate::output::{Format, record, yaml};
+use crate::output::{Format, is_printable, record, yaml};
 
 /// Bytes that are written at once.
 const CHUNK: usize = 64 * 1024;
@@ -20,6 +20,7 @@ const WIDEST: usize = 60;
 pub(super) struct Writer<W> {
     format: Format,
     out: W,
+    is_terminal: bool,
     buffer: Vec<u8>,
     current: Option<Current>,
     /// Results and rows so far, of all results.
@@ -41,7 +42,14 @@ enum Table {
 
 impl<W: AsyncWrite + Unpin> Writer<W> {
     pub(super) const fn new(format: Format, out: W) -> Self {
-        Self { format, out, buffer: Vec::new(), current: None, results: 0, rows: 0 }
+        Self { format, out, is_terminal: false, buffer: Vec::new(), current: None, results: 0, rows: 0 }
+    }
+
+    /// Whether it is a terminal that CSV goes to, whose cells must not move its cursor then.
+    #[must_use]
+    pub(super) fn on_terminal(mut self, is_terminal: bool) -> Self {
+        self.is_terminal = is_terminal;
+        self
     }
 
     /// A result begins.
@@ -52,7 +60,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         }
         self.results += 1;
         if self.format == Format::Csv {
-            self.line(&record(columns.iter().map(|name| Some(name.as_str()))));
+            self.record(columns.iter().map(|name| Some(name.as_str())));
         }
         // Two columns of one name would be one key.
         let columns = if matches!(self.format, Format::Table | Format::Csv) { columns } else { distinct(columns) };
@@ -63,7 +71,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     pub(super) async fn row(&mut self, cells: &[Option<&str>]) -> Result<(), Failure> {
         match self.format {
             Format::Table => self.table_row(cells),
-            Format::Csv => self.line(&record(cells.iter().copied())),
+            Format::Csv => self.record(cells.iter().copied()),
             Format::Ndjson => {
                 let object = serde_json::to_string(&self.object(cells))?;
                 self.line(&object);
@@ -121,6 +129,17 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 
     async fn chunk(&mut self) -> Result<(), Failure> {
         if self.buffer.len() >= CHUNK { self.rest().await } else { Ok(()) }
+    }
+
+    fn record<'a>(&mut self, cells: impl Iterator<Item = Option<&'a str>>) {
+        let mut text = record(cells);
+        if self.is_terminal {
+            text = text
+                .chars()
+                .map(|c| if is_printable(c) || matches!(c, '\n' | '\t') { c } else { '\u{fffd}' })
+                .collect();
+        }
+        self.line(&text);
     }
 
     fn line(&mut self, text: &str) {
@@ -189,8 +208,8 @@ fn shown(text: &str) -> String {
         .map(|c| match c {
             '\n' => '↵',
             '\t' => ' ',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
+            c if is_printable(c) => c,
+            _ => '\u{fffd}',
         })
         .collect()
 }
@@ -252,6 +271,20 @@ mod tests {
             ),
         ] {
             assert_eq!(written(format, &[RESULT]).await, expected, "{format:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn csv_moves_no_cursor_and_is_exact_for_programs() {
+        for (is_terminal, expected) in
+            [(true, "a\u{fffd}\n\"\u{fffd}[2J\n\tb,\u{fffd}\"\n"), (false, "a\u{202e}\n\"\u{1b}[2J\n\tb,\r\"\n")]
+        {
+            let mut out = Vec::new();
+            let mut writer = Writer::new(Format::Csv, &mut out).on_terminal(is_terminal);
+            writer.columns(vec!["a\u{202e}".to_owned()]).await.expect("written");
+            writer.row(&[Some("\u{1b}[2J\n\tb,\r")]).await.expect("written");
+            writer.finish().await.expect("written");
+            assert_eq!(String::from_utf8(out).expect("text"), expected);
         }
     }
 

@@ -19,7 +19,7 @@ async fn from_nothing_to_a_psql_command() {
     let (login, password) = (made["user"].as_str().expect("a login"), made["password"].as_str().expect("a password"));
     assert!(login.starts_with("shop-") && login.len() == "shop-".len() + 8);
     assert_eq!(made["url"], format!("postgresql://{login}:{password}@db.example.com:15432/shop?sslmode=require"));
-    assert_eq!(made["command"], format!("psql '{}'", made["url"].as_str().expect("a URL")));
+    assert_eq!(made["command"], format!("psql '{}&channel_binding=require'", made["url"].as_str().expect("a URL")));
     let certificate = format!("sha256:{}", "07".repeat(32));
     let tunnel = json!({ "host": "gw.example.com", "port": 8010, "tls": true, "certificate": certificate });
     assert_eq!(made["tunnel"], tunnel);

@@ -47,6 +47,9 @@ fn from_the_first_login_to_the_last() {
     // Every credential was taken back.
     assert_eq!(parsed(&machine.run(&["credentials", "list", "-o", "json"])), json!([]));
 
+    let mut with_another = machine.command(&["logout"]);
+    fails(&hoop_testkit::output(with_another.env("HOOP_TOKEN", "another"), b""), 3);
+    machine.run(&["whoami"]).ok();
     let token = machine.token();
     machine.run(&["logout"]).ok();
     for command in [&["whoami"][..], &["exec", ROLE, "-c", "select 1"], &["connect", ROLE]] {

@@ -1,0 +1,110 @@
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::trust::Trust;
+
+/// The next request's method and path.
+async fn request(gateway: &mut (impl AsyncBufRead + Unpin)) -> String {
+    let (mut first, mut length) = (String::new(), 0);
+    gateway.read_line(&mut first).await.expect("a request");
+    loop {
+        let mut line = String::new();
+        gateway.read_line(&mut line).await.expect("a header");
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length");
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    gateway.read_exact(&mut vec![0; length]).await.expect("a body");
+    first.trim_end_matches(" HTTP/1.1\r\n").to_owned()
+}
+
+#[tokio::test]
+async fn who_is_stopped_while_one_is_made_gives_it_back() {
+    let door = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", door.local_addr().expect("an address"));
+    let api = Api::new(&url, &Trust::default()).expect("a client");
+    let ((stop, asked), (heard, known)) = (oneshot::channel(), oneshot::channel());
+    let stopped = async {
+        asked.await.expect("it is asked");
+        heard.send(()).expect("somebody waits");
+        Failure::new(Failure::INTERRUPTED, "interrupted")
+    };
+    let gateway = async {
+        let mut gateway = BufReader::new(door.accept().await.expect("a client").0);
+        assert_eq!(request(&mut gateway).await, "POST /api/v1/roles/shop/credentials");
+        stop.send(()).expect("somebody listens");
+        known.await.expect("it was heard");
+        let made = json!({
+            "id": "crd_1", "role": "shop", "host": "localhost", "port": 1, "user": "u", "password": "p",
+            "database": "d", "sslmode": "disable",
+        })
+        .to_string();
+        let answer = format!("HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n{made}", made.len());
+        gateway.write_all(answer.as_bytes()).await.expect("answered");
+        assert_eq!(request(&mut gateway).await, "DELETE /api/v1/credentials/crd_1");
+        gateway.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.expect("answered");
+    };
+    let wish = Wish::default();
+    let (borrowed, ()) = tokio::join!(Credential::borrow(&api, "shop", &wish, stopped), gateway);
+    assert_eq!(borrowed.expect_err("it was stopped").code(), Failure::INTERRUPTED);
+}
+
+#[test]
+fn a_gateway_that_calls_itself_localhost_is_where_its_api_is() {
+    for (host, api, better) in [
+        ("localhost", "https://gw.example.com", Some("gw.example.com")),
+        ("127.0.0.1", "https://[2001:db8::1]:8009", Some("2001:db8::1")),
+        ("localhost", "http://127.0.0.1:8009", None),
+        ("pg.example.com", "https://gw.example.com", None),
+        ("127.example.com", "https://gw.example.com", None),
+    ] {
+        assert_eq!(better_host(host, api).as_deref(), better, "{host} {api}");
+    }
+}
+
+fn credential(host: &str, sslmode: &str) -> Credential {
+    Credential {
+        id: String::new(),
+        role: "shop".to_owned(),
+        host: host.to_owned(),
+        port: 15432,
+        user: "shop-abc".to_owned(),
+        password: Secret::new("secret".to_owned()),
+        database: "it's a/db".to_owned(),
+        sslmode: sslmode.to_owned(),
+        tunnel: None,
+    }
+}
+
+#[test]
+fn sessions_go_nowhere_in_clear_text() {
+    for (host, sslmode, allow_http, is_fine) in [
+        ("pg.example.com", "disable", false, false),
+        ("127.example.com", "disable", false, false),
+        ("pg.example.com", "disable", true, true),
+        ("pg.example.com", "require", false, true),
+        ("localhost", "disable", false, true),
+        ("127.0.0.2", "disable", false, true),
+        ("::1", "disable", false, true),
+    ] {
+        let checked = credential(host, sslmode).check_transport(allow_http);
+        assert_eq!(checked.is_ok(), is_fine, "{host} {sslmode} {allow_http}");
+    }
+}
+
+#[test]
+fn a_url_has_one_reading() {
+    let rest = "15432/it%27s%20a%2Fdb?sslmode";
+    for (host, sslmode, expected) in [
+        ("::1", "require", format!("[::1]:{rest}=require&channel_binding=require")),
+        ("gw.example.com", "disable", format!("gw.example.com:{rest}=disable")),
+        ("a'b", "disable", format!("a%27b:{rest}=disable")),
+    ] {
+        assert_eq!(credential(host, sslmode).url(), format!("postgresql://shop-abc:secret@{expected}"));
+    }
+}
