@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use hoop_agent::config::Config;
 use hoop_agent::{Agent, ConnectError};
-use hoop_log::LogFormat;
+use hoop_stock::log::LogFormat;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Reaches targets inside a private network on behalf of a Hoop gateway. It dials out and never listens.
@@ -39,7 +39,7 @@ struct Common {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    let result = hoop_log::runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command)));
+    let result = hoop_stock::runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -61,7 +61,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn start(common: Common) -> anyhow::Result<()> {
-    hoop_log::start(common.log_format, None);
+    hoop_stock::log::start(common.log_format, None);
     let (agent, grace) = agent(&common)?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let shutdown = async move {

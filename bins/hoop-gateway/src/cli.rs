@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hoop_gateway::config::{ConfigError, Loaded, Loader};
 use hoop_gateway::store::StoreUrl;
-use hoop_log::LogFormat;
+use hoop_stock::log::LogFormat;
 
 /// Lets people and programs reach infrastructure: recorded, masked, and under rules.
 #[derive(Parser)]

@@ -18,7 +18,7 @@ use cli::{Cli, Command, ConfigCommand, FirstAdmin};
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    match hoop_log::runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command))) {
+    match hoop_stock::runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command))) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("hoop-gateway: {error:#}");

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use hoop_core::id::OrgId;
 use hoop_gateway::config::Config;
 use hoop_gateway::{Addresses, Gateway, Running};
-use hoop_log::Traces;
+use hoop_stock::Traces;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Output, Start};
@@ -17,7 +17,7 @@ pub(crate) async fn start(arguments: Start) -> anyhow::Result<ExitCode> {
     let config = arguments.sources.load()?.config;
     let endpoint = config.telemetry.otlp_endpoint.as_deref();
     let traces = Traces::of("hoop-gateway", env!("CARGO_PKG_VERSION"), endpoint).context("traces cannot be sent")?;
-    hoop_log::start(arguments.log_format, traces.as_ref());
+    hoop_stock::log::start(arguments.log_format, traces.as_ref());
     let served = serve(config, &arguments).await;
     if let Some(traces) = traces {
         let _ = tokio::task::spawn_blocking(|| traces.finish()).await;

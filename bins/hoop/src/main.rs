@@ -23,6 +23,7 @@ mod place;
 mod roles;
 mod sessions;
 mod shell;
+mod silent;
 mod stop;
 mod tokens;
 mod trust;
@@ -167,7 +168,7 @@ fn run(command: Command, shell: &Shell) -> Result<ExitCode, Failure> {
         Command::Version => Ok(output::line(concat!("hoop ", env!("CARGO_PKG_VERSION"))).map(done)?),
         Command::Context(command) => context::run(command, shell).map(done),
         // The main thread runs it: a child that is to die with this process does so with the thread that started it.
-        Command::Dev(options) => hoop_log::runtime()?.block_on(dev::run(options, shell)).map(done),
+        Command::Dev(options) => hoop_stock::runtime()?.block_on(dev::run(options, shell)).map(done),
         // These two know themselves what is to be done when the time is over.
         Command::Connect(options) => small(connect::run(options, shell)),
         Command::Exec(options) => small(exec::run(options, shell)).map(done),

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::files::Files;
 use crate::gateway::{self, Choice, Gateway, Remote};
 use crate::output::Format;
+use crate::silent::Silent;
 
 /// It is given to every command.
 pub(crate) struct Shell {
@@ -79,7 +80,8 @@ impl Shell {
     /// Asks for something that is not to be seen.
     pub(crate) fn ask_secret(&self, what: &str, else_say: &str) -> Result<Secret<String>, Failure> {
         self.may_ask(what, else_say)?;
-        Ok(Secret::new(rpassword::prompt_password(format!("{what}: "))?))
+        let _silent = Silent::ask(&format!("{what}: "))?;
+        Ok(Secret::new(rpassword::read_password()?))
     }
 
     pub(crate) fn may_ask(&self, what: &str, else_say: &str) -> Result<(), Failure> {

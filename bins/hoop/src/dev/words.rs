@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use hoop_log::LogFormat;
+use hoop_stock::log::LogFormat;
 use serde_json::json;
 
 use super::{Ready, Role};
@@ -19,7 +19,7 @@ use crate::shell::Shell;
 /// Logs go to a file in the folder: the terminal is for people.
 pub(crate) fn log_to(dir: &Path) -> Result<(), Failure> {
     let file = open_log(&dir.join("logs/hoop.log"))?;
-    tracing_subscriber::fmt().json().with_env_filter(hoop_log::filter()).with_writer(file).init();
+    tracing_subscriber::fmt().json().with_env_filter(hoop_stock::log::filter()).with_writer(file).init();
     Ok(())
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn open_log(path: &Path) -> Result<File, Failure> {
 
 /// A part's logs go to standard error, which is a file.
 pub(crate) fn log_to_stderr() {
-    hoop_log::start(Some(LogFormat::Json), None);
+    hoop_stock::log::start(Some(LogFormat::Json), None);
 }
 
 /// Says that everything runs.

@@ -21,7 +21,6 @@ use x509_cert::der::Decode as _;
 use crate::credentials::Credential;
 use crate::door::{Door, Wire};
 use crate::failure::Failure;
-use crate::output::printable;
 use crate::trust;
 
 /// How long a gateway that is asked to cancel may take.

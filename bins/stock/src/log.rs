@@ -1,8 +1,4 @@
-//! How the stock programs log, and trace. The libraries have no logger of their own: who embeds them has one.
-
-mod trace;
-
-mod runtime;
+//! How the stock programs log. The libraries have no logger of their own: who embeds them has one.
 
 use std::io::IsTerminal as _;
 
@@ -11,9 +7,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-pub use trace::Traces;
-
-pub use runtime::runtime;
+use crate::trace::{self, Traces};
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
