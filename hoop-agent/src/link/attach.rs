@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hoop_core::Code;
 use hoop_proto::tunnel::v1::{
-    AgentMessage, Drain, GatewayMessage, Heartbeat, Hello, Refused, Welcome, agent_message, gateway_message,
+    AgentMessage, Cancelled, Drain, GatewayMessage, Heartbeat, Hello, Refused, Welcome, agent_message, gateway_message,
 };
 use hoop_proto::tunnel::version::{PROTOCOL_MAX, PROTOCOL_MIN};
 use parking_lot::Mutex;
@@ -166,10 +166,17 @@ impl Attached {
                 tasks.spawn(carry::run(link.clone(), open, Arc::clone(channels), lost.clone()));
             }
             Some(gateway_message::Body::Cancel(cancel)) => {
-                let canceller = channels.lock().get(&cancel.channel).cloned().flatten();
-                if let Some(canceller) = canceller {
-                    tasks.spawn(async move { canceller.cancel().await });
-                }
+                let channel = cancel.channel;
+                let canceller = channels.lock().get(&channel).cloned().flatten();
+                let control = self.control.clone();
+                tasks.spawn(async move {
+                    if let Some(canceller) = canceller {
+                        canceller.cancel().await;
+                    }
+                    // The gateway may wait for it; a link that is gone has nobody who does.
+                    let body = Some(agent_message::Body::Cancelled(Cancelled { channel }));
+                    let _ = control.send(AgentMessage { body }).await;
+                });
             }
             Some(gateway_message::Body::Heartbeat(heartbeat)) if heartbeat.echo == 0 => {
                 send(

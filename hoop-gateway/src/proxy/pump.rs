@@ -10,8 +10,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt as _;
 use hoop_core::{Code, Denial, Outcome};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::io::poll_read_buf;
 
@@ -147,6 +149,7 @@ where
         inbox: BytesMut::new(),
         size: SMALLEST,
         flush: false,
+        cancelling: None,
         last: None,
     };
     let end = std::future::poll_fn(|cx| pump.poll(cx)).await;
@@ -191,6 +194,8 @@ struct Pump<'a, S, R> {
     size: usize,
     /// Whether something was written that has not left yet, as TLS may keep it.
     flush: bool,
+    /// What runs is being cancelled: what is sent meanwhile would be hit in its place.
+    cancelling: Option<oneshot::Receiver<()>>,
     /// How it ends, once everything for the target has left.
     last: Option<Outcome>,
 }
@@ -244,6 +249,15 @@ where
     fn client_to_target(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut moved = false;
         loop {
+            if self.relay.cancels() {
+                self.cancelling = Some(self.channel.canceller().cancel_first());
+            }
+            if let Some(cancelling) = &mut self.cancelling {
+                if cancelling.poll_unpin(cx).is_pending() {
+                    return Ok(moved);
+                }
+                self.cancelling = None;
+            }
             while !self.relay.to_target().is_empty() {
                 match self.channel.poll_send_ready(cx) {
                     Poll::Pending => return Ok(moved),
@@ -253,9 +267,6 @@ where
                     self.channel.send(piece).map_err(lost)?;
                     moved = true;
                 }
-            }
-            if self.relay.cancels() {
-                self.channel.canceller().cancel();
             }
             if let Some(outcome) = self.last.take() {
                 return Err(End::Gone(outcome));

@@ -112,6 +112,7 @@ impl Attached {
                 self.send(gateway_message::Body::Heartbeat(Heartbeat { echo: heartbeat.sequence, sequence: 0 }));
             }
             Some(agent_message::Body::Drain(_)) => self.attachment.drain(),
+            Some(agent_message::Body::Cancelled(cancelled)) => self.attachment.cancelled(cancelled.channel),
             Some(agent_message::Body::Refused(refused)) => {
                 let failure = refused.failure.unwrap_or_else(|| Failure {
                     code: hoop_core::Code::AgentRefused.as_str().to_owned(),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::Stream;
 use hoop_core::{Code, Denial};
 use hoop_proto::tunnel::v1::{CarryDown, CarryUp, Failure, PostgresReady, carry_down, carry_up, ready};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, PollSender, WaitForCancellationFutureOwned};
 use tonic::{Status, Streaming};
 
@@ -127,6 +127,7 @@ impl Channel {
 
 impl Drop for Channel {
     fn drop(&mut self) {
+        self.attachment.cancelled(self.number);
         self.attachment.channel_closed();
     }
 }
@@ -155,6 +156,12 @@ impl Canceller {
     /// cancels nothing, as on the target itself.
     pub fn cancel(&self) {
         self.attachment.cancel(self.channel);
+    }
+
+    /// As [`cancel`](Self::cancel), by who wants to go on: what is sent once this has resolved, whichever way, is not hit by
+    /// it. An agent of version 1 of the tunnel does not say; with one it resolves at once.
+    pub fn cancel_first(&self) -> oneshot::Receiver<()> {
+        self.attachment.cancel_first(self.channel)
     }
 }
 

@@ -12,9 +12,9 @@ use hoop_core::{Code, Denial};
 use hoop_proto::tunnel::v1::{
     Cancel, Drain, GatewayMessage, Hello, Open, PostgresReady, SuppliedSecret, gateway_message, open,
 };
-use hoop_proto::tunnel::version::SUPPLIED_SECRETS;
+use hoop_proto::tunnel::version::{CANCELS_ANSWERED, SUPPLIED_SECRETS};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::attach::Greeted;
@@ -254,6 +254,8 @@ pub(super) struct Attachment {
     next_channel: AtomicU64,
     channels: AtomicU64,
     draining: Mutex<bool>,
+    /// Who waits for the end of a cancel request, by channel.
+    cancelling: Mutex<HashMap<u64, oneshot::Sender<()>>>,
     lost: CancellationToken,
 }
 
@@ -276,6 +278,7 @@ impl Attachment {
             next_channel: AtomicU64::new(1),
             channels: AtomicU64::new(0),
             draining: Mutex::new(false),
+            cancelling: Mutex::default(),
             lost,
         }
     }
@@ -309,6 +312,23 @@ impl Attachment {
         self.tell(gateway_message::Body::Cancel(Cancel { channel }));
     }
 
+    /// As [`cancel`](Self::cancel); resolves, whichever way, when what is sent from then on is not hit by it.
+    pub(super) fn cancel_first(&self, channel: u64) -> oneshot::Receiver<()> {
+        let (done, waiting) = oneshot::channel();
+        if self.protocol >= CANCELS_ANSWERED {
+            self.cancelling.lock().insert(channel, done);
+        }
+        if !self.tell(gateway_message::Body::Cancel(Cancel { channel })) {
+            self.cancelled(channel);
+        }
+        waiting
+    }
+
+    /// A cancel request was carried out, or nobody waits for it any more.
+    pub(super) fn cancelled(&self, channel: u64) {
+        self.cancelling.lock().remove(&channel);
+    }
+
     fn takes_channels(&self) -> bool {
         !*self.draining.lock() && !self.lost.is_cancelled()
     }
@@ -338,11 +358,13 @@ impl Attachment {
         target.secrets.open()
     }
 
-    /// A message that may be left out when the control stream is full.
-    fn tell(&self, body: gateway_message::Body) {
-        if self.control.try_send(GatewayMessage { body: Some(body) }).is_err() {
+    /// A message that may be left out when the control stream is full. Says whether it was sent.
+    fn tell(&self, body: gateway_message::Body) -> bool {
+        let sent = self.control.try_send(GatewayMessage { body: Some(body) }).is_ok();
+        if !sent {
             tracing::warn!(agent = %self.identity.name, "control stream is full or closed, message left out");
         }
+        sent
     }
 
     async fn open(

@@ -8,6 +8,8 @@ pub const PROTOCOL_MIN: u32 = 1;
 pub const PROTOCOL_MAX: u32 = 2;
 /// From this version on an agent takes secrets that the gateway keeps.
 pub const SUPPLIED_SECRETS: u32 = 2;
+/// From this version on an agent says that it has carried a cancel request out.
+pub const CANCELS_ANSWERED: u32 = 2;
 
 /// The two ends have no version in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -173,7 +173,7 @@ fn the_tunnel_is_its_callers_alone_and_ends_with_the_login() {
     until(Duration::from_secs(20), "the statement", || (running(&direct, "pg_sleep(607") == "1\n").then_some(()));
     machine.run(&["logout"]).ok();
     let ended = busy.join().expect("it ends").failure();
-    assert!(ended.contains("the login that it came in by has ended"), "{ended}");
+    assert!(ended.contains("login that it came in by was taken away"), "{ended}");
     assert_eq!(stand().ended_session(&database)["code"], "access_revoked");
     psql(&own, &["-c", "select 1"]).failure();
     assert!(listening.complaints().contains("hoop: the token is unknown"), "{}", listening.complaints());
