@@ -107,7 +107,7 @@ fn a_wrong_key_is_told_by_file_line_and_name() {
     if direct_only() {
         return;
     }
-    let machine = boss("co-wrong");
+    let machine = boss("ca-wrong");
     write(&machine, &FILE.replace("host: db.internal", "hots: db.internal"));
     let told = machine.run(&["apply", "-f", "company.yaml"]);
     assert!(fails(&told, 1).contains("company.yaml line 9: target: unknown field `hots`"), "{told}");
@@ -118,28 +118,28 @@ fn things_are_made_shown_changed_and_deleted_one_by_one() {
     if direct_only() {
         return;
     }
-    let machine = boss("co-admin");
+    let machine = boss("ca-admin");
     let run = |line: &str| machine.run(&line.split_whitespace().collect::<Vec<_>>());
-    let key = run("admin agents create co-one").ok();
-    assert!(key.starts_with("grpcs://co-one:") && key.lines().count() == 1, "{key}");
-    run("admin roles create co-role --agent co-one --host db --target-user app --password env:PG --database shop --group co-dev")
+    let key = run("admin agents create ca-one").ok();
+    assert!(key.starts_with("grpcs://ca-one:") && key.lines().count() == 1, "{key}");
+    run("admin roles create ca-role --agent ca-one --host db --target-user app --password env:PG --database shop --group co-dev")
         .ok();
-    run("admin roles update co-role --port 6432 --label env=test").ok();
-    let role = parsed(&run("admin roles show co-role -o json"));
+    run("admin roles update ca-role --port 6432 --label env=test").ok();
+    let role = parsed(&run("admin roles show ca-role -o json"));
     assert_eq!((&role["target"]["port"], &role["target"]["host"]), (&json!(6432), &json!("db")));
     assert_eq!((&role["labels"], &role["allowed_groups"]), (&json!({ "env": "test" }), &json!(["co-dev"])));
     write(&machine, "plugins:\n  guardrail:\n    rules: [{ name: no-drop, kinds: [drop_table] }]\n");
-    run("admin roles update co-role -f company.yaml").ok();
-    let role = parsed(&run("admin roles show co-role -o json"));
+    run("admin roles update ca-role -f company.yaml").ok();
+    let role = parsed(&run("admin roles show ca-role -o json"));
     assert_eq!(role["plugins"]["guardrail"]["rules"][0]["name"], "no-drop");
-    let refused = run("admin roles update co-role --password secret");
+    let refused = run("admin roles update ca-role --password secret");
     assert!(fails(&refused, 1).contains("env:NAME or file:/path"), "{refused}");
-    run("admin roles delete co-role").ok();
-    fails(&run("admin roles show co-role"), 8);
-    run("admin users create co-joe --kind auditor").ok();
-    assert_eq!(parsed(&run("admin users update co-joe --disable -o json"))["disabled"], true);
-    assert!(run("admin agents revoke co-one -o ndjson").ok().contains("revoked_at"));
+    run("admin roles delete ca-role").ok();
+    fails(&run("admin roles show ca-role"), 8);
+    run("admin users create ca-joe --kind auditor").ok();
+    assert_eq!(parsed(&run("admin users update ca-joe --disable -o json"))["disabled"], true);
+    assert!(run("admin agents revoke ca-one -o ndjson").ok().contains("revoked_at"));
 
-    let member = Machine::of("co-member");
+    let member = Machine::of("ca-member");
     fails(&member.run(&["admin", "users", "list"]), 4);
 }
