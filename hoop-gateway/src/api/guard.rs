@@ -45,7 +45,10 @@ pub(super) async fn guard(
     // It goes on when its caller goes away: no change is half made, and none is without its event.
     let tasks = api.tasks.clone();
     let done = tasks.spawn(answer(api, needs, trail, request, next).in_current_span()).await;
-    done.unwrap_or_else(|_| Problem::new(Code::Internal, "the request failed").into_response())
+    done.unwrap_or_else(|_| {
+        let hint = "the gateway's log says more, under this request's id; read what is there before you send it again";
+        Problem::new(Code::Internal, "the request broke off within the gateway").hint(hint).into_response()
+    })
 }
 
 async fn answer(api: Api, needs: Permission, trail: Trail, request: Request, next: Next) -> Response {

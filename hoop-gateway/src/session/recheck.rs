@@ -12,7 +12,7 @@ use super::registry::Admitted;
 use super::role::unchanged;
 use super::{Control, Sessions};
 use crate::access::{Access, unmet, unreadable};
-use crate::store::StoreError;
+use crate::store::{StoreError, in_time};
 
 /// How long a session can outlive what allows it: a change that another gateway made, a time that is over.
 const EVERY: Duration = Duration::from_secs(2);
@@ -44,11 +44,12 @@ pub(crate) async fn watch(sessions: Sessions, access: Access) {
     }
 }
 
-/// Rules that cannot be read keep nobody in who is shut out otherwise.
+/// Each is looked at whatever becomes of the others: rules that cannot be read keep nobody in who is shut out otherwise.
 pub(super) async fn look(sessions: &Sessions, access: &Access) -> Result<(), Error> {
     let read = access.reload().await;
+    let tokens = sessions.recheck_tokens().await;
     sessions.recheck().await?;
-    sessions.recheck_tokens().await?;
+    tokens?;
     Ok(read?)
 }
 
@@ -93,7 +94,7 @@ impl Sessions {
             |session: &Admitted| session.tokens.iter().map(|token| (session.context.org, *token)).collect::<Vec<_>>();
         let mut gone: HashSet<(OrgId, TokenId)> = running.iter().flat_map(of).collect();
         for (org, id) in gone.clone() {
-            let token = self.parts().store.tokens().get(org, id).await?;
+            let token = in_time(self.parts().store.tokens().get(org, id)).await?;
             if token.is_some_and(|token| token.revoked_at.is_none()) {
                 gone.remove(&(org, id));
             }
@@ -101,7 +102,10 @@ impl Sessions {
         for session in running.iter().filter(|session| of(session).iter().any(|token| gone.contains(token))) {
             let why = "this session is not allowed any more: the token or login that it came in by was taken away";
             tracing::info!(session = %session.context.id, "token of the session was revoked");
-            session.control.end(Denial::new("gateway", Code::AccessRevoked, why).hint("hoop login, and connect again"));
+            session.control.end(
+                Denial::new("gateway", Code::AccessRevoked, why)
+                    .hint("sign in again or use another token, and connect again"),
+            );
         }
         Ok(())
     }
