@@ -15,7 +15,7 @@ use super::rule::SubjectKind;
 use super::*;
 use crate::auth::credential::principal;
 use crate::store::tests::wrapped::Wrapped;
-use crate::store::tests::{role, user};
+use crate::store::tests::{delete_role, role, update_role, update_user, user};
 use crate::store::{Role, SqlStore, Store, User, UserKind};
 
 /// A rule that matches everything, with these parts replaced.
@@ -464,16 +464,16 @@ async fn users_and_roles_are_asked_for_each_time() {
 
     let member = alice.clone();
     alice.groups = Vec::new();
-    store.users().update(&alice).await.expect("stored");
+    update_user(&*store, &alice).await.expect("stored");
     assert_eq!(refused(&policy, &member, &shop).await, Some(Code::AccessDenied), "whatever the caller was at login");
     shop.allowed_groups = vec!["*".to_owned()];
-    store.roles().update(&shop).await.expect("stored");
+    update_role(&*store, &shop).await.expect("stored");
     assert_eq!(refused(&policy, &alice, &shop).await, None);
 
     alice.disabled = true;
-    store.users().update(&alice).await.expect("stored");
+    update_user(&*store, &alice).await.expect("stored");
     assert_eq!(refused(&policy, &alice, &shop).await, Some(Code::AccessDenied));
-    store.roles().delete(shop.role.org, shop.role.id).await.expect("gone");
+    delete_role(&*store, &shop).await.expect("gone");
     assert_eq!(refused(&policy, &root, &shop).await, Some(Code::RoleNotFound));
 }
 

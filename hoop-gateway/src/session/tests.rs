@@ -11,7 +11,7 @@ use super::*;
 use crate::access::tests::spoil;
 use crate::access::{Access, AccessPolicy};
 use crate::auth::credential::principal;
-use crate::store::tests::{role, user};
+use crate::store::tests::{role, update_role, update_user, user};
 use crate::store::{Role, SqlStore, User};
 use crate::tunnel::TunnelLimits;
 
@@ -117,10 +117,10 @@ async fn a_session_ends_when_its_role_leads_elsewhere() {
     by_another.role.agent = "there".into();
     unmasked.role.plugins.clear();
     for (changed, ends) in [(relabelled, false), (elsewhere(&world.shop), true), (by_another, true), (unmasked, true)] {
-        world.store.roles().update(&world.shop).await.expect("stored");
+        update_role(&*world.store, &world.shop).await.expect("stored");
         let (control, _live) = world.running(&world.shop);
         assert!(world.end(&control).await.is_none());
-        world.store.roles().update(&changed).await.expect("stored");
+        update_role(&*world.store, &changed).await.expect("stored");
         let why = world.end(&control).await;
         assert_eq!(why.as_ref().map(|why| why.code), ends.then_some(Code::AccessRevoked));
         assert!(why.is_none_or(|why| why.reason.contains("was changed") && why.hint.is_some()));
@@ -132,7 +132,7 @@ async fn no_session_opens_with_a_role_that_leads_elsewhere_by_now() {
     let world = World::new().await;
     assert_eq!(world.open(&world.shop).await.code, Code::AgentUnavailable);
     let changed = elsewhere(&world.shop);
-    world.store.roles().update(&changed).await.expect("stored");
+    update_role(&*world.store, &changed).await.expect("stored");
     assert_eq!(world.open(&world.shop).await.code, Code::AccessRevoked);
     assert_eq!(world.open(&changed).await.code, Code::AgentUnavailable);
 }
@@ -147,7 +147,7 @@ async fn a_rule_that_cannot_be_read_keeps_nobody_in() {
     assert!(world.end(&control).await.is_none());
     assert!(world.access.reload().await.is_err());
     let disabled = User { disabled: true, ..world.alice.clone() };
-    world.store.users().update(&disabled).await.expect("stored");
+    update_user(&*world.store, &disabled).await.expect("stored");
     assert_eq!(world.end(&control).await.map(|why| why.code), Some(Code::AccessRevoked));
 }
 

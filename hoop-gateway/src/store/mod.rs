@@ -184,8 +184,6 @@ pub trait Users: Send + Sync {
     async fn get(&self, org: OrgId, id: UserId) -> Result<Option<User>>;
     /// By name: at most `limit` after the name `after`, of everybody or of one kind.
     async fn list(&self, org: OrgId, of: Option<PrincipalKind>, after: Option<&str>, limit: u32) -> Result<Page<User>>;
-    /// Replaces everything but the id and the name. Says whether there was one.
-    async fn update(&self, user: &User) -> Result<bool>;
     /// The groups that have members, by name: at most `limit` after the name `after`.
     async fn groups(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<Group>>;
 }
@@ -201,10 +199,6 @@ pub trait Roles: Send + Sync {
     async fn get(&self, org: OrgId, id: RoleId) -> Result<Option<Role>>;
     /// By name: at most `limit` after the name `after`.
     async fn list(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<Role>>;
-    /// Replaces everything but the id and the name. Says whether there was one.
-    async fn update(&self, role: &Role) -> Result<bool>;
-    /// Removes one. Says whether there was one.
-    async fn delete(&self, org: OrgId, id: RoleId) -> Result<bool>;
     /// The names of those that an agent serves, by name: the first `limit`.
     async fn of_agent(&self, org: OrgId, agent: &str, limit: u32) -> Result<Vec<String>>;
 }

@@ -110,8 +110,8 @@ fn ended(outcome: &str) -> Ended {
 
 /// On an empty store.
 pub(crate) async fn conformance(store: &dyn Store) {
-    users(store.users()).await.expect("users");
-    roles(store.roles()).await.expect("roles");
+    users(store).await.expect("users");
+    roles(store).await.expect("roles");
     access_rules(store.access_rules()).await.expect("access rules");
     agents(store.agents()).await.expect("agents");
     role_secrets(store).await.expect("secrets of roles");
@@ -126,7 +126,32 @@ pub(crate) async fn conformance(store: &dyn Store) {
     once::idempotency(store, &alice).await.expect("idempotency");
 }
 
-async fn users(users: &dyn Users) -> Result<()> {
+/// Replaces what there is, of whichever version.
+pub(crate) async fn update_user(store: &dyn Store, user: &User) -> Result<bool> {
+    match store.versions().user(user.org, &user.name).await? {
+        Some(version) => store.versions().update_user(user, version).await,
+        None => Ok(false),
+    }
+}
+
+/// As [`update_user`].
+pub(crate) async fn update_role(store: &dyn Store, role: &Role) -> Result<bool> {
+    match store.versions().role(role.role.org, &role.role.name).await? {
+        Some(version) => store.versions().update_role(role, version).await,
+        None => Ok(false),
+    }
+}
+
+/// Removes what there is, of whichever version.
+pub(crate) async fn delete_role(store: &dyn Store, role: &Role) -> Result<bool> {
+    match store.versions().role(role.role.org, &role.role.name).await? {
+        Some(version) => store.versions().delete_role(role.role.org, role.role.id, version).await,
+        None => Ok(false),
+    }
+}
+
+async fn users(store: &dyn Store) -> Result<()> {
+    let users = store.users();
     let (first, second) = (user("root", &[]), user("usurper", &[]));
     let (one, other) = tokio::join!(users.create_first(&first), users.create_first(&second));
     assert!(one? ^ other?, "exactly one is the first");
@@ -136,9 +161,9 @@ async fn users(users: &dyn Users) -> Result<()> {
     assert_eq!(users.by_name(ORG, "alice").await?.as_ref(), Some(&alice));
     assert_eq!(users.get(ORG, alice.id).await?.as_ref(), Some(&alice));
     alice = User { kind: UserKind::Auditor, groups: vec!["dev".to_owned(), "ops".to_owned()], disabled: true, ..alice };
-    assert!(users.update(&alice).await?);
+    assert!(update_user(store, &alice).await?);
     assert_eq!(users.get(ORG, alice.id).await?.as_ref(), Some(&alice));
-    assert!(!users.update(&user("nobody", &["dev"])).await?);
+    assert!(!update_user(store, &user("nobody", &["dev"])).await?);
     let elsewhere = OrgId::new(&SystemClock);
     assert_eq!(users.get(elsewhere, alice.id).await?, None, "another organisation's");
     users.create(&user("bob", &["dev"])).await?;
@@ -155,20 +180,21 @@ async fn users(users: &dyn Users) -> Result<()> {
     Ok(())
 }
 
-async fn roles(roles: &dyn Roles) -> Result<()> {
+async fn roles(store: &dyn Store) -> Result<()> {
+    let roles = store.roles();
     let mut shop = role("shop");
     roles.create(&shop).await?;
     assert!(matches!(roles.create(&role("shop")).await, Err(StoreError::Exists { .. })));
     assert_eq!(roles.by_name(ORG, "shop").await?.as_ref(), Some(&shop));
     shop.allowed_groups = vec!["*".to_owned()];
     shop.role.recording = RecordingMode::Default;
-    assert!(roles.update(&shop).await?);
+    assert!(update_role(store, &shop).await?);
     assert_eq!(roles.get(ORG, shop.role.id).await?.as_ref(), Some(&shop));
     roles.create(&role("archive")).await?;
     let names = |page: Page<Role>| page.items.iter().map(|role| role.role.name.to_string()).collect::<Vec<_>>();
     assert_eq!(names(roles.list(ORG, None, 10).await?), ["archive", "shop"]);
     assert_eq!(names(roles.list(ORG, Some("archive"), 10).await?), ["shop"]);
-    assert!(roles.delete(ORG, shop.role.id).await? && !roles.delete(ORG, shop.role.id).await?);
+    assert!(delete_role(store, &shop).await? && !delete_role(store, &shop).await?);
     assert_eq!(roles.by_name(ORG, "shop").await?, None);
     Ok(())
 }
@@ -268,7 +294,7 @@ async fn role_secrets(store: &dyn Store) -> Result<()> {
     assert!(secrets.all().await?.iter().all(|secret| secret.key_id == "two"));
     assert!(secrets.delete(ORG, role.role.id, "sslkey").await?);
     assert!(!secrets.delete(ORG, role.role.id, "sslkey").await?);
-    store.roles().delete(ORG, role.role.id).await?;
+    delete_role(store, &role).await?;
     assert_eq!(secrets.all().await?, [], "they go with the role");
     Ok(())
 }

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::auth::Scope;
 use crate::auth::scram_client::{proof, sign};
+use crate::store::tests::{delete_role, update_user};
 use crate::store::{Grant, SqlStore, UserKind};
 
 #[test]
@@ -190,9 +191,9 @@ async fn only_who_knows_the_password_learns_why_it_is_not_good_any_more() {
     assert_eq!(place.log_in(&guess).await.expect_err("wrong").code, Code::LoginFailed);
     *place.clock.0.lock() = TimeDelta::zero();
     let disabled = User { disabled: true, ..place.user.clone() };
-    place.store.users().update(&disabled).await.expect("stored");
+    update_user(&*place.store, &disabled).await.expect("stored");
     assert_eq!(place.log_in(&expired).await.expect_err("disabled").code, Code::AccessDenied);
-    place.store.users().update(&place.user).await.expect("stored");
-    place.store.roles().delete(OrgId::DEFAULT, place.role.role.id).await.expect("stored");
+    update_user(&*place.store, &place.user).await.expect("stored");
+    delete_role(&*place.store, &place.role).await.expect("stored");
     assert_eq!(place.log_in(&expired).await.expect_err("no role").code, Code::RoleNotFound);
 }

@@ -119,35 +119,6 @@ impl Roles for Engine {
         Ok(Page::cut(items, limit))
     }
 
-    async fn update(&self, role: &Role) -> Result<bool> {
-        let texts = texts(role)?;
-        let done = sqlx::query(
-            "UPDATE roles SET agent = $3, target = $4, labels = $5, recording = $6, plugins = $7, allowed_groups = $8, \
-             updated_at = $9, version = version + 1 WHERE org_id = $1 AND id = $2",
-        )
-        .bind(role.role.org.as_uuid())
-        .bind(role.role.id.as_uuid())
-        .bind(&*role.role.agent)
-        .bind(texts.target)
-        .bind(texts.labels)
-        .bind(texts.recording)
-        .bind(texts.plugins)
-        .bind(texts.allowed_groups)
-        .bind(micros(role.updated_at))
-        .execute(&self.write)
-        .await?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    async fn delete(&self, org: OrgId, id: RoleId) -> Result<bool> {
-        let done = sqlx::query("DELETE FROM roles WHERE org_id = $1 AND id = $2")
-            .bind(org.as_uuid())
-            .bind(id.as_uuid())
-            .execute(&self.write)
-            .await?;
-        Ok(done.rows_affected() > 0)
-    }
-
     async fn of_agent(&self, org: OrgId, agent: &str, limit: u32) -> Result<Vec<String>> {
         Ok(sqlx::query_scalar("SELECT name FROM roles WHERE org_id = $1 AND agent = $2 ORDER BY name LIMIT $3")
             .bind(org.as_uuid())

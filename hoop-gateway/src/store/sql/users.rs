@@ -189,34 +189,6 @@ impl Users for Engine {
         Ok(Page::cut(users.collect::<Result<_>>()?, limit))
     }
 
-    async fn update(&self, user: &User) -> Result<bool> {
-        let mut transaction = self.write.begin().await?;
-        let done = sqlx::query(
-            "UPDATE users SET kind = $3, password_hash = $4, must_change_password = $5, disabled = $6, \
-             description = $7, version = version + 1 WHERE org_id = $1 AND id = $2",
-        )
-        .bind(user.org.as_uuid())
-        .bind(user.id.as_uuid())
-        .bind(user.kind.as_str())
-        .bind(&user.password_hash)
-        .bind(user.must_change_password)
-        .bind(user.disabled)
-        .bind(description(user))
-        .execute(&mut *transaction)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        sqlx::query("DELETE FROM memberships WHERE org_id = $1 AND user_id = $2")
-            .bind(user.org.as_uuid())
-            .bind(user.id.as_uuid())
-            .execute(&mut *transaction)
-            .await?;
-        join(&mut transaction, user).await?;
-        transaction.commit().await?;
-        Ok(true)
-    }
-
     async fn groups(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<Group>> {
         let rows: Vec<(String, i64)> = sqlx::query_as(
             "SELECT group_name, COUNT(*) FROM memberships WHERE org_id = $1 AND group_name > $2 \

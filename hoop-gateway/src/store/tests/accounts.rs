@@ -30,7 +30,7 @@ pub(super) async fn service_accounts(store: &dyn Store) -> Result<()> {
     assert!(versions.update_user(&ci, version).await? && !versions.update_user(&ci, version).await?);
     assert_eq!(users.get(ORG, ci.id).await?.as_ref(), Some(&ci));
     ci.disabled = false;
-    assert!(users.update(&ci).await?);
+    assert!(update_user(store, &ci).await?);
     assert_eq!(users.get(ORG, ci.id).await?.as_ref(), Some(&ci));
 
     store.tokens().create(&token(&ci, 40)).await?;

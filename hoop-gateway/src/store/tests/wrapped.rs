@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::super::*;
+use super::update_user;
 use crate::access::AccessRule;
 
 /// A store with some parts of it replaced.
@@ -85,7 +86,7 @@ impl Tokens for Wrapped {
         // The change comes first, and with it the end of all tokens that there are.
         let meanwhile = self.meanwhile.lock().take();
         if let Some(user) = meanwhile {
-            self.inner.users().update(&user).await?;
+            update_user(&*self.inner, &user).await?;
             self.inner.tokens().revoke_all(user.org, user.id, None, token.created_at).await?;
         }
         self.inner.tokens().create(token).await
