@@ -13,7 +13,7 @@
 //! Every file is its owner's alone (0600), and so is a folder that the gateway makes (0700). One that is there already keeps
 //! its mode.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use ed25519_dalek::SigningKey;
 
 use crate::auth::GatewaySecret;
 use crate::config::Config;
+use crate::folder_lock::FolderLock;
 use crate::listen::{TlsError, TlsIdentity};
 use crate::record::{KeyError, PublicKey, load_or_create_key};
 use crate::store::{SqlStore, StoreError};
@@ -54,22 +55,17 @@ pub enum DataError {
 #[derive(Debug)]
 pub(crate) struct DataFolder {
     path: PathBuf,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl DataFolder {
     /// Makes the folder where there is none, and locks it. It blocks for a moment.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         make_folder(path).map_err(|source| DataError::File { path: path.to_owned(), source })?;
-        let file = path.join("lock");
-        let failed = |source| DataError::File { path: file.clone(), source };
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(DataError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        }
+        let taken = FolderLock::take(path);
+        let taken = taken.map_err(|source| DataError::File { path: FolderLock::file(path), source })?;
+        let lock = taken.ok_or_else(|| DataError::InUse(path.to_owned()))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// The gateway's secret, made where there is none.

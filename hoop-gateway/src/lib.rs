@@ -28,6 +28,7 @@ mod builder;
 pub mod changes;
 pub mod config;
 mod data;
+mod folder_lock;
 mod gateway;
 pub mod listen;
 pub mod plugins;

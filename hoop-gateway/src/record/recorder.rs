@@ -1,6 +1,5 @@
 //! The recorder: one for a gateway.
 
-use std::fs::{File, TryLockError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -19,6 +18,7 @@ use super::session::{Buffer, LogFile, Session, SessionLog, create};
 use super::shared::Shared;
 use super::wal::Wal;
 use super::writer::{Writer, make_folder};
+use crate::folder_lock::FolderLock;
 
 /// Records all sessions of a gateway, with one thread. Cheap to clone; the last clone that is dropped waits until
 /// everything is on disk.
@@ -28,7 +28,7 @@ pub struct Recorder(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl Recorder {
@@ -151,13 +151,8 @@ impl std::fmt::Debug for Recorder {
     }
 }
 
-fn lock(config: &RecorderConfig) -> Result<File, RecordError> {
-    let path = config.folder.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(RecordError::file("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(RecordError::Locked(config.folder.clone())),
-        Err(TryLockError::Error(error)) => Err(RecordError::file("lock", &path)(error)),
-    }
+fn lock(config: &RecorderConfig) -> Result<FolderLock, RecordError> {
+    let taken = FolderLock::take(&config.folder);
+    let taken = taken.map_err(RecordError::file("lock", &FolderLock::file(&config.folder)))?;
+    taken.ok_or_else(|| RecordError::Locked(config.folder.clone()))
 }
