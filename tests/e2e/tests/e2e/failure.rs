@@ -153,6 +153,12 @@ fn a_stopped_database_is_told_as_such() {
     let url = stand.gateway.credential("fragile", database).url;
     let mut direct = Wire::login(&postgres.url(database)).expect("a login");
     let mut wire = Wire::login(&url).expect("a login");
+    // One that is still writing its greeting dies without a word.
+    let waiting =
+        "select count(*) from pg_stat_activity where backend_type = 'client backend' and wait_event = 'ClientRead'";
+    until(Duration::from_secs(10), "both sessions to wait for a statement", || {
+        (psql(&postgres.url(database), &["-c", waiting]).ok() == "2\n").then_some(())
+    });
     postgres.stop_immediately();
     let [expected, got] = [&mut direct, &mut wire].map(|wire| wire.read().expect("an error before the end"));
     assert_eq!((got.kind, got.field(b'C')), (expected.kind, expected.field(b'C')), "the server's own word for it");

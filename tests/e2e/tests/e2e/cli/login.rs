@@ -132,10 +132,13 @@ fn a_token_is_shown_nowhere() {
     let running = machine.start(&["connect", ROLE, "--", "-Xc", "select pg_sleep(600)"]);
     let psql = until(Duration::from_secs(15), "psql", || child_of(running.pid()));
     shown.push(String::from_utf8_lossy(&find_output("ps", "procps", &["-ef"])).into_owned());
-    let environment = std::fs::read(format!("/proc/{psql}/environ")).expect("an own process");
-    let environment = String::from_utf8_lossy(&environment).into_owned();
-    let password = environment.split('\0').find_map(|pair| pair.strip_prefix("PGPASSWORD="));
-    let password = password.expect("psql has it from its environment").to_owned();
+    // The child is hoop's own image until it becomes psql.
+    let (environment, password) = until(Duration::from_secs(15), "a password in psql's environment", || {
+        let environment = std::fs::read(format!("/proc/{psql}/environ")).ok()?;
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        let password = environment.split('\0').find_map(|pair| pair.strip_prefix("PGPASSWORD="))?.to_owned();
+        Some((environment, password))
+    });
     assert!(!shown.iter().any(|text| text.contains(&password)), "the credential's password is in no list");
     shown.push(environment);
     shown.push(stand().gateway.log());
