@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use crate::channel::ChannelId;
 use crate::error::{Code, Denial};
 use crate::interest::Interest;
 use crate::outcome::Outcome;
@@ -174,6 +175,18 @@ impl SessionChain {
         Flow::Pass(response)
     }
 
+    /// What plugins have kept back of a channel's output, each as it is after the rest of the chain, in order.
+    pub fn flush(&mut self, channel: ChannelId) -> Vec<Flow<Response>> {
+        let mut flushed = Vec::new();
+        for at in (0..self.links.len()).rev() {
+            let kept = self.links.get_mut(at).and_then(|link| link.plugin.on_flush(channel));
+            if let Some(output) = kept {
+                flushed.push(self.resume_response(Resume(at), Response::Output(output)));
+            }
+        }
+        flushed
+    }
+
     /// Closes every plugin, in order.
     pub async fn close(mut self, outcome: &Outcome) {
         for link in &mut self.links {
@@ -207,6 +220,9 @@ const fn request_kind(request: &Request) -> Interest {
     match request {
         Request::Statement(_) | Request::Function(_) | Request::Cancel => Interest::STATEMENTS,
         Request::CopyIn(_) => Interest::COPY_IN,
+        Request::Command(_) | Request::Forward(_) | Request::Signal(_) | Request::WindowChange(_) => Interest::COMMANDS,
+        Request::Input(_) => Interest::INPUT,
+        Request::File(_) => Interest::FILES,
     }
 }
 
@@ -218,6 +234,9 @@ const fn response_kinds(response: &Response) -> Interest {
         Response::Complete(_) => Interest::COMPLETIONS,
         Response::Error(_) => Interest::ERRORS,
         Response::Notice(_) | Response::Notification(_) | Response::Setting(_) => Interest::NOTICES,
+        Response::Output(_) => Interest::OUTPUT,
+        Response::ChannelClosed(_) => Interest::COMMANDS,
+        Response::FileDone(_) => Interest::FILES,
     }
 }
 

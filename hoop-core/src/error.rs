@@ -77,6 +77,12 @@ codes! {
     StatementDenied "statement_denied" Policy
     /// The statement could not be parsed, so no rule could be applied to it.
     StatementUnparsable "statement_unparsable" Policy
+    /// The role, or a rule, refuses the command.
+    CommandDenied "command_denied" Policy
+    /// The role does not allow channels of this kind, or not to this address.
+    ChannelDenied "channel_denied" Policy
+    /// A rule refuses what is to be done with a file.
+    FileDenied "file_denied" Policy
     /// What was to be masked could not be.
     MaskingFailed "masking_failed" Gateway
     /// What was to be recorded could not be.
@@ -93,6 +99,8 @@ codes! {
     TargetUnavailable "target_unavailable" Target
     /// The target's certificate or TLS support is not what the role asks for.
     TargetTls "target_tls" Target
+    /// The target's host key is not one that the role trusts.
+    TargetHostKey "target_host_key" Target
     /// The target refuses the login that the role names.
     TargetLoginFailed "target_login_failed" Target
     /// The target went away while the session ran.

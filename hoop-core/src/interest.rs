@@ -40,6 +40,17 @@ impl Interest {
     /// With [`COLUMNS`](Self::COLUMNS): the names of the table columns that a result is read from. They are looked up in
     /// the target's catalog, so a result of a table that is new to the gateway waits for a round trip.
     pub const ORIGINS: Self = Self(1 << 8);
+    /// [`Request::Command`](crate::Request::Command), [`Request::Forward`](crate::Request::Forward),
+    /// [`Request::Signal`](crate::Request::Signal), [`Request::WindowChange`](crate::Request::WindowChange) and
+    /// [`Response::ChannelClosed`](crate::Response::ChannelClosed).
+    pub const COMMANDS: Self = Self(1 << 9);
+    /// [`Request::Input`](crate::Request::Input).
+    pub const INPUT: Self = Self(1 << 10);
+    /// [`Response::Output`](crate::Response::Output).
+    pub const OUTPUT: Self = Self(1 << 11);
+    /// [`Request::File`](crate::Request::File) and [`Response::FileDone`](crate::Response::FileDone). What moves files is
+    /// decoded for it.
+    pub const FILES: Self = Self(1 << 12);
 
     /// Whether everything in `other` is in this set.
     pub const fn contains(self, other: Self) -> bool {
@@ -83,6 +94,10 @@ impl fmt::Debug for Interest {
             (Self::ERRORS, "errors"),
             (Self::NOTICES, "notices"),
             (Self::ORIGINS, "origins"),
+            (Self::COMMANDS, "commands"),
+            (Self::INPUT, "input"),
+            (Self::OUTPUT, "output"),
+            (Self::FILES, "files"),
         ];
         f.debug_set().entries(names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| name)).finish()
     }

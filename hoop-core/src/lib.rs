@@ -64,6 +64,7 @@
 
 pub mod access;
 pub mod chain;
+pub mod channel;
 pub mod clock;
 pub mod detect;
 pub mod error;
@@ -82,6 +83,10 @@ pub mod verdict;
 
 pub use access::{AccessMode, AccessRequest};
 pub use chain::{Flow, Held, PluginChain, SessionChain};
+pub use channel::{
+    ChannelClosed, ChannelEnd, ChannelId, Command, CommandKind, FileDone, FileKind, FileOperation, Forward,
+    ForwardKind, Input, Output, OutputStream, Signal, Terminal, WindowChange, WindowSize,
+};
 pub use clock::{Clock, SystemClock};
 pub use detect::{Detector, Hit, Label};
 pub use error::{Code, Denial, Fault};
@@ -96,7 +101,7 @@ pub use response::{
     Column, Completion, CompletionKind, Format, Notification, Response, ResultColumns, RowPart, Setting, TableColumn,
     TargetError,
 };
-pub use role::{PostgresTarget, RecordingMode, ResourceKind, ResourceRole, Target};
+pub use role::{PostgresTarget, RecordingMode, ResourceKind, ResourceRole, SshAllow, SshTarget, Target};
 pub use secret::Secret;
 pub use session::{SessionContext, SessionState};
 pub use verdict::{Hold, Verdict};

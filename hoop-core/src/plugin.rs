@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::channel::{ChannelId, Output};
 use crate::error::Denial;
 use crate::interest::Interest;
 use crate::outcome::Outcome;
@@ -35,8 +36,9 @@ pub trait Plugin: Send + Sync {
     }
 }
 
-/// What a plugin keeps for one session. It is called from one task; requests and responses each come in their order,
-/// but responses to earlier requests come after later requests when a client pipelines.
+/// What a plugin keeps for one session. It is called by one task at a time; requests and responses each come in their
+/// order, those of one channel where a session has several, but responses to earlier requests come after later requests
+/// when a client pipelines.
 #[async_trait]
 pub trait SessionPlugin: Send {
     /// What the plugin wants to see. Asked when the session opens and again after each
@@ -51,6 +53,12 @@ pub trait SessionPlugin: Send {
     /// A response on its way to the client. It must not block: what waits is returned as [`Verdict::Hold`].
     fn on_response(&mut self, response: Response) -> Verdict<Response> {
         Verdict::Pass(response)
+    }
+
+    /// Nothing more came of a channel's output for a few milliseconds, or it has ended: what was kept back of it, because
+    /// it could have been the beginning of something, goes on now.
+    fn on_flush(&mut self, _channel: ChannelId) -> Option<Output> {
+        None
     }
 
     /// The session has ended, in this one way. Called exactly once.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::channel::{Command, FileOperation, Forward, Input, Signal, WindowChange};
 use crate::response::Format;
 use crate::response::rows::RowBatch;
 
@@ -19,6 +20,18 @@ pub enum Request {
     Function(FunctionCall),
     /// The client asks to cancel what runs. It is told to plugins, and cannot be refused.
     Cancel,
+    /// A program to be started.
+    Command(Command),
+    /// What a program is to read.
+    Input(Input),
+    /// Another size of a program's terminal. It is told to plugins, and cannot be refused.
+    WindowChange(WindowChange),
+    /// A signal for a program.
+    Signal(Signal),
+    /// A connection to be forwarded.
+    Forward(Forward),
+    /// Something to be done with files.
+    File(FileOperation),
 }
 
 /// Numbers the statements of a session, from 1 on. A response carries the number of the statement it answers.
@@ -134,7 +147,13 @@ impl Request {
             Self::Statement(statement) => Some(statement.id),
             Self::CopyIn(batch) => Some(batch.statement()),
             Self::Function(call) => Some(call.id),
-            Self::Cancel => None,
+            Self::Cancel
+            | Self::Command(_)
+            | Self::Input(_)
+            | Self::WindowChange(_)
+            | Self::Signal(_)
+            | Self::Forward(_)
+            | Self::File(_) => None,
         }
     }
 }

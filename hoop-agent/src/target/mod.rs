@@ -58,7 +58,7 @@ pub(crate) async fn connect(open: &Open, settings: &Settings) -> Result<Target, 
         Some(open::Target::Postgres(target)) => postgres::connect(target, &open.secrets, settings).await,
         #[cfg(not(feature = "postgres"))]
         Some(open::Target::Postgres(_)) => Err(unserved()),
-        None => Err(unserved()),
+        _ => Err(unserved()),
     }
 }
 

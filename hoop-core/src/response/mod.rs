@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::channel::{ChannelClosed, FileDone, Output};
 use crate::error::Denial;
 use crate::request::StatementId;
 use rows::RowBatch;
@@ -31,6 +32,12 @@ pub enum Response {
     Notification(Notification),
     /// A setting that the target reports, at the login and whenever it changes.
     Setting(Setting),
+    /// What a program writes.
+    Output(Output),
+    /// A channel ended, or was refused.
+    ChannelClosed(ChannelClosed),
+    /// Something that was done with files ended, or was refused.
+    FileDone(FileDone),
 }
 
 /// The columns of a result.
@@ -172,7 +179,12 @@ impl Response {
             Self::RowPart(part) => Some(part.statement),
             Self::Complete(completion) => Some(completion.statement),
             Self::Error(error) => error.statement,
-            Self::Notice(_) | Self::Notification(_) | Self::Setting(_) => None,
+            Self::Notice(_)
+            | Self::Notification(_)
+            | Self::Setting(_)
+            | Self::Output(_)
+            | Self::ChannelClosed(_)
+            | Self::FileDone(_) => None,
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::io::poll_read_buf;
 
 use crate::session::{Asked, Control};
-use crate::tunnel::{Channel, Received};
+use crate::tunnel::{Channel, Received, violation};
 
 /// Smallest and largest piece that is read from a client at once.
 const SMALLEST: usize = 4 * 1024;
@@ -331,6 +331,7 @@ where
             match self.channel.poll_receive(cx) {
                 Poll::Pending => return Ok(moved),
                 Poll::Ready(Ok(Received::Data(bytes))) => self.relay.on_target(bytes).map_err(stopped)?,
+                Poll::Ready(Ok(Received::Ssh(_))) => return Err(lost(violation(self.channel.agent()))),
                 Poll::Ready(Ok(Received::Closed)) => return Err(End::Told(closed().into())),
                 Poll::Ready(Err(denial)) => return Err(lost(denial)),
             }

@@ -333,6 +333,128 @@ payloads! {
         3 arguments: Vec<Parameter>,
     }
 
+    /// A variable that a program gets from the client.
+    Variable {
+        /// Its name.
+        1 name: Text,
+        /// Its value, masked.
+        2 value: Text,
+    }
+
+    /// A program on its way to the target.
+    Command {
+        /// Number of the channel in the session.
+        1 channel: u64,
+        /// `shell`, `exec` or `subsystem`.
+        2 program: Text,
+        /// The command, masked, or the name of the subsystem.
+        3 text: Text,
+        /// The type of its terminal; empty where it has none.
+        4 term: Text,
+        /// The size of its terminal, in characters.
+        5 columns: u64,
+        /// As above.
+        6 rows: u64,
+        /// The variables that it gets from the client.
+        7 environment: Vec<Variable>,
+    }
+
+    /// Another size of a terminal.
+    WindowChange {
+        /// Number of the channel.
+        1 channel: u64,
+        /// Characters in a row.
+        2 columns: u64,
+        /// Rows.
+        3 rows: u64,
+    }
+
+    /// A signal for a program.
+    Signal {
+        /// Number of the channel.
+        1 channel: u64,
+        /// Its name, without `SIG`.
+        2 name: Text,
+    }
+
+    /// A connection that is forwarded, or an address that the target is to listen on for such.
+    Forward {
+        /// Number of the channel; 0 for an address to listen on.
+        1 channel: u64,
+        /// The kind, as RFC 4254 and OpenSSH spell it.
+        2 forward: Text,
+        /// The host, or the path of a socket.
+        3 host: Text,
+        /// The port.
+        4 port: u64,
+        /// Who connects.
+        5 originator: Text,
+    }
+
+    /// The end of a channel.
+    ChannelClosed {
+        /// Number of the channel.
+        1 channel: u64,
+        /// What the program returned, when it ended so.
+        2 exit_status: Option<u64>,
+        /// The signal that ended it, when one did.
+        3 exit_signal: Text,
+        /// What the target says of it, or why it was refused.
+        4 message: Text,
+        /// The rule or plugin that refused it, when it was refused.
+        5 denied_by: Text,
+        /// The stable code of the refusal.
+        6 denial: String,
+        /// How long it was open, in microseconds.
+        7 duration_us: u64,
+        /// Bytes that went to the target.
+        8 bytes_in: u64,
+        /// Bytes that came from it.
+        9 bytes_out: u64,
+        /// How many of the bytes in the log holds, where it does not hold all.
+        10 kept_in: Option<u64>,
+        /// BLAKE3 of those that it does not hold, in hex.
+        11 digest_in: String,
+        /// How many of the bytes out the log holds, where it does not hold all.
+        12 kept_out: Option<u64>,
+        /// BLAKE3 of those that it does not hold, in hex.
+        13 digest_out: String,
+    }
+
+    /// Something that is done with files.
+    File {
+        /// Number of the channel.
+        1 channel: u64,
+        /// Number on the channel.
+        2 number: u64,
+        /// What, for example `read` or `write`.
+        3 operation: Text,
+        /// The path, as the client gives it.
+        4 path: Text,
+        /// The other path, of a rename or a link.
+        5 to: Text,
+    }
+
+    /// The end of something that was done with files.
+    FileDone {
+        /// Number of the channel.
+        1 channel: u64,
+        /// Number on the channel.
+        2 number: u64,
+        /// Bytes that were read.
+        3 bytes_read: u64,
+        /// Bytes that were written.
+        4 bytes_written: u64,
+        /// SHA-256 of the bytes in hex, where they were moved in order and without a gap.
+        5 sha256: String,
+        /// What the target says, where it did not work, or why it was refused.
+        6 error: Text,
+        /// The rule or plugin that refused it, when it was refused.
+        7 denied_by: Text,
+        /// The stable code of the refusal.
+        8 denial: String,
+    }
+
     /// Sums over a session.
     Totals {
         /// Statements that went to the target or were refused.
@@ -349,6 +471,16 @@ payloads! {
         6 rows_in: u64,
         /// Bytes of rows that the client sent.
         7 bytes_in: u64,
+        /// Programs that were started or refused.
+        8 commands: u64,
+        /// Bytes that programs wrote.
+        9 output_bytes: u64,
+        /// Bytes that programs were given to read.
+        10 input_bytes: u64,
+        /// Files that were read or written, and other things that were done with files.
+        11 files: u64,
+        /// Connections that were forwarded.
+        12 forwards: u64,
     }
 
     /// How the session ended.
@@ -438,6 +570,81 @@ impl Rows {
     }
 }
 
+/// What stands before the bytes of a program: number of the channel (4 bytes), stream (1 byte), terminal (1 byte).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamHead {
+    /// Number of the channel.
+    pub channel: u32,
+    /// Which stream.
+    pub stream: Stream,
+    /// Whether it is that of a terminal.
+    pub terminal: bool,
+}
+
+/// A stream of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// What it reads.
+    Stdin,
+    /// What it writes.
+    Stdout,
+    /// What it writes as errors.
+    Stderr,
+    /// A stream of a later version.
+    Other,
+}
+
+impl StreamHead {
+    /// Length of the encoded form.
+    pub const LENGTH: usize = 6;
+
+    /// The encoded form.
+    pub fn encode(&self) -> [u8; Self::LENGTH] {
+        let mut out = [0; Self::LENGTH];
+        out[..4].copy_from_slice(&self.channel.to_le_bytes());
+        out[4] = match self.stream {
+            Stream::Stdin => 0,
+            Stream::Stdout => 1,
+            Stream::Stderr => 2,
+            Stream::Other => u8::MAX,
+        };
+        out[5] = u8::from(self.terminal);
+        out
+    }
+}
+
+/// What a program read or wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StreamBytes {
+    /// Number of the channel.
+    pub channel: u32,
+    /// Which stream.
+    pub stream: Stream,
+    /// Whether it is that of a terminal.
+    pub terminal: bool,
+    /// The bytes.
+    pub bytes: Text,
+}
+
+impl StreamBytes {
+    fn decode(payload: &[u8]) -> Result<Self, Malformed> {
+        let (channel, rest) = payload.split_first_chunk::<4>().ok_or(Malformed)?;
+        let (&[stream, terminal], bytes) = rest.split_first_chunk::<2>().ok_or(Malformed)?;
+        Ok(Self {
+            channel: u32::from_le_bytes(*channel),
+            stream: match stream {
+                0 => Stream::Stdin,
+                1 => Stream::Stdout,
+                2 => Stream::Stderr,
+                _ => Stream::Other,
+            },
+            terminal: terminal == 1,
+            bytes: Text(Bytes::copy_from_slice(bytes)),
+        })
+    }
+}
+
 /// One record of a log, typed.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -466,6 +673,24 @@ pub enum Event {
     Cancel(Cancel),
     /// A function call.
     Function(Function),
+    /// A program on its way to the target.
+    Command(Command),
+    /// Another size of a terminal.
+    WindowChange(WindowChange),
+    /// What a program was given to read.
+    Input(StreamBytes),
+    /// What a program wrote, as it was shown.
+    Output(StreamBytes),
+    /// A signal for a program.
+    Signal(Signal),
+    /// A connection that is forwarded.
+    Forward(Forward),
+    /// The end of a channel.
+    ChannelClosed(ChannelClosed),
+    /// Something that is done with files.
+    File(File),
+    /// The end of something that was done with files.
+    FileDone(FileDone),
     /// A signed checkpoint inside the log.
     Checkpoint(Checkpoint),
     /// How the session ended.
@@ -502,6 +727,15 @@ impl Event {
             Kind::Notification => Self::Notification(Notification::decode(payload)?),
             Kind::Cancel => Self::Cancel(Cancel::decode(payload)?),
             Kind::Function => Self::Function(Function::decode(payload)?),
+            Kind::Command => Self::Command(Command::decode(payload)?),
+            Kind::WindowChange => Self::WindowChange(WindowChange::decode(payload)?),
+            Kind::Input => Self::Input(StreamBytes::decode(payload)?),
+            Kind::Output => Self::Output(StreamBytes::decode(payload)?),
+            Kind::Signal => Self::Signal(Signal::decode(payload)?),
+            Kind::Forward => Self::Forward(Forward::decode(payload)?),
+            Kind::ChannelClosed => Self::ChannelClosed(ChannelClosed::decode(payload)?),
+            Kind::File => Self::File(File::decode(payload)?),
+            Kind::FileDone => Self::FileDone(FileDone::decode(payload)?),
             Kind::Checkpoint => Self::Checkpoint(Checkpoint::parse(payload).ok_or(Malformed)?.0),
             Kind::End => Self::End(End::decode(payload)?),
             Kind::Seal => Self::Seal(Checkpoint::parse(payload).ok_or(Malformed)?.0),
@@ -522,6 +756,15 @@ impl Event {
             Self::Notification(_) => Kind::Notification,
             Self::Cancel(_) => Kind::Cancel,
             Self::Function(_) => Kind::Function,
+            Self::Command(_) => Kind::Command,
+            Self::WindowChange(_) => Kind::WindowChange,
+            Self::Input(_) => Kind::Input,
+            Self::Output(_) => Kind::Output,
+            Self::Signal(_) => Kind::Signal,
+            Self::Forward(_) => Kind::Forward,
+            Self::ChannelClosed(_) => Kind::ChannelClosed,
+            Self::File(_) => Kind::File,
+            Self::FileDone(_) => Kind::FileDone,
             Self::Checkpoint(_) => Kind::Checkpoint,
             Self::End(_) => Kind::End,
             Self::Seal(_) => Kind::Seal,

@@ -60,6 +60,24 @@ kinds! {
     Cancel = 10 "cancel"
     /// A call of a function by its number.
     Function = 11 "function"
+    /// A program on its way to the target.
+    Command = 12 "command"
+    /// Another size of a terminal.
+    WindowChange = 13 "window_change"
+    /// What a program was given to read.
+    Input = 14 "input"
+    /// What a program wrote, as it was shown.
+    Output = 15 "output"
+    /// A signal for a program.
+    Signal = 16 "signal"
+    /// A connection that is forwarded.
+    Forward = 17 "forward"
+    /// The end of a channel.
+    ChannelClosed = 18 "channel_closed"
+    /// Something that is done with files.
+    File = 19 "file"
+    /// The end of something that was done with files.
+    FileDone = 20 "file_done"
     /// A signed checkpoint inside the log.
     Checkpoint = 250 "checkpoint"
     /// How the session ended.

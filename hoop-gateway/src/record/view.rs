@@ -1,5 +1,7 @@
 //! Events as they are shown: serialized for programs, displayed for people.
 
+mod channel;
+
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat};
@@ -189,11 +191,23 @@ impl EventView {
                 None => f.write_str("cancel"),
             },
             Event::Function(c) => write!(f, "#{} function {} with {} arguments", c.statement, c.oid, c.arguments.len()),
+            Event::Command(_)
+            | Event::WindowChange(_)
+            | Event::Input(_)
+            | Event::Output(_)
+            | Event::Signal(_)
+            | Event::Forward(_)
+            | Event::ChannelClosed(_)
+            | Event::File(_)
+            | Event::FileDone(_) => channel::write(f, &self.event, most),
             Event::Checkpoint(c) => write!(f, "signed checkpoint of {} records", c.records),
             Event::End(end) => {
                 write!(f, "end: {}", end.outcome)?;
                 labelled(f, "because", &end.reason)?;
                 end.totals.iter().try_for_each(|t| {
+                    if t.commands + t.forwards > 0 {
+                        return channel::totals(f, t);
+                    }
                     let (statements, rows) = (counted(t.statements, "statement"), counted(t.rows, "row"));
                     write!(f, "; {statements}, {} denied, {} failed, {rows} shown", t.denied, t.failed)
                 })

@@ -24,7 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hoop_core::id::{OrgId, RequestId, SessionId};
 use hoop_core::{Clock, Code, Denial, Outcome, PluginChain, Policy, ResourceRole, SessionChain, SessionContext};
-use hoop_proto::tunnel::v1::PostgresReady;
+use hoop_proto::tunnel::v1::{PostgresReady, ready};
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
@@ -32,7 +32,7 @@ pub(crate) use control::{Asked, Control};
 pub(crate) use open::Opening;
 pub(crate) use registry::{CancelKey, Live};
 pub use target::Reached;
-pub(crate) use target::postgres_target;
+pub(crate) use target::{postgres_target, ssh_target};
 
 use crate::api::LiveSessions;
 use crate::changes::{Changes, Subject};
@@ -191,7 +191,7 @@ pub(crate) struct Session {
     /// Ends it from outside, and passes cancel requests on.
     pub(crate) control: Arc<Control>,
     /// What the target said at its login.
-    pub(crate) ready: PostgresReady,
+    pub(crate) ready: ready::Target,
     /// Where the target is, for whoever has to ask it something beside the session.
     pub(crate) target: OpenTarget,
     sessions: Sessions,
@@ -205,6 +205,17 @@ impl Session {
     /// The chain and the channel, for the proxy; they come back in [`close`](Self::close).
     pub(crate) fn take(&mut self) -> Option<(SessionChain, Channel)> {
         Some((self.chain.take()?, self.channel.take()?))
+    }
+
+    /// What a PostgreSQL server said at the login.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the agent logged in to something else.
+    pub(crate) fn postgres(&self) -> Result<PostgresReady, Denial> {
+        match &self.ready {
+            ready::Target::Postgres(ready) => Ok(ready.clone()),
+            _ => Err(crate::tunnel::violation(&self.context.role.agent)),
+        }
     }
 
     /// Makes a cancel key of this many secret bytes by which the client can cancel what runs. `process` is the target's

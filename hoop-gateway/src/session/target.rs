@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hoop_core::id::{RequestId, SessionId};
-use hoop_core::role::PostgresTarget;
+use hoop_core::role::{PostgresTarget, SshTarget};
 use hoop_core::{Code, Denial, ResourceRole, Target};
 use hoop_proto::postgres::Frames;
 use hoop_proto::postgres::backend::{PARAMETER_STATUS, ParameterStatus};
 use hoop_proto::postgres::startup::PROTOCOL_3_0;
-use hoop_proto::tunnel::v1::{self, Parameter, PostgresReady, open};
+use hoop_proto::tunnel::v1::{self, Parameter, PostgresReady, open, ready};
 
 use super::Sessions;
 use crate::tunnel::OpenTarget;
@@ -29,10 +29,15 @@ impl Sessions {
     /// The refusal that a session would get from the agent or the target.
     pub(crate) async fn try_target(&self, role: &ResourceRole, request_id: RequestId) -> Result<Reached, Denial> {
         self.ready()?;
-        let Target::Postgres(target) = &role.target else {
-            return Err(Denial::new("gateway", Code::Unsupported, "targets of this kind cannot be tried"));
+        let target = match &role.target {
+            Target::Postgres(target) => {
+                let application =
+                    (Bytes::from_static(b"application_name"), Bytes::from_static(b"hoop connection test"));
+                open::Target::Postgres(postgres_target(target, &target.database, vec![application]))
+            }
+            Target::Ssh(target) => open::Target::Ssh(ssh_target(target)),
+            _ => return Err(Denial::new("gateway", Code::Unsupported, "targets of this kind cannot be tried")),
         };
-        let application = (Bytes::from_static(b"application_name"), Bytes::from_static(b"hoop connection test"));
         let opened = OpenTarget {
             org: role.org,
             agent: Arc::clone(&role.agent),
@@ -40,12 +45,34 @@ impl Sessions {
             session: SessionId::new(&*self.parts().clock),
             request_id,
             role: Arc::clone(&role.name),
-            target: open::Target::Postgres(postgres_target(target, &target.database, vec![application])),
+            target,
             secrets: self.parts().secrets.of_role(role).await?,
         };
         let (_, ready) = self.parts().agents.open(opened).await.map_err(|failure| failure.denial)?;
         tracing::info!(role = %role.name, agent = %role.agent, request = %request_id, "target was tried");
-        Ok(Reached { server_version: server_version(&ready) })
+        let server_version = match ready {
+            ready::Target::Postgres(ready) => server_version(&ready),
+            ready::Target::Ssh(ready) => Some(shown(&ready.server_id)),
+            ready::Target::SshChannel(_) => None,
+        };
+        Ok(Reached { server_version })
+    }
+}
+
+/// Where and how the agent logs in over SSH.
+pub(crate) fn ssh_target(target: &SshTarget) -> v1::SshTarget {
+    let SshTarget { host, user, host_keys, host_authorities, .. } = target.clone();
+    v1::SshTarget {
+        host,
+        port: target.port.into(),
+        user,
+        password: target.password.clone().unwrap_or_default(),
+        private_key: target.private_key.clone().unwrap_or_default(),
+        passphrase: target.passphrase.clone().unwrap_or_default(),
+        certificate: target.certificate.clone().unwrap_or_default(),
+        host_keys,
+        host_authorities,
+        known_hosts: target.known_hosts.clone().unwrap_or_default(),
     }
 }
 
@@ -82,11 +109,14 @@ fn server_version(ready: &PostgresReady) -> Option<String> {
             && let Ok(status) = ParameterStatus::parse(&frame)
             && status.name == "server_version"
         {
-            let shown = String::from_utf8_lossy(&status.value);
-            return Some(shown.chars().filter(|c| !c.is_control()).take(100).collect());
+            return Some(shown(&String::from_utf8_lossy(&status.value)));
         }
     }
     None
+}
+
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
 #[cfg(test)]

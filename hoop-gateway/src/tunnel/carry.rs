@@ -7,7 +7,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures::Stream;
 use hoop_core::{Code, Denial};
-use hoop_proto::tunnel::v1::{CarryDown, CarryUp, Failure, PostgresReady, carry_down, carry_up, ready};
+use hoop_proto::tunnel::v1::{
+    CarryDown, CarryUp, Failure, Ready, SshMessage, carry_down, carry_up, ready, ssh_message,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, PollSender, WaitForCancellationFutureOwned};
 use tonic::{Status, Streaming};
@@ -17,7 +19,7 @@ use super::registry::Attachment;
 /// A `Carry` stream as the agent dialled it, its ticket verified.
 pub(super) struct Dialled {
     pub(super) up: Streaming<CarryUp>,
-    pub(super) down: mpsc::Sender<Bytes>,
+    pub(super) down: mpsc::Sender<carry_down::Body>,
 }
 
 /// How many batches of client bytes may wait for the tunnel. More would only hide that the target is slow.
@@ -25,11 +27,34 @@ pub(super) const DOWN_QUEUE: usize = 2;
 
 /// One channel of a session. Dropping it ends the channel: the agent then ends the target's connection in its own way.
 pub struct Channel {
-    number: u64,
+    receiver: ChannelReceiver,
+    sender: ChannelSender,
+}
+
+/// What comes from the target.
+pub struct ChannelReceiver {
     up: Streaming<CarryUp>,
-    down: PollSender<Bytes>,
-    attachment: Arc<Attachment>,
+    place: Arc<Place>,
     lost: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// What goes to the target.
+pub struct ChannelSender {
+    down: PollSender<carry_down::Body>,
+    place: Arc<Place>,
+}
+
+/// The channel among those of its agent; it is one of them until both of its directions have ended.
+struct Place {
+    number: u64,
+    attachment: Arc<Attachment>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.attachment.cancelled(self.number);
+        self.attachment.channel_closed();
+    }
 }
 
 /// What arrives on a channel.
@@ -37,6 +62,8 @@ pub struct Channel {
 pub enum Received {
     /// Bytes of the target. Where one chunk ends means nothing.
     Data(Bytes),
+    /// What is said over SSH beside that.
+    Ssh(ssh_message::Body),
     /// The target closed its connection in order, after all its bytes.
     Closed,
 }
@@ -45,7 +72,11 @@ impl Channel {
     pub(super) fn new(number: u64, dialled: Dialled, attachment: Arc<Attachment>) -> Self {
         let lost = Box::pin(attachment.lost().clone().cancelled_owned());
         attachment.channel_opened();
-        Self { number, up: dialled.up, down: PollSender::new(dialled.down), attachment, lost }
+        let place = Arc::new(Place { number, attachment });
+        Self {
+            receiver: ChannelReceiver { up: dialled.up, place: Arc::clone(&place), lost },
+            sender: ChannelSender { down: PollSender::new(dialled.down), place },
+        }
     }
 
     /// Waits until the target's login is done.
@@ -53,42 +84,30 @@ impl Channel {
     /// # Errors
     /// The agent's account of why it failed; with the target's own ErrorResponse frame where it is the target that
     /// refused.
-    pub(super) async fn ready(&mut self) -> Result<PostgresReady, OpenFailure> {
-        let frame = std::future::poll_fn(|cx| self.poll_frame(cx)).await?;
+    pub(super) async fn ready(&mut self) -> Result<ready::Target, OpenFailure> {
+        let receiver = &mut self.receiver;
+        let frame = std::future::poll_fn(|cx| receiver.poll_frame(cx)).await?;
         match frame {
-            Some(carry_up::Body::Ready(hoop_proto::tunnel::v1::Ready {
-                target: Some(ready::Target::Postgres(ready)),
-            })) => Ok(ready),
+            Some(carry_up::Body::Ready(Ready { target: Some(target) })) => Ok(target),
             Some(carry_up::Body::Failed(failure)) => Err(OpenFailure::from(failure)),
-            _ => Err(self.violation().into()),
+            _ => Err(receiver.place.violation().into()),
         }
     }
 
-    /// The next bytes of the target. Cancel safe.
+    /// As [`ChannelReceiver::poll_receive`].
     ///
     /// # Errors
-    /// A [`Denial`] with [`Code::AgentLost`], [`Code::TargetLost`] or what else ended the channel.
+    /// The same.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Denial>> {
-        match ready!(self.poll_frame(cx))? {
-            Some(carry_up::Body::Data(data)) => Poll::Ready(Ok(Received::Data(data))),
-            Some(carry_up::Body::Closed(closed)) => Poll::Ready(match closed.failure {
-                None => Ok(Received::Closed),
-                Some(failure) => Err(OpenFailure::from(failure).denial),
-            }),
-            None => Poll::Ready(Err(self.agent_lost())),
-            Some(_) => Poll::Ready(Err(self.violation())),
-        }
+        self.receiver.poll_receive(cx)
     }
 
-    /// Whether bytes for the target can be sent now.
+    /// As [`ChannelSender::poll_ready`].
     ///
     /// # Errors
-    /// A [`Denial`] when the channel has ended.
+    /// The same.
     pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denial>> {
-        match ready!(self.down.poll_reserve(cx)) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(_) => Poll::Ready(Err(self.agent_lost())),
-        }
+        self.sender.poll_ready(cx)
     }
 
     /// Sends bytes to the target, after [`poll_send_ready`](Self::poll_send_ready) said that it can.
@@ -96,46 +115,149 @@ impl Channel {
     /// # Errors
     /// A [`Denial`] when the channel has ended.
     pub fn send(&mut self, bytes: Bytes) -> Result<(), Denial> {
-        self.down.send_item(bytes).map_err(|_| self.agent_lost())
+        self.sender.start_send(carry_down::Body::Data(bytes))
+    }
+
+    /// Both directions, each on its own. The channel ends with the later of them.
+    pub fn split(self) -> (ChannelReceiver, ChannelSender) {
+        (self.receiver, self.sender)
     }
 
     /// Asks the agent to cancel what runs on the target, in the target's own way. Best effort, as it is there.
     pub fn canceller(&self) -> Canceller {
-        Canceller { attachment: Arc::clone(&self.attachment), channel: self.number }
+        let Place { number, attachment } = &*self.receiver.place;
+        Canceller { attachment: Arc::clone(attachment), channel: *number }
+    }
+
+    /// The name of its agent.
+    pub fn agent(&self) -> &str {
+        self.receiver.place.attachment.name()
+    }
+
+    /// The way that it goes: other channels of its session go the same.
+    pub fn route(&self) -> Route {
+        let Place { number, attachment } = &*self.receiver.place;
+        Route { attachment: Arc::clone(attachment), channel: *number }
+    }
+}
+
+impl ChannelReceiver {
+    /// The next bytes of the target. Cancel safe.
+    ///
+    /// # Errors
+    /// A [`Denial`] with [`Code::AgentLost`], [`Code::TargetLost`] or what else ended the channel.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, Denial>> {
+        match ready!(self.poll_frame(cx))? {
+            Some(carry_up::Body::Data(data)) => Poll::Ready(Ok(Received::Data(data))),
+            Some(carry_up::Body::Ssh(SshMessage { body: Some(body) })) => Poll::Ready(Ok(Received::Ssh(body))),
+            Some(carry_up::Body::Closed(closed)) => Poll::Ready(match closed.failure {
+                None => Ok(Received::Closed),
+                Some(failure) => Err(OpenFailure::from(failure).denial),
+            }),
+            None => Poll::Ready(Err(self.place.agent_lost())),
+            Some(_) => Poll::Ready(Err(self.place.violation())),
+        }
+    }
+
+    /// As [`poll_receive`](Self::poll_receive).
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn receive(&mut self) -> Result<Received, Denial> {
+        std::future::poll_fn(|cx| self.poll_receive(cx)).await
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<carry_up::Body>, Denial>> {
         match Pin::new(&mut self.up).poll_next(cx) {
             Poll::Ready(Some(Ok(CarryUp { body: Some(body) }))) => Poll::Ready(Ok(Some(body))),
-            Poll::Ready(Some(Ok(CarryUp { body: None }))) => Poll::Ready(Err(self.violation())),
-            Poll::Ready(Some(Err(status))) => Poll::Ready(Err(self.agent_lost().caused_by(status))),
+            Poll::Ready(Some(Ok(CarryUp { body: None }))) => Poll::Ready(Err(self.place.violation())),
+            Poll::Ready(Some(Err(status))) => Poll::Ready(Err(self.place.agent_lost().caused_by(status))),
             Poll::Ready(None) => Poll::Ready(Ok(None)),
-            Poll::Pending if self.lost.as_mut().poll(cx).is_ready() => Poll::Ready(Err(self.agent_lost())),
+            Poll::Pending if self.lost.as_mut().poll(cx).is_ready() => Poll::Ready(Err(self.place.agent_lost())),
             Poll::Pending => Poll::Pending,
         }
     }
+}
 
+impl ChannelSender {
+    /// Whether something for the target can be sent now.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the channel has ended.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denial>> {
+        match ready!(self.down.poll_reserve(cx)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(_) => Poll::Ready(Err(self.place.agent_lost())),
+        }
+    }
+
+    fn start_send(&mut self, body: carry_down::Body) -> Result<(), Denial> {
+        self.down.send_item(body).map_err(|_| self.place.agent_lost())
+    }
+
+    async fn send(&mut self, body: carry_down::Body) -> Result<(), Denial> {
+        std::future::poll_fn(|cx| self.poll_ready(cx)).await?;
+        self.start_send(body)
+    }
+
+    /// Sends bytes to the target, once it takes them.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the channel has ended.
+    pub async fn data(&mut self, bytes: Bytes) -> Result<(), Denial> {
+        self.send(carry_down::Body::Data(bytes)).await
+    }
+
+    /// Sends what is said over SSH beside bytes, in its order among them.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the channel has ended.
+    pub async fn ssh(&mut self, body: ssh_message::Body) -> Result<(), Denial> {
+        self.send(carry_down::Body::Ssh(SshMessage { body: Some(body) })).await
+    }
+}
+
+impl Place {
     fn agent_lost(&self) -> Denial {
         agent_lost(self.attachment.name())
     }
 
     fn violation(&self) -> Denial {
-        let reason = format!("agent {} does not keep to the tunnel's protocol", self.attachment.name());
-        Denial::new("tunnel", Code::AgentLost, reason).hint("check that the agent's version fits the gateway's")
-    }
-}
-
-impl Drop for Channel {
-    fn drop(&mut self) {
-        self.attachment.cancelled(self.number);
-        self.attachment.channel_closed();
+        violation(self.attachment.name())
     }
 }
 
 impl std::fmt::Debug for Channel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Channel").field("number", &self.number).field("agent", &self.attachment.name()).finish()
+        let Place { number, attachment } = &*self.receiver.place;
+        f.debug_struct("Channel").field("number", number).field("agent", &attachment.name()).finish()
     }
+}
+
+/// The process of an agent that a channel goes through, and the channel's number there.
+#[derive(Clone)]
+pub struct Route {
+    pub(super) attachment: Arc<Attachment>,
+    pub(super) channel: u64,
+}
+
+impl Route {
+    /// The number of the channel.
+    pub const fn channel(&self) -> u64 {
+        self.channel
+    }
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Route").field("agent", &self.attachment.name()).field("channel", &self.channel).finish()
+    }
+}
+
+/// An agent that says what nobody asked it.
+pub(crate) fn violation(agent: &str) -> Denial {
+    Denial::new("tunnel", Code::AgentLost, format!("agent {agent} does not keep to the tunnel's protocol"))
+        .hint("check that the agent's version fits the gateway's")
 }
 
 /// The refusal for everyone whose agent went away.
@@ -210,13 +332,13 @@ fn clip(mut text: String) -> String {
 
 /// The down direction of a `Carry` stream as gRPC sends it.
 pub struct CarryDownStream {
-    bytes: mpsc::Receiver<Bytes>,
+    bodies: mpsc::Receiver<carry_down::Body>,
     lost: CancellationToken,
 }
 
 impl CarryDownStream {
-    pub(super) const fn new(bytes: mpsc::Receiver<Bytes>, lost: CancellationToken) -> Self {
-        Self { bytes, lost }
+    pub(super) const fn new(bodies: mpsc::Receiver<carry_down::Body>, lost: CancellationToken) -> Self {
+        Self { bodies, lost }
     }
 }
 
@@ -224,8 +346,8 @@ impl Stream for CarryDownStream {
     type Item = Result<CarryDown, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.bytes.poll_recv(cx) {
-            Poll::Ready(Some(data)) => Poll::Ready(Some(Ok(CarryDown { body: Some(carry_down::Body::Data(data)) }))),
+        match self.bodies.poll_recv(cx) {
+            Poll::Ready(Some(body)) => Poll::Ready(Some(Ok(CarryDown { body: Some(body) }))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending if self.lost.is_cancelled() => {
                 Poll::Ready(Some(Err(Status::unavailable("the attachment ended"))))

@@ -16,7 +16,8 @@ mod registry;
 mod service;
 mod ticket;
 
-pub use carry::{Canceller, Channel, OpenFailure, Received};
+pub use carry::{Canceller, Channel, ChannelReceiver, ChannelSender, Received, Route};
+pub(crate) use carry::{OpenFailure, violation};
 pub use registry::{AgentIdentity, AgentStatus, Agents, OpenTarget, TunnelLimits};
 pub(crate) use service::status;
 pub use service::{AgentAuthenticator, TunnelService};

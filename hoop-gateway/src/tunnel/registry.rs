@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use hoop_core::id::{AgentId, OrgId, RequestId, SessionId};
 use hoop_core::{Code, Denial};
 use hoop_proto::tunnel::v1::{
-    Cancel, Drain, GatewayMessage, Hello, Open, PostgresReady, SuppliedSecret, gateway_message, open,
+    Cancel, Drain, GatewayMessage, Hello, Open, SuppliedSecret, gateway_message, open, ready,
 };
 use hoop_proto::tunnel::version::{CANCELS_ANSWERED, SUPPLIED_SECRETS};
 use parking_lot::{Mutex, RwLock};
@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::attach::Greeted;
-use super::carry::{Channel, OpenFailure, agent_lost};
+use super::carry::{Channel, OpenFailure, Route, agent_lost};
 use super::service::Identified;
 use super::ticket::Tickets;
 use crate::secrets::SealedSecrets;
@@ -126,8 +126,28 @@ impl Agents {
     /// # Errors
     /// [`Code::AgentUnavailable`] at once when no process of the agent is attached; what the agent or the target
     /// says; [`Code::TargetUnavailable`] when it takes too long.
-    pub async fn open(&self, target: OpenTarget) -> Result<(Channel, PostgresReady), OpenFailure> {
+    pub async fn open(&self, target: OpenTarget) -> Result<(Channel, ready::Target), OpenFailure> {
         let attachment = self.pick(&target)?;
+        self.open_through(attachment, target).await
+    }
+
+    /// As [`open`](Self::open), through the very process of the agent that another channel goes through.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn open_beside(
+        &self,
+        route: &Route,
+        target: OpenTarget,
+    ) -> Result<(Channel, ready::Target), OpenFailure> {
+        self.open_through(Arc::clone(&route.attachment), target).await
+    }
+
+    async fn open_through(
+        &self,
+        attachment: Arc<Attachment>,
+        target: OpenTarget,
+    ) -> Result<(Channel, ready::Target), OpenFailure> {
         let limit = self.inner.limits.connect_timeout;
         let opened = attachment.open(&target, limit);
         let timed_out = || {
@@ -371,7 +391,7 @@ impl Attachment {
         self: Arc<Self>,
         target: &OpenTarget,
         limit: Duration,
-    ) -> Result<(Channel, PostgresReady), OpenFailure> {
+    ) -> Result<(Channel, ready::Target), OpenFailure> {
         let secrets = self.secrets(target)?;
         let number = self.next_channel.fetch_add(1, Ordering::Relaxed);
         let (ticket, dialled) = self.tickets.issue(number);

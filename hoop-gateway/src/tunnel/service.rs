@@ -119,7 +119,7 @@ impl Tunnel for TunnelService {
         let Some(CarryUp { body: Some(carry_up::Body::Start(start)) }) = first else {
             return Err(Status::invalid_argument("the first frame must carry the ticket"));
         };
-        let (down, bytes) = mpsc::channel(DOWN_QUEUE);
+        let (down, bodies) = mpsc::channel(DOWN_QUEUE);
         let mut dialled = Some(Dialled { up, down });
         for attachment in self.agents.attachments(&identity) {
             if !attachment.tickets().knows(&start.ticket) {
@@ -127,7 +127,7 @@ impl Tunnel for TunnelService {
             }
             let Some(dialled) = dialled.take() else { break };
             if attachment.tickets().redeem(&start.ticket, dialled).is_ok() {
-                return Ok(Response::new(CarryDownStream::new(bytes, attachment.lost().clone())));
+                return Ok(Response::new(CarryDownStream::new(bodies, attachment.lost().clone())));
             }
         }
         tracing::warn!(agent = %identity.name, "a carry stream with an unknown ticket was refused");

@@ -60,15 +60,22 @@ impl PostgresDoor {
     {
         span::runs(&span, &session.context);
         let Some((chain, mut channel)) = session.take() else { return };
+        let ready = match session.postgres() {
+            Ok(ready) => ready,
+            Err(denial) => {
+                let _ = write(&mut io, &response(Severity::Fatal, &denial)).await;
+                return session.close(chain, denial.into()).await;
+            }
+        };
         let catalog = Catalog::new(self.sessions.parts().agents.clone(), session.target.clone());
         let replicates =
             matches!(&session.context.role.target, Target::Postgres(PostgresTarget { replication: true, .. }));
         let mut relay = PostgresRelay::new(chain, catalog, Arc::clone(&self.clock), self.max_message_bytes)
             .allow_replication(replicates);
-        let key = session.cancel_key(session.ready.process, if protocol >= PROTOCOL_3_2 { 32 } else { 4 });
+        let key = session.cancel_key(ready.process, if protocol >= PROTOCOL_3_2 { 32 } else { 4 });
         let control = Arc::clone(&session.control);
         let lasts = lasts(&session.context, &*self.clock);
-        let outcome = match relay.greet(succeeded(proof), key_data(key), session.ready.greeting.clone()) {
+        let outcome = match relay.greet(succeeded(proof), key_data(key), ready.greeting) {
             Ok(()) => {
                 self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
                 Box::pin(proxy::run(&mut io, &mut channel, &mut relay, &control, lasts)).await

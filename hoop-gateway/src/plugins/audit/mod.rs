@@ -10,6 +10,8 @@
 //! | a result | its columns once, and its rows as shown, up to [`AuditOptions::rows_bytes_per_statement`]; of the rest the digest |
 //! | COPY from the client | its rows, in which what the detectors find is overwritten |
 //! | the end of a statement | tag or error, refusal, duration, sums of rows and bytes |
+//! | a program | its command, variables and terminal; what it reads and writes, without a terminal up to [`AuditOptions::stream_bytes_per_channel`] |
+//! | files, forwarded connections | path, size and digest; address and bytes |
 //! | notices, notifications, cancel requests | as they are |
 //! | the end of the session | outcome, reason, sums |
 //!
@@ -17,6 +19,7 @@
 //! waits, unless its buffer is full: then it waits for room, and loses nothing. A recorder that fails ends the session
 //! with [`Code::RecordingFailed`].
 
+mod channels;
 mod redact;
 mod session;
 mod statement;
@@ -33,7 +36,7 @@ use serde::Deserialize;
 use crate::record::event::{Header, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, Text, Totals};
 use crate::record::{RecordError, Recorder, SealedLog};
 use redact::Redactor;
-use session::SessionAudit;
+use session::{Limits, SessionAudit};
 
 /// The name of the plugin.
 const NAME: &str = "audit";
@@ -44,6 +47,9 @@ pub struct AuditOptions {
     /// How many bytes of shown rows are kept for each statement, and as many of rows that the client sends: 1 MiB unless
     /// given, 0 for none, `u64::MAX` for all. A role may say otherwise: `{"audit": {"rows_bytes_per_statement": 0}}`.
     pub rows_bytes_per_statement: u64,
+    /// How many bytes are kept of what a program reads and of what it writes, where it has no terminal: 16 MiB of each unless
+    /// given. What is read and written on a terminal is kept to the end. A role may say otherwise, as above.
+    pub stream_bytes_per_channel: u64,
     /// What is not to be recorded of statements, parameters and rows that the client sends.
     pub detectors: Vec<Arc<dyn Detector>>,
     /// Whether every session is strict, whatever its role says.
@@ -52,7 +58,12 @@ pub struct AuditOptions {
 
 impl Default for AuditOptions {
     fn default() -> Self {
-        Self { rows_bytes_per_statement: 1 << 20, detectors: Vec::new(), strict: false }
+        Self {
+            rows_bytes_per_statement: 1 << 20,
+            stream_bytes_per_channel: 16 << 20,
+            detectors: Vec::new(),
+            strict: false,
+        }
     }
 }
 
@@ -61,6 +72,7 @@ impl std::fmt::Debug for AuditOptions {
         let detectors: Vec<_> = self.detectors.iter().map(|detector| detector.name().to_owned()).collect();
         f.debug_struct("AuditOptions")
             .field("rows_bytes_per_statement", &self.rows_bytes_per_statement)
+            .field("stream_bytes_per_channel", &self.stream_bytes_per_channel)
             .field("detectors", &detectors)
             .field("strict", &self.strict)
             .finish()
@@ -122,6 +134,7 @@ impl std::fmt::Debug for Audit {
 #[serde(deny_unknown_fields)]
 struct RoleSettings {
     rows_bytes_per_statement: Option<u64>,
+    stream_bytes_per_channel: Option<u64>,
 }
 
 #[async_trait]
@@ -132,7 +145,10 @@ impl Plugin for Audit {
 
     async fn open(&self, session: &SessionContext) -> Result<Option<Box<dyn SessionPlugin>>, Denial> {
         let settings = session.role.settings::<RoleSettings>(NAME)?.unwrap_or_default();
-        let limit = settings.rows_bytes_per_statement.unwrap_or(self.options.rows_bytes_per_statement);
+        let limits = Limits {
+            rows: settings.rows_bytes_per_statement.unwrap_or(self.options.rows_bytes_per_statement),
+            stream: settings.stream_bytes_per_channel.unwrap_or(self.options.stream_bytes_per_channel),
+        };
         let header = Header { reason: self.reason(session), ..header(session, self.options.strict) };
         let (recorder, id) = (self.recorder.clone(), session.id);
         // It makes a file, which a slow disk must not turn into a stop of everything else.
@@ -140,7 +156,7 @@ impl Plugin for Audit {
         let log =
             log.map_err(|error| Denial::failed(NAME, error).with_code(Code::RecordingFailed))?.map_err(refused)?;
         let clock = self.recorder.clock().clone();
-        Ok(Some(Box::new(SessionAudit::new(log, clock, limit, self.redactor.clone(), self.on_close.clone()))))
+        Ok(Some(Box::new(SessionAudit::new(log, clock, limits, self.redactor.clone(), self.on_close.clone()))))
     }
 
     fn check_role(&self, role: &ResourceRole) -> Result<(), Denial> {

@@ -7,16 +7,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hoop_core::request::FunctionCall;
 use hoop_core::{
-    Clock, Column, Completion, CompletionKind, Denial, Format, Hold, Interest, Notification, Outcome, Parameters,
+    ChannelClosed, ChannelEnd, ChannelId, Clock, Column, Command, Completion, CompletionKind, Denial, FileDone,
+    FileOperation, Format, Forward, Hold, Input, Interest, Notification, Outcome, Output, OutputStream, Parameters,
     Phase, Request, Response, ResultColumns, RowBatch, RowPart, SessionPlugin, Statement, TargetError, Verdict,
 };
 
+use super::channels::{self, Channels};
 use super::redact::{Memory, Redactor};
 use super::statement::Running;
 use super::{Closed, OnClose, refused};
 use crate::record::event::{
     self, Cancel, Columns, Complete, End, Failed, MAX_COLUMNS, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, MAX_PARAMETER_BYTES,
-    MAX_PARAMETERS, MAX_STATEMENT_BYTES, Parameter, RowFormat, RowsHead, Shown, Text, Totals,
+    MAX_PARAMETERS, MAX_STATEMENT_BYTES, Parameter, RowFormat, RowsHead, Shown, Stream, StreamHead, Text, Totals,
 };
 use crate::record::{Appended, Kind, MAX_PAYLOAD, RecordError, SessionLog};
 
@@ -25,13 +27,23 @@ const PIECE: usize = MAX_PAYLOAD - RowsHead::LENGTH;
 /// Largest space for encoding that an idle session keeps.
 const MAX_SCRATCH: usize = 8 << 10;
 
+/// How much is kept, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Of the rows of a statement, each way.
+    pub(super) rows: u64,
+    /// Of the streams of a program without a terminal, each way.
+    pub(super) stream: u64,
+}
+
 pub(super) struct SessionAudit {
     recording: Recording,
     clock: Arc<dyn Clock>,
-    limit: u64,
+    limits: Limits,
     redactor: Arc<Redactor>,
     memory: Memory,
     running: Running,
+    channels: Channels,
     totals: Totals,
     columns: Option<(Arc<[Column]>, Vec<u8>)>,
     scratch: Vec<u8>,
@@ -88,17 +100,18 @@ impl SessionAudit {
     pub(super) fn new(
         log: SessionLog,
         clock: Arc<dyn Clock>,
-        limit: u64,
+        limits: Limits,
         redactor: Arc<Redactor>,
         on_close: Option<OnClose>,
     ) -> Self {
         Self {
             recording: Recording { log: Some(log), waiting: None },
             clock,
-            limit,
+            limits,
             redactor,
             memory: Memory::default(),
             running: Running::default(),
+            channels: Channels::default(),
             totals: Totals::default(),
             columns: None,
             scratch: Vec::new(),
@@ -166,7 +179,7 @@ impl SessionAudit {
         self.totals.rows_in += rows;
         self.totals.bytes_in += bytes.len() as u64;
         let sent = &mut self.running.sending(id, self.clock.monotonic()).sent;
-        let keep = sent.add(rows, bytes, self.limit);
+        let keep = sent.add(rows, bytes, self.limits.rows);
         if keep == 0 {
             return Ok(());
         }
@@ -207,7 +220,7 @@ impl SessionAudit {
         self.totals.rows += rows;
         self.totals.bytes += bytes.len() as u64;
         let shown = &mut self.running.answered(id, self.clock.monotonic()).shown;
-        let keep = shown.add(rows, bytes, self.limit);
+        let keep = shown.add(rows, bytes, self.limits.rows);
         let whole = format == RowFormat::Messages && keep == bytes.len();
         pieces(&mut self.recording, Kind::Rows, id.0, rows, bytes.get(..keep).unwrap_or_default(), whole)
     }
@@ -266,6 +279,67 @@ impl SessionAudit {
     }
 }
 
+/// Programs, files and forwarded connections.
+impl SessionAudit {
+    fn command(&mut self, command: &Command) -> Result<(), Denial> {
+        self.channels.open(command.channel, self.clock.monotonic());
+        self.totals.commands += 1;
+        let event = channels::command(command, &self.redactor, &mut self.memory.hits);
+        self.add(Kind::Command, |out| event.encode(out))
+    }
+
+    fn forward(&mut self, forward: &Forward) -> Result<(), Denial> {
+        if forward.channel != ChannelId(0) {
+            self.channels.open(forward.channel, self.clock.monotonic());
+            self.totals.forwards += 1;
+        }
+        self.add(Kind::Forward, |out| channels::forward(forward).encode(out))
+    }
+
+    fn channel_closed(&mut self, closed: &ChannelClosed) -> Result<(), Denial> {
+        self.totals.denied += u64::from(matches!(closed.end, ChannelEnd::Refused(_)));
+        let event = self.channels.close(closed, self.clock.monotonic());
+        self.add(Kind::ChannelClosed, |out| event.encode(out))
+    }
+
+    fn file(&mut self, file: &FileOperation) -> Result<(), Denial> {
+        self.totals.files += 1;
+        self.add(Kind::File, |out| channels::file(file).encode(out))
+    }
+
+    fn file_done(&mut self, done: &FileDone) -> Result<(), Denial> {
+        self.totals.denied += u64::from(done.denial.is_some());
+        self.add(Kind::FileDone, |out| channels::file_done(done).encode(out))
+    }
+
+    fn input(&mut self, input: &Input) -> Result<(), Denial> {
+        self.totals.input_bytes += input.bytes.len() as u64;
+        let limit = if input.terminal { u64::MAX } else { self.limits.stream };
+        let kept = &mut self.channels.open(input.channel, self.clock.monotonic()).input;
+        let keep = kept.add(&input.bytes, limit);
+        if keep == 0 {
+            return Ok(());
+        }
+        // Redacted before it is cut: half a value would not be found.
+        let bytes = self.redactor.framed(&input.bytes, &mut self.memory.hits);
+        let head = StreamHead { channel: input.channel.0, stream: Stream::Stdin, terminal: input.terminal };
+        stream(&mut self.recording, Kind::Input, head, bytes.get(..keep).unwrap_or_default())
+    }
+
+    fn output(&mut self, output: &Output) -> Result<(), Denial> {
+        self.totals.output_bytes += output.bytes.len() as u64;
+        let limit = if output.terminal { u64::MAX } else { self.limits.stream };
+        let kept = &mut self.channels.open(output.channel, self.clock.monotonic()).output;
+        let keep = kept.add(&output.bytes, limit);
+        let which = match output.stream {
+            OutputStream::Stdout => Stream::Stdout,
+            OutputStream::Stderr => Stream::Stderr,
+        };
+        let head = StreamHead { channel: output.channel.0, stream: which, terminal: output.terminal };
+        stream(&mut self.recording, Kind::Output, head, output.bytes.get(..keep).unwrap_or_default())
+    }
+}
+
 #[async_trait]
 impl SessionPlugin for SessionAudit {
     fn interest(&self) -> Interest {
@@ -276,6 +350,10 @@ impl SessionPlugin for SessionAudit {
             | Interest::COMPLETIONS
             | Interest::ERRORS
             | Interest::NOTICES
+            | Interest::COMMANDS
+            | Interest::INPUT
+            | Interest::OUTPUT
+            | Interest::FILES
     }
 
     fn on_request(&mut self, request: Request) -> Verdict<Request> {
@@ -284,6 +362,18 @@ impl SessionPlugin for SessionAudit {
             Request::Function(call) => (self.function(call), true),
             Request::CopyIn(batch) => (self.copy_in(batch), false),
             Request::Cancel => (self.cancel(), false),
+            Request::Command(command) => (self.command(command), true),
+            Request::Input(input) => (self.input(input), false),
+            Request::WindowChange(change) => {
+                let event = channels::window_change(change);
+                (self.add(Kind::WindowChange, |out| event.encode(out)), false)
+            }
+            Request::Signal(signal) => {
+                let event = channels::signal(signal);
+                (self.add(Kind::Signal, |out| event.encode(out)), false)
+            }
+            Request::Forward(forward) => (self.forward(forward), true),
+            Request::File(file) => (self.file(file), true),
             _ => (Err(unknown()), false),
         };
         match added {
@@ -304,6 +394,9 @@ impl SessionPlugin for SessionAudit {
             Response::Notification(notification) => (self.notification(notification), false),
             // What sets it is recorded.
             Response::Setting(_) => (Ok(()), false),
+            Response::Output(output) => (self.output(output), false),
+            Response::ChannelClosed(closed) => (self.channel_closed(closed), true),
+            Response::FileDone(done) => (self.file_done(done), true),
             _ => (Err(unknown()), false),
         };
         match added {
@@ -350,6 +443,12 @@ fn pieces(log: &mut Recording, kind: Kind, statement: u64, rows: u64, bytes: &[u
     Ok(())
 }
 
+/// Appends bytes of a program in records of a bounded length.
+fn stream(log: &mut Recording, kind: Kind, head: StreamHead, bytes: &[u8]) -> Result<(), Denial> {
+    let head = head.encode();
+    bytes.chunks(MAX_PAYLOAD - StreamHead::LENGTH).try_for_each(|piece| log.add(kind, &[&head, piece]))
+}
+
 fn columns(columns: &[Column]) -> Vec<u8> {
     let kept = columns.iter().take(MAX_COLUMNS).map(|column| event::Column {
         name: Text::capped(&column.name, MAX_NAME_BYTES),
@@ -369,7 +468,7 @@ fn field(error: &TargetError, letter: u8) -> Text {
     value.map(|(_, value)| Text::capped(value, MAX_MESSAGE_BYTES)).unwrap_or_default()
 }
 
-fn microseconds(since: Instant, now: Instant) -> u64 {
+pub(super) fn microseconds(since: Instant, now: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(since).as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -48,15 +48,16 @@ impl Names {
 impl Catalog {
     /// The catalog of the database that this session is connected to.
     pub(crate) fn new(agents: Agents, mut target: OpenTarget) -> Self {
-        let open::Target::Postgres(postgres) = &mut target.target;
         // The client's own settings may be anything; these make the answer readable.
         let parameter = |name: &'static [u8], value: &'static [u8]| Parameter {
             name: Bytes::from_static(name),
             value: Bytes::from_static(value),
         };
-        postgres.parameters =
-            vec![parameter(b"client_encoding", b"UTF8"), parameter(b"application_name", b"hoop catalog")];
-        postgres.protocol = hoop_proto::postgres::startup::PROTOCOL_3_0;
+        if let open::Target::Postgres(postgres) = &mut target.target {
+            postgres.parameters =
+                vec![parameter(b"client_encoding", b"UTF8"), parameter(b"application_name", b"hoop catalog")];
+            postgres.protocol = hoop_proto::postgres::startup::PROTOCOL_3_0;
+        }
         Self { agents, target }
     }
 

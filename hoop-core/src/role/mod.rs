@@ -1,6 +1,9 @@
 //! What is asked for. A resource is a database, a host, a service; a *resource role* is one way to reach it: through
 //! which agent, as whom, and under which rules.
 
+mod postgres;
+mod ssh;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,6 +12,9 @@ use serde_json::Value;
 
 use crate::error::{Code, Denial};
 use crate::id::{OrgId, RoleId};
+
+pub use postgres::{ChannelBinding, PostgresTarget, SslMode};
+pub use ssh::{SshAllow, SshTarget};
 
 /// A resource role.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +42,7 @@ impl ResourceRole {
     pub const fn kind(&self) -> ResourceKind {
         match self.target {
             Target::Postgres(_) => ResourceKind::Postgres,
+            Target::Ssh(_) => ResourceKind::Ssh,
         }
     }
 
@@ -61,6 +68,8 @@ impl ResourceRole {
 pub enum ResourceKind {
     /// A PostgreSQL server.
     Postgres,
+    /// A machine that is reached over SSH.
+    Ssh,
 }
 
 impl ResourceKind {
@@ -68,6 +77,7 @@ impl ResourceKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
+            Self::Ssh => "ssh",
         }
     }
 }
@@ -91,22 +101,34 @@ pub enum RecordingMode {
 pub enum Target {
     /// A PostgreSQL server.
     Postgres(PostgresTarget),
+    /// A machine that is reached over SSH.
+    Ssh(SshTarget),
 }
 
 #[cfg(feature = "openapi")]
 impl utoipa::PartialSchema for Target {
     /// One object, as it is on the wire: the kind stands among the fields of the target.
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-        use utoipa::openapi::{OneOfBuilder, RefOr};
-        let mut postgres = <PostgresTarget as utoipa::PartialSchema>::schema();
-        if let RefOr::T(Schema::Object(object)) = &mut postgres {
-            let kind = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["postgres"]));
-            object.properties.insert("kind".to_owned(), kind.into());
-            object.required.push("kind".to_owned());
-        }
-        OneOfBuilder::new().item(postgres).into()
+        utoipa::openapi::OneOfBuilder::new()
+            .item(of_kind(ResourceKind::Postgres, <PostgresTarget as utoipa::PartialSchema>::schema()))
+            .item(of_kind(ResourceKind::Ssh, <SshTarget as utoipa::PartialSchema>::schema()))
+            .into()
     }
+}
+
+#[cfg(feature = "openapi")]
+fn of_kind(
+    kind: ResourceKind,
+    mut target: utoipa::openapi::RefOr<utoipa::openapi::Schema>,
+) -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    use utoipa::openapi::RefOr;
+    use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+    if let RefOr::T(Schema::Object(object)) = &mut target {
+        let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([kind.as_str()]));
+        object.properties.insert("kind".to_owned(), name.into());
+        object.required.push("kind".to_owned());
+    }
+    target
 }
 
 #[cfg(feature = "openapi")]
@@ -117,126 +139,7 @@ impl utoipa::ToSchema for Target {
 
     fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
         <PostgresTarget as utoipa::ToSchema>::schemas(schemas);
-    }
-}
-
-/// A PostgreSQL server. The parameters mean what they mean in libpq
-/// ([PostgreSQL, Database Connection Control Functions]).
-///
-/// [PostgreSQL, Database Connection Control Functions]: https://www.postgresql.org/docs/current/libpq-connect.html
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PostgresTarget {
-    /// Host name, address, or the absolute path of the folder of a Unix-domain socket.
-    #[cfg_attr(feature = "openapi", schema(min_length = 1))]
-    pub host: String,
-    /// Port, 5432 unless given.
-    #[serde(default = "default_port")]
-    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
-    pub port: u16,
-    /// The user to log in as.
-    #[cfg_attr(feature = "openapi", schema(min_length = 1))]
-    pub user: String,
-    /// Where the agent finds the password: `env:NAME` or `file:/path`. Never the password itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
-    pub password: Option<String>,
-    /// The database of a client that names none.
-    #[cfg_attr(feature = "openapi", schema(min_length = 1))]
-    pub database: String,
-    /// Other databases of the same server that a client may name; `*` stands for any run of characters.
-    #[serde(default)]
-    pub databases: Vec<String>,
-    /// Whether replication connections are allowed. They bypass rows, so nothing on them is masked.
-    #[serde(default)]
-    pub replication: bool,
-    /// `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`.
-    #[serde(default)]
-    pub sslmode: SslMode,
-    /// File with the certificates of the authorities to trust, on the agent's machine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sslrootcert: Option<String>,
-    /// Where the agent finds the client certificate, as for `password`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
-    pub sslcert: Option<String>,
-    /// Where the agent finds the key of the client certificate, as for `password`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
-    pub sslkey: Option<String>,
-    /// Whether SCRAM binds to the TLS channel: `disable`, `prefer` or `require`.
-    #[serde(default)]
-    pub channel_binding: ChannelBinding,
-}
-
-const fn default_port() -> u16 {
-    5432
-}
-
-impl PostgresTarget {
-    /// Whether a client of this role may connect to the database.
-    pub fn allows_database(&self, database: &str) -> bool {
-        database == self.database || self.databases.iter().any(|pattern| matches_wildcard(pattern, database))
-    }
-}
-
-/// When the agent speaks TLS to the server, and what it verifies.
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SslMode {
-    /// Never TLS.
-    Disable,
-    /// Without TLS, with it when the server insists.
-    Allow,
-    /// TLS when the server has it, without verification.
-    Prefer,
-    /// TLS without verification, or as `verify-ca` when authorities are given.
-    Require,
-    /// TLS, and the certificate is signed by a trusted authority.
-    VerifyCa,
-    /// TLS, signed by a trusted authority and issued for this host.
-    #[default]
-    VerifyFull,
-}
-
-impl SslMode {
-    /// The name as libpq spells it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Allow => "allow",
-            Self::Prefer => "prefer",
-            Self::Require => "require",
-            Self::VerifyCa => "verify-ca",
-            Self::VerifyFull => "verify-full",
-        }
-    }
-}
-
-/// Whether SCRAM authentication binds to the TLS channel.
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ChannelBinding {
-    /// Never.
-    Disable,
-    /// When both ends can.
-    #[default]
-    Prefer,
-    /// Always, or the login fails.
-    Require,
-}
-
-impl ChannelBinding {
-    /// The name as libpq spells it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Prefer => "prefer",
-            Self::Require => "require",
-        }
+        <SshTarget as utoipa::ToSchema>::schemas(schemas);
     }
 }
 
