@@ -1,0 +1,3 @@
+//! SSH: channels of programs, files and forwarded connections.
+
+mod chain;
