@@ -53,7 +53,7 @@ build: ## the binaries, as the tests run them
 unit: build ## unit, property and doc tests, and the examples
 	HOOP_E2E_BINARIES=$(BUILT) $(CARGO) test --workspace --exclude hoop-e2e --locked --quiet
 	@# The agent is built with each feature alone, as embedders do.
-	for features in "" postgres secret-env secret-file; do \
+	for features in "" postgres ssh secret-env secret-file; do \
 		$(CARGO) clippy --quiet --locked --package hoop-agent --no-default-features --features "$$features" -- --deny warnings || exit 1; done
 
 .PHONY: e2e

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hoop_core::Code;
 use hoop_proto::tunnel::v1::{
     AgentMessage, Cancelled, Drain, GatewayMessage, Heartbeat, Hello, Refused, Welcome, agent_message, gateway_message,
+    open,
 };
 use hoop_proto::tunnel::version::{PROTOCOL_MAX, PROTOCOL_MIN};
 use parking_lot::Mutex;
@@ -21,7 +22,7 @@ use tonic::{Code as GrpcCode, Status as GrpcStatus, Streaming};
 use super::{Link, carry, connect};
 use crate::agent::Status;
 use crate::error::{ConnectError, TargetFailure};
-use crate::target::Canceller;
+use crate::target::Served;
 
 /// Messages that may wait for the gateway.
 const CONTROL_QUEUE: usize = 64;
@@ -29,7 +30,7 @@ const CONTROL_QUEUE: usize = 64;
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The channels that run, and how to cancel what runs on each.
-pub(super) type Channels = Arc<Mutex<HashMap<u64, Option<Canceller>>>>;
+pub(super) type Channels = Arc<Mutex<HashMap<u64, Served>>>;
 
 /// An attached link.
 pub(crate) struct Attached {
@@ -156,22 +157,23 @@ impl Attached {
         match message.body {
             Some(gateway_message::Body::Open(open)) => {
                 let channel = open.channel;
-                if draining {
+                // What runs goes on, and may need another channel.
+                if draining && !matches!(open.target, Some(open::Target::SshChannel(_))) {
                     let failure = TargetFailure::new(Code::AgentUnavailable, "the agent is going away");
                     let refused = Refused { channel, failure: Some(failure.into_wire()) };
                     send(&self.control, agent_message::Body::Refused(refused));
                     return;
                 }
-                channels.lock().insert(channel, None);
+                channels.lock().insert(channel, Served::Nothing);
                 tasks.spawn(carry::run(link.clone(), open, Arc::clone(channels), lost.clone()));
             }
             Some(gateway_message::Body::Cancel(cancel)) => {
                 let channel = cancel.channel;
-                let canceller = channels.lock().get(&channel).cloned().flatten();
+                let served = channels.lock().get(&channel).cloned();
                 let control = self.control.clone();
                 tasks.spawn(async move {
-                    if let Some(canceller) = canceller {
-                        canceller.cancel().await;
+                    if let Some(served) = served {
+                        served.cancel().await;
                     }
                     // The gateway may wait for it; a link that is gone has nobody who does.
                     let body = Some(agent_message::Body::Cancelled(Cancelled { channel }));

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt as _, Stream};
 use hoop_core::Code;
-use hoop_proto::tunnel::v1::{CarryDown, CarryStart, CarryUp, Closed, Failure, Open, Ready, carry_down, carry_up};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use hoop_proto::tunnel::v1::{CarryDown, CarryStart, CarryUp, Closed, Failure, Open, Ready, carry_up};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::io::poll_read_buf;
@@ -50,9 +50,10 @@ async fn serve(link: &Link, mut open: Open, channels: &Channels) {
     if let Ok(id) = open.request_id.parse() {
         request.metadata_mut().insert("hoop-request-id", id);
     }
+    let served = |channel| channels.lock().get(&channel).cloned();
     // The gateway is dialled while the target is logged in to: neither waits for the other.
     let (carried, target) =
-        tokio::join!(client.carry(request), timeout(deadline, target::connect(&open, &link.settings)));
+        tokio::join!(client.carry(request), timeout(deadline, target::connect(&open, &link.settings, served)));
     let target = target.unwrap_or_else(|_| Err(too_late(&open, deadline)));
     // They were for the login, and the session may last.
     open.secrets.clear();
@@ -65,12 +66,12 @@ async fn serve(link: &Link, mut open: Open, channels: &Channels) {
     };
     match target {
         Ok(target) => {
-            let Target { ready, read, buffered, write, goodbye, canceller } = target;
-            channels.lock().insert(open.channel, Some(canceller));
+            let Target { ready, up, down: mut sink, served } = target;
+            channels.lock().insert(open.channel, served);
             tracing::info!(session = open.session, request = open.request_id, role = open.role, "target connected");
             // The gateway may be gone by now; then there is nobody to tell.
-            let _ = login.send(Ok((ready, read, buffered)));
-            carry_down(&mut down, write, &goodbye).await;
+            let _ = login.send(Ok((ready, up)));
+            carry_down(&mut down, &mut sink).await;
         }
         Err(failure) => {
             tracing::warn!(session = open.session, request = open.request_id, role = open.role, code = %failure.code, reason = failure.reason, "target refused");
@@ -89,25 +90,21 @@ fn too_late(open: &Open, deadline: Duration) -> TargetFailure {
     .hint("check the target's address in the role, and the network between agent and target")
 }
 
-/// Writes what the gateway sends to the target, until either ends; then says goodbye in the target's own way.
-async fn carry_down(down: &mut Streaming<CarryDown>, mut write: TargetWrite, goodbye: &[u8]) {
+/// Passes what the gateway sends on to the target, until either ends; then says goodbye in the target's own way.
+async fn carry_down(down: &mut Streaming<CarryDown>, target: &mut target::Down) {
     while let Ok(Some(frame)) = down.message().await {
-        let Some(carry_down::Body::Data(data)) = frame.body else { continue };
-        if write.write_all(&data).await.is_err() || write.flush().await.is_err() {
-            // The read half sees the end too and tells the gateway, with what the target said last.
+        let Some(body) = frame.body else { continue };
+        if target.take(body).await.is_err() {
+            // The other half sees the end too and tells the gateway, with what the target said last.
             while let Ok(Some(_)) = down.message().await {}
-            return;
+            break;
         }
     }
-    let _ = timeout(Duration::from_secs(2), async {
-        let _ = write.write_all(goodbye).await;
-        let _ = write.shutdown().await;
-    })
-    .await;
+    let _ = timeout(Duration::from_secs(2), target.end()).await;
 }
 
 /// The target's login, once it is done.
-type Login = Result<(Ready, TargetRead, Bytes), Failure>;
+type Login = Result<(Ready, target::Up), Failure>;
 
 /// What goes up to the gateway.
 struct UpStream {
@@ -115,11 +112,26 @@ struct UpStream {
 }
 
 enum Up {
-    Start { ticket: Bytes, login: oneshot::Receiver<Login> },
+    Start {
+        ticket: Bytes,
+        login: oneshot::Receiver<Login>,
+    },
     Login(oneshot::Receiver<Login>),
     Buffered(Bytes, TargetReader),
     Reading(TargetReader),
+    #[cfg(feature = "ssh")]
+    Messages(futures::stream::BoxStream<'static, carry_up::Body>),
     Ended,
+}
+
+impl From<target::Up> for Up {
+    fn from(up: target::Up) -> Self {
+        match up {
+            target::Up::Bytes { buffered, read } => Self::Buffered(buffered, TargetReader::new(read)),
+            #[cfg(feature = "ssh")]
+            target::Up::Messages(messages) => Self::Messages(messages),
+        }
+    }
 }
 
 impl UpStream {
@@ -141,9 +153,7 @@ impl Stream for UpStream {
                         self.state = Up::Login(login);
                         return Poll::Pending;
                     }
-                    Poll::Ready(Ok(Ok((ready, read, buffered)))) => {
-                        (carry_up::Body::Ready(ready), Up::Buffered(buffered, TargetReader::new(read)))
-                    }
+                    Poll::Ready(Ok(Ok((ready, up)))) => (carry_up::Body::Ready(ready), up.into()),
                     Poll::Ready(Ok(Err(failure))) => (carry_up::Body::Failed(failure), Up::Ended),
                     Poll::Ready(Err(_)) => return Poll::Ready(None),
                 },
@@ -164,6 +174,15 @@ impl Stream for UpStream {
                     Poll::Ready(Err(error)) => {
                         (carry_up::Body::Closed(Closed { failure: Some(lost(&error)) }), Up::Ended)
                     }
+                },
+                #[cfg(feature = "ssh")]
+                Up::Messages(mut messages) => match messages.as_mut().poll_next(cx) {
+                    Poll::Pending => {
+                        self.state = Up::Messages(messages);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Some(body)) => (body, Up::Messages(messages)),
+                    Poll::Ready(None) => return Poll::Ready(None),
                 },
                 Up::Ended => return Poll::Ready(None),
             };

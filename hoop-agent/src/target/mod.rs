@@ -2,10 +2,17 @@
 
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "ssh")]
+mod ssh;
 
 use bytes::Bytes;
 use hoop_core::Code;
-use hoop_proto::tunnel::v1::{Open, Ready, open};
+#[cfg(feature = "ssh")]
+use hoop_proto::tunnel::v1::carry_up;
+#[cfg(any(feature = "postgres", feature = "ssh"))]
+use hoop_proto::tunnel::v1::open;
+use hoop_proto::tunnel::v1::{Open, Ready, carry_down};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::agent::Settings;
 use crate::error::TargetFailure;
@@ -15,49 +22,117 @@ use crate::link::{TargetRead, TargetWrite};
 pub(crate) const PROTOCOLS: &[&str] = &[
     #[cfg(feature = "postgres")]
     "postgres",
+    #[cfg(feature = "ssh")]
+    "ssh",
 ];
 
 /// A target that is logged in to.
 pub(crate) struct Target {
     /// What the gateway must know of the login.
     pub(crate) ready: Ready,
-    pub(crate) read: TargetRead,
-    /// What was read beyond the login.
-    pub(crate) buffered: Bytes,
-    pub(crate) write: TargetWrite,
-    /// What ends the connection in the protocol's own way.
-    pub(crate) goodbye: Bytes,
-    pub(crate) canceller: Canceller,
+    /// What comes from it.
+    pub(crate) up: Up,
+    /// What goes to it.
+    pub(crate) down: Down,
+    /// What the link keeps of it while it is served.
+    pub(crate) served: Served,
 }
 
-/// Cancels what runs on a target.
-#[derive(Clone)]
-pub(crate) enum Canceller {
-    #[cfg(feature = "postgres")]
-    Postgres(std::sync::Arc<postgres::Cancel>),
+/// What comes from a target.
+pub(crate) enum Up {
+    /// Bytes; first those that were read beyond the login.
+    Bytes { buffered: Bytes, read: TargetRead },
+    /// Messages, to the last one: `Closed`.
+    #[cfg(feature = "ssh")]
+    Messages(futures::stream::BoxStream<'static, carry_up::Body>),
 }
 
-impl Canceller {
-    /// Best effort, as on the target itself.
-    #[allow(clippy::unused_async, reason = "a build without targets has nothing to wait for")]
-    pub(crate) async fn cancel(&self) {
-        match *self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(ref cancel) => cancel.send().await,
+/// What goes to a target.
+pub(crate) enum Down {
+    /// Bytes, and what ends the connection in the protocol's own way.
+    Bytes { write: TargetWrite, goodbye: Bytes },
+    #[cfg(feature = "ssh")]
+    Ssh(ssh::Down),
+}
+
+/// The target takes nothing more.
+pub(crate) struct Ended;
+
+impl Down {
+    /// Passes one message on, once the target takes it.
+    pub(crate) async fn take(&mut self, body: carry_down::Body) -> Result<(), Ended> {
+        match self {
+            Self::Bytes { write, .. } => {
+                let carry_down::Body::Data(data) = body else { return Ok(()) };
+                let written = async {
+                    write.write_all(&data).await?;
+                    write.flush().await
+                };
+                written.await.map_err(|_| Ended)
+            }
+            #[cfg(feature = "ssh")]
+            Self::Ssh(down) => down.take(body).await.map_err(|_| Ended),
+        }
+    }
+
+    /// Says goodbye in the target's own way.
+    pub(crate) async fn end(&mut self) {
+        match self {
+            Self::Bytes { write, goodbye } => {
+                let _ = write.write_all(goodbye).await;
+                let _ = write.shutdown().await;
+            }
+            #[cfg(feature = "ssh")]
+            Self::Ssh(down) => down.end().await,
         }
     }
 }
 
-/// Connects and logs in to the target that the gateway asks for.
+/// What the link keeps of a channel while it is served.
+#[derive(Clone)]
+pub(crate) enum Served {
+    /// What runs on it can be cancelled.
+    #[cfg(feature = "postgres")]
+    Postgres(std::sync::Arc<postgres::Cancel>),
+    /// More channels can be opened on it.
+    #[cfg(feature = "ssh")]
+    Ssh(std::sync::Arc<ssh::Connection>),
+    /// Nothing, or nothing yet.
+    Nothing,
+}
+
+impl Served {
+    /// Cancels what runs. Best effort, as on the target itself.
+    #[allow(clippy::unused_async, reason = "a build without targets has nothing to wait for")]
+    pub(crate) async fn cancel(&self) {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(cancel) => cancel.send().await,
+            #[cfg(feature = "ssh")]
+            Self::Ssh(_) => {}
+            Self::Nothing => {}
+        }
+    }
+}
+
+/// Connects and logs in to the target that the gateway asks for, or opens one more channel on what is `served` already.
 #[allow(clippy::unused_async, reason = "a build without targets has nothing to wait for")]
-pub(crate) async fn connect(open: &Open, settings: &Settings) -> Result<Target, TargetFailure> {
-    #[cfg(not(feature = "postgres"))]
-    let _ = settings;
+pub(crate) async fn connect(
+    open: &Open,
+    settings: &Settings,
+    served: impl Fn(u64) -> Option<Served>,
+) -> Result<Target, TargetFailure> {
+    let _ = (settings, &served);
     match &open.target {
         #[cfg(feature = "postgres")]
         Some(open::Target::Postgres(target)) => postgres::connect(target, &open.secrets, settings).await,
-        #[cfg(not(feature = "postgres"))]
-        Some(open::Target::Postgres(_)) => Err(unserved()),
+        #[cfg(feature = "ssh")]
+        Some(open::Target::Ssh(target)) => ssh::connect(target, &open.secrets, settings).await,
+        #[cfg(feature = "ssh")]
+        Some(open::Target::SshChannel(wanted)) => match served(wanted.connection) {
+            Some(Served::Ssh(connection)) => ssh::open(&connection, wanted, &open.secrets, settings).await,
+            _ => Err(TargetFailure::new(Code::TargetLost, "the connection to the SSH server has ended")),
+        },
         _ => Err(unserved()),
     }
 }

@@ -14,7 +14,7 @@ use hoop_proto::tunnel::v1::{PostgresReady, PostgresTarget, Ready, SuppliedSecre
 
 pub(super) use cancel::Cancel;
 
-use super::{Canceller, Target};
+use super::{Down, Served, Target, Up};
 use crate::agent::Settings;
 use crate::error::TargetFailure;
 use socket::{Socket, SslMode};
@@ -92,11 +92,9 @@ async fn log_in(
     let (read, write) = tokio::io::split(socket.io);
     Ok(Target {
         ready: Ready { target: Some(ready::Target::Postgres(ready)) },
-        read: Box::new(read),
-        buffered: login.buffered,
-        write: Box::new(write),
-        goodbye: terminate(),
-        canceller: Canceller::Postgres(Arc::new(cancel)),
+        up: Up::Bytes { buffered: login.buffered, read: Box::new(read) },
+        down: Down::Bytes { write: Box::new(write), goodbye: terminate() },
+        served: Served::Postgres(Arc::new(cancel)),
     })
 }
 
