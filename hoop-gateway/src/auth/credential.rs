@@ -67,6 +67,16 @@ impl Candidate {
     }
 }
 
+impl Candidate {
+    /// Whether this is the password. It takes as long for a login that does not exist.
+    pub fn is_proven_by(&self, password: &str) -> bool {
+        use subtle::ConstantTimeEq as _;
+        let Verifier { salt, stored_key, .. } = &self.secret;
+        let (shown, _) = keys(password, salt);
+        bool::from(shown.ct_eq(stored_key)) && self.found.is_some()
+    }
+}
+
 /// A caller whose password is proven.
 #[derive(Debug, Clone)]
 pub struct Proven {

@@ -20,7 +20,8 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::accept::PreAuth;
-use super::postgres::{PostgresDoor, Refusal};
+use super::postgres::PostgresDoor;
+use super::stranger::Refusal;
 use crate::auth::{Bearer, Scope, scope, settled};
 use crate::store::Store;
 use crate::tunnel::status;

@@ -3,7 +3,6 @@
 
 pub(crate) mod postgres;
 mod pump;
-#[allow(dead_code, unused_imports, reason = "the door is not there yet")]
 pub(crate) mod ssh;
 
 pub(crate) use pump::{Outbox, Relay, Stop, run};

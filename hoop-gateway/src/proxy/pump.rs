@@ -238,9 +238,7 @@ where
         if let Some(expires) = &mut self.expires
             && expires.as_mut().poll(cx).is_ready()
         {
-            let why =
-                Denial::new("gateway", Code::SessionExpired, "the time that was granted for this session is over");
-            return Err(End::Told(why.hint("ask for access again").into()));
+            return Err(End::Told(expired().into()));
         }
         Ok(())
     }
@@ -369,6 +367,12 @@ where
         }
         Poll::Ready(Ok(wrote))
     }
+}
+
+/// The refusal for who was given a time.
+pub(super) fn expired() -> Denial {
+    Denial::new("gateway", Code::SessionExpired, "the time that was granted for this session is over")
+        .hint("ask for access again")
 }
 
 fn stopped(stop: Stop) -> End {

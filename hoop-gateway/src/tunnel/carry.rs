@@ -242,6 +242,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// The name of the agent.
+    pub fn agent(&self) -> &str {
+        self.attachment.name()
+    }
+
     /// The number of the channel.
     pub const fn channel(&self) -> u64 {
         self.channel

@@ -13,10 +13,10 @@ use hoop_proto::postgres::{Frame, FrameError, Frames};
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use super::{Encryption, PostgresDoor, Refusal, Stranger, startup};
-use crate::auth::Bearer;
+use super::{Encryption, PostgresDoor, startup};
 use crate::auth::credential::{Proven, login_failed};
 use crate::config::TlsUse;
+use crate::listen::stranger::{Refusal, Stranger, is_own};
 
 const SCRAM_SHA_256: &str = "SCRAM-SHA-256";
 const SCRAM_SHA_256_PLUS: &str = "SCRAM-SHA-256-PLUS";
@@ -94,17 +94,6 @@ impl PostgresDoor {
                 Err(named(denial, &user).into())
             }
         }
-    }
-}
-
-/// Whether a credential is that of whoever brought the connection here: one that was found is of no use to others there.
-fn is_own(proven: &Proven, bearer: Option<&Bearer>) -> Result<(), Denial> {
-    match bearer {
-        Some(Bearer { user, .. }) if (user.org, user.id) != (proven.principal.org, proven.principal.user) => {
-            let reason = format!("this credential is not one of {}, whose token opened the tunnel", user.name);
-            Err(Denial::new("gateway", Code::AccessDenied, reason).hint("sign in as the user of the credential"))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -27,6 +27,7 @@ use tracing::{Instrument as _, Span};
 
 use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
 use super::certificate::{Certificate, Shown};
+use super::stranger::{Refusal, Stranger};
 use crate::auth::credential::NativeCredentials;
 use crate::auth::{Bearer, Throttle};
 use crate::config::TlsUse;
@@ -57,43 +58,12 @@ pub(crate) struct PostgresDoor {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// A connection whose caller is not known yet.
-pub(super) struct Stranger {
-    peer: SocketAddr,
-    /// Who brought it here through port 8010: nobody else's credential is taken on it.
-    bearer: Option<Bearer>,
-    request_id: RequestId,
-    place: Place,
-    deadline: Instant,
-    since: Instant,
-}
-
 /// One whose caller is.
 struct Known {
     peer: SocketAddr,
     request_id: RequestId,
     since: Instant,
     span: Span,
-}
-
-/// Why a connection ends before there is a session.
-pub(super) enum Refusal {
-    /// It is told.
-    Told(Denial),
-    /// There is nobody, or nothing, to tell.
-    Silent,
-}
-
-impl From<Denial> for Refusal {
-    fn from(denial: Denial) -> Self {
-        Self::Told(denial)
-    }
-}
-
-impl From<std::io::Error> for Refusal {
-    fn from(_: std::io::Error) -> Self {
-        Self::Silent
-    }
 }
 
 impl PostgresDoor {
@@ -109,8 +79,7 @@ impl PostgresDoor {
 
     /// Somebody who has just come, and whose time begins.
     pub(super) fn stranger(&self, peer: SocketAddr, place: Place, bearer: Option<Bearer>) -> Stranger {
-        let (since, request_id) = (Instant::now(), RequestId::new(&*self.clock));
-        Stranger { peer, bearer, request_id, place, deadline: since + self.limits.deadline, since }
+        Stranger::new(peer, place, bearer, self.limits, &*self.clock)
     }
 
     /// Serves a connection to its end, whether it was dialled or came through port 8010.
@@ -199,17 +168,4 @@ enum Encryption {
     None,
     /// With this certificate, to which the login is bound.
     Tls(Arc<Shown>),
-}
-
-impl Stranger {
-    /// Runs a step of the login; it ends with the deadline, and when the place is needed for another.
-    pub(super) async fn in_time<T>(&self, step: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-        tokio::select! {
-            done = step => done,
-            () = self.place.evicted() => Err(Refusal::Silent),
-            () = tokio::time::sleep_until(self.deadline) => {
-                Err(Denial::new("gateway", Code::Timeout, "the login took too long").into())
-            }
-        }
-    }
 }

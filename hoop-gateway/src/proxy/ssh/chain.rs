@@ -27,7 +27,10 @@ impl SharedChain {
     ///
     /// # Errors
     /// The refusal.
-    pub(crate) async fn request(&self, request: Request, tell: impl AsyncFn(String)) -> Result<Request, Denial> {
+    pub(crate) async fn request<T>(&self, request: Request, tell: impl Fn(String) -> T) -> Result<Request, Denial>
+    where
+        T: Future<Output = ()>,
+    {
         let mut flow = self.ask(|chain| chain.request(request))?;
         loop {
             match flow {

@@ -1,0 +1,257 @@
+//! Port 12222: SSH clients. It learns who is calling and which role they want, and hands over.
+//!
+//! The login name is that of a credential, or of a role, also as `user+role`. One deadline covers everything before the
+//! caller is known; after that, what is refused is told on the channels that the client opens, so that it reads why.
+
+mod client;
+mod login;
+mod severed;
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hoop_core::{AccessMode, Clock, Code, Denial, Outcome, SshAllow, Target};
+use hoop_proto::tunnel::v1::open;
+use russh::keys::PrivateKey;
+use russh::server::{Config, Handle, RunningSession, run_stream};
+use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
+
+use super::accept::{Listener, PreAuth, PreAuthLimits};
+use super::stranger::{Refusal, Stranger};
+use crate::auth::credential::NativeCredentials;
+use crate::auth::{Bearer, Throttle};
+use crate::proxy::ssh::{Asked, Limits, SshProxy, refuse_all};
+use crate::session::{Opening, Session, Sessions, ssh_target};
+use crate::telemetry::{Telemetry, span};
+use client::Client;
+use login::{Caller, Visitor};
+use severed::Severable;
+
+/// A wrong login is answered after this time, whatever was wrong.
+const REJECTION: Duration = Duration::from_millis(200);
+/// Logins of one connection (`MaxAuthTries`).
+const MOST_LOGINS: usize = 6;
+/// The client is asked for a sign of life after this much silence …
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// … and is gone when it has not answered so many times.
+const KEEPALIVES: usize = 3;
+/// What a client may send on a channel before it is read.
+const WINDOW_BYTES: u32 = 2 << 20;
+/// Pieces of a channel that wait for the target. Then the whole connection waits: the library has no other way.
+const PIECES: usize = 16;
+/// Channels that a client may ask for before the session has opened.
+const QUEUE: usize = 64;
+
+/// The door.
+pub(crate) struct SshDoor {
+    /// Where sessions are opened.
+    pub(crate) sessions: Sessions,
+    /// Whom logins and passwords belong to.
+    pub(crate) credentials: Arc<NativeCredentials>,
+    /// Slows down who guesses; the same one as every other door's.
+    pub(crate) throttle: Arc<Throttle>,
+    /// What a stranger may cost.
+    pub(crate) limits: PreAuthLimits,
+    /// Most channels of one session.
+    pub(crate) channels: usize,
+    /// Counts.
+    pub(crate) telemetry: Arc<Telemetry>,
+    /// Time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How SSH is spoken.
+    pub(crate) config: Arc<Config>,
+}
+
+/// How SSH is spoken, with these host keys.
+pub(crate) fn config(keys: Vec<PrivateKey>) -> Arc<Config> {
+    Arc::new(Config {
+        server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-Hoop_", env!("CARGO_PKG_VERSION")))),
+        methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password, MethodKind::KeyboardInteractive][..]),
+        auth_rejection_time: REJECTION,
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        keys,
+        window_size: WINDOW_BYTES,
+        channel_buffer_size: PIECES,
+        preferred: Preferred {
+            // No CBC, no SHA-1, no compression. What Terrapin needs is not there, also with clients that have no strict
+            // key exchange.
+            cipher: Cow::Borrowed(&[cipher::AES_256_GCM, cipher::AES_256_CTR, cipher::AES_128_CTR]),
+            compression: Cow::Borrowed(&[compression::NONE]),
+            ..Preferred::DEFAULT
+        },
+        max_auth_attempts: MOST_LOGINS,
+        inactivity_timeout: None,
+        keepalive_interval: Some(KEEPALIVE),
+        keepalive_max: KEEPALIVES,
+        nodelay: true,
+        ..Config::default()
+    })
+}
+
+impl SshDoor {
+    /// Serves until shutdown. Sessions that run go on; who ends them is [`Sessions::drain`].
+    pub(crate) async fn serve(self: Arc<Self>, listener: Listener, tasks: TaskTracker, shutdown: CancellationToken) {
+        let strangers = PreAuth::new(self.limits.connections);
+        while let Some((tcp, peer)) = listener.accept(&shutdown).await {
+            let stranger = Stranger::new(peer, strangers.enter(), None, self.limits, &*self.clock);
+            let door = Arc::clone(&self);
+            tasks.spawn(async move { Box::pin(door.connection(tcp, stranger)).await });
+        }
+    }
+
+    /// Serves a connection to its end, whether it was dialled or came through port 8010.
+    pub(super) async fn connection<S>(self: Arc<Self>, io: S, stranger: Stranger)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let cut = CancellationToken::new();
+        // However this ends, the connection does.
+        let _cut = cut.clone().drop_guard();
+        let span = span::session(stranger.request_id, stranger.peer);
+        let (admitted, admission) = oneshot::channel();
+        let (ask, asked) = mpsc::channel(QUEUE);
+        let visitor = visitor(&stranger);
+        let client = Client::new(Arc::clone(&self), visitor, admitted, ask);
+        let io = Severable::new(io, cut);
+        let login = stranger.in_time(async {
+            let running = run_stream(Arc::clone(&self.config), io, client).await.map_err(|_| Refusal::Silent)?;
+            // The login of a client that goes away never ends well.
+            let caller = admission.await.map_err(|_| Refusal::Silent)?;
+            Ok((running, caller))
+        });
+        match Box::pin(login.instrument(span::login(&span))).await {
+            Ok((running, caller)) => {
+                let Stranger { peer, request_id, place, since, .. } = stranger;
+                // The caller is known: the place is free for another.
+                drop(place);
+                let known = Known { peer, request_id, since, span };
+                self.session(running, caller, asked, known).await;
+            }
+            Err(Refusal::Told(denial)) => {
+                span::refused(&span, &denial);
+                tracing::info!(peer = %stranger.peer, request = %stranger.request_id, code = %denial.code, reason = denial.reason, "client refused");
+            }
+            Err(Refusal::Silent) => {}
+        }
+    }
+
+    async fn session(
+        &self,
+        running: RunningSession<Client>,
+        caller: Caller,
+        asked: mpsc::Receiver<Asked>,
+        known: Known,
+    ) {
+        let client = running.handle();
+        let left = left(running);
+        tokio::pin!(left);
+        let Known { peer, request_id, span, .. } = &known;
+        let opened = match opening(caller, known.peer, known.request_id) {
+            Ok((opening, allow)) => {
+                let opening = Box::pin(self.sessions.open(opening).instrument(span::open(span, *request_id)));
+                tokio::select! {
+                    opened = opening => opened.map(|session| (session, allow)).map_err(|failure| failure.denial),
+                    // What was being opened is dropped, and says so itself.
+                    _ = &mut left => return,
+                }
+            }
+            Err(denial) => Err(denial),
+        };
+        match opened {
+            Ok((session, allow)) => self.run(session, allow, client, asked, left, known).await,
+            Err(denial) => {
+                span::refused(span, &denial);
+                tracing::info!(%peer, request = %request_id, code = %denial.code, reason = denial.reason, "session refused");
+                refuse_all(&client, asked, &denial, left).await;
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        mut session: Session,
+        allow: SshAllow,
+        client: Handle,
+        asked: mpsc::Receiver<Asked>,
+        left: impl Future<Output = Outcome>,
+        known: Known,
+    ) {
+        let Known { since, span, .. } = known;
+        span::runs(&span, &session.context);
+        let Some((chain, channel)) = session.take() else { return };
+        let agents = self.sessions.parts().agents.clone();
+        let limits = Limits { channels: self.channels };
+        let target = session.target.clone();
+        let proxy = SshProxy::new(chain, channel, agents, target, allow, client, asked, limits);
+        let control = Arc::clone(&session.control);
+        let lasts = session.context.expires_at.map(|at| (at - self.clock.now()).to_std().unwrap_or_default());
+        self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
+        let (chain, outcome) = Box::pin(proxy.run(&control, lasts, left)).await;
+        span::ended(&span, &outcome);
+        if let Some(chain) = chain {
+            Box::pin(session.close(chain, outcome)).await;
+        }
+    }
+}
+
+/// A connection whose caller is known.
+struct Known {
+    peer: SocketAddr,
+    request_id: hoop_core::id::RequestId,
+    since: tokio::time::Instant,
+    span: Span,
+}
+
+fn visitor(stranger: &Stranger) -> Visitor {
+    let bearer: Option<Bearer> = stranger.bearer.clone();
+    Visitor { peer: stranger.peer, request_id: stranger.request_id, bearer }
+}
+
+/// Resolves when the client is gone, with how it went.
+async fn left(running: RunningSession<Client>) -> Outcome {
+    match running.await {
+        Ok(()) => Outcome::Completed,
+        Err(error) => {
+            tracing::debug!(%error, "client went away");
+            Outcome::ClientLost
+        }
+    }
+}
+
+/// What is to be opened.
+fn opening(
+    caller: Caller,
+    peer: SocketAddr,
+    request_id: hoop_core::id::RequestId,
+) -> Result<(Opening, SshAllow), Denial> {
+    let Caller { principal, tokens, role, client } = caller;
+    let role = role?;
+    let Target::Ssh(target) = &role.target else {
+        let reason = format!("role {} is not reached over SSH", role.name);
+        return Err(
+            Denial::new("gateway", Code::RoleNotFound, reason).hint("connect with the client that the role is for")
+        );
+    };
+    let allow = target.allow.clone();
+    let target = open::Target::Ssh(ssh_target(target));
+    let opening = Opening {
+        request_id,
+        principal,
+        tokens,
+        role,
+        mode: AccessMode::Native,
+        source: Some(peer),
+        database: None,
+        application: Some(client.into()),
+        reason: None,
+        target,
+    };
+    Ok((opening, allow))
+}

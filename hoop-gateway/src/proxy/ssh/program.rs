@@ -1,0 +1,479 @@
+//! A channel of a program: a shell, a command or a subsystem, with or without a terminal.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hoop_core::{
+    ChannelClosed, ChannelEnd, ChannelId, Code, Command, CommandKind, Denial, Fault, Input, Interest, Output,
+    OutputStream, Request, Response, Signal, Terminal, WindowChange, WindowSize,
+};
+use hoop_proto::tunnel::v1::{
+    SshAuthAgentReq, SshEnv, SshEof, SshExec, SshExitSignal, SshPtyReq, SshSession, SshShell, SshSignal, SshSubsystem,
+    SshTerminalMode, SshWindowChange, ssh_channel, ssh_message,
+};
+use russh::server::{ChannelOpenHandle, Handle, Msg};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::session::Shared;
+use super::words::{self, words};
+use crate::tunnel::{ChannelReceiver, ChannelSender, Received};
+
+/// When nothing more comes for this long, what a plugin has kept back of an output goes on.
+const FLUSH_AFTER: Duration = Duration::from_millis(4);
+/// How long a client may take to take the last words of a channel.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The number of the standard error (RFC 4254 section 5.2).
+const STDERR: u32 = 1;
+/// Most variables of one program, and their longest name and value together, in bytes.
+const MOST_VARIABLES: usize = 64;
+const LONGEST_VARIABLE: usize = 8 << 10;
+
+/// Serves a channel from its opening to its end.
+pub(super) async fn serve(shared: Arc<Shared>, id: ChannelId, channel: Channel<Msg>, reply: ChannelOpenHandle) {
+    let opened = shared.open(ssh_channel::Kind::Session(SshSession {})).await;
+    let tunnel = match opened {
+        Ok(tunnel) => tunnel,
+        Err(denial) => return reply.reject(words::open_failure(&denial)).await,
+    };
+    reply.accept().await;
+    let (read, write) = channel.split();
+    let (receiver, sender) = tunnel.split();
+    let client = ToClient { write, handle: shared.client.clone(), terminal: AtomicBool::new(false) };
+    let program = Program {
+        shared: &shared,
+        id,
+        client,
+        sender: Mutex::new(sender),
+        started: OnceLock::new(),
+        bytes_in: AtomicU64::new(0),
+        bytes_out: AtomicU64::new(0),
+    };
+    let ended = tokio::select! {
+        ended = program.up(read) => ended,
+        ended = program.down(receiver) => ended,
+        () = shared.ending.cancelled() => Err(Ended::Session),
+    };
+    program.end(ended).await;
+}
+
+/// Tells a client why there is no session, on a channel of its own.
+pub(super) async fn refuse(client: &Handle, channel: Channel<Msg>, why: &Denial) {
+    let (_, write) = channel.split();
+    let client = ToClient { write, handle: client.clone(), terminal: AtomicBool::new(false) };
+    let _ = timeout(LAST_WORDS, client.refused(why)).await;
+}
+
+/// Why a channel ends before the target has closed it.
+enum Ended {
+    /// The client closed it.
+    Client,
+    /// It is refused, and nothing else is.
+    Refused(Denial),
+    /// The session ends.
+    Session,
+}
+
+struct Program<'a> {
+    shared: &'a Shared,
+    id: ChannelId,
+    client: ToClient,
+    sender: Mutex<ChannelSender>,
+    /// What runs.
+    started: OnceLock<CommandKind>,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+}
+
+/// A terminal and variables, before there is a program that gets them.
+#[derive(Default)]
+struct Prepared {
+    terminal: Option<Terminal>,
+    environment: Vec<(Bytes, Bytes)>,
+}
+
+/// From the client to the target.
+impl Program<'_> {
+    async fn up(&self, mut read: ChannelReadHalf) -> Result<ChannelEnd, Ended> {
+        let mut prepared = Prepared::default();
+        while let Some(message) = read.wait().await {
+            match message {
+                ChannelMsg::Data { data } => self.input(data).await?,
+                ChannelMsg::Eof => self.say(ssh_message::Body::Eof(SshEof {})).await?,
+                ChannelMsg::Close => break,
+                ChannelMsg::RequestPty { .. } | ChannelMsg::SetEnv { .. } | ChannelMsg::AgentForward { .. } => {
+                    self.prepare(&mut prepared, message).await?;
+                }
+                ChannelMsg::RequestShell { .. } => {
+                    self.start(std::mem::take(&mut prepared), CommandKind::Shell, Bytes::new()).await?;
+                }
+                ChannelMsg::Exec { command, .. } => {
+                    self.start(std::mem::take(&mut prepared), CommandKind::Exec, command.into()).await?;
+                }
+                ChannelMsg::RequestSubsystem { name, .. } => {
+                    self.start(std::mem::take(&mut prepared), CommandKind::Subsystem, name.into()).await?;
+                }
+                ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
+                    self.resize(&mut prepared, col_width, row_height, pix_width, pix_height).await?;
+                }
+                ChannelMsg::Signal { signal } => self.signal(&signal).await?,
+                // The door has answered it already, or it says nothing to the target.
+                _ => {}
+            }
+        }
+        Err(Ended::Client)
+    }
+
+    async fn prepare(&self, prepared: &mut Prepared, message: ChannelMsg) -> Result<(), Ended> {
+        if self.started.get().is_some() {
+            return Ok(());
+        }
+        match message {
+            ChannelMsg::RequestPty { term, col_width, row_height, pix_width, pix_height, terminal_modes, .. } => {
+                let size = WindowSize { columns: col_width, rows: row_height };
+                prepared.terminal = Some(Terminal { term: term.clone().into(), size });
+                self.client.terminal.store(true, Ordering::Relaxed);
+                let mode =
+                    |(opcode, value): &(russh::Pty, u32)| SshTerminalMode { opcode: *opcode as u32, value: *value };
+                self.say(ssh_message::Body::PtyReq(SshPtyReq {
+                    term,
+                    columns: col_width,
+                    rows: row_height,
+                    width_pixels: pix_width,
+                    height_pixels: pix_height,
+                    modes: terminal_modes.iter().map(mode).collect(),
+                }))
+                .await
+            }
+            ChannelMsg::SetEnv { variable_name: name, variable_value: value, .. } => {
+                let small = name.len() + value.len() <= LONGEST_VARIABLE && prepared.environment.len() < MOST_VARIABLES;
+                if !small || !self.shared.allow.allows_environment(&name) {
+                    return Ok(());
+                }
+                prepared.environment.push((name.clone().into(), value.clone().into()));
+                self.say(ssh_message::Body::Env(SshEnv { name, value })).await
+            }
+            ChannelMsg::AgentForward { .. } if self.shared.allow.agent_forwarding => {
+                self.say(ssh_message::Body::AuthAgentReq(SshAuthAgentReq {})).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A channel has one program.
+    async fn start(&self, prepared: Prepared, kind: CommandKind, text: Bytes) -> Result<(), Ended> {
+        if self.started.set(kind).is_err() {
+            let denial = Denial::new("gateway", Code::ProtocolViolation, "a channel runs one program");
+            return Err(Ended::Refused(denial));
+        }
+        let Prepared { terminal, environment } = prepared;
+        let command = Command { channel: self.id, kind, text, terminal, environment };
+        // What the role does not allow is recorded as well.
+        let allowed = self.allowed(&command);
+        let command = match self.request(Interest::COMMANDS, Request::Command(command)).await? {
+            Request::Command(command) => command,
+            _ => return Err(self.fail(changed())),
+        };
+        allowed.map_err(Ended::Refused)?;
+        self.say(match kind {
+            CommandKind::Shell => ssh_message::Body::Shell(SshShell {}),
+            CommandKind::Exec => ssh_message::Body::Exec(SshExec { command: command.text }),
+            CommandKind::Subsystem => {
+                ssh_message::Body::Subsystem(SshSubsystem { name: String::from_utf8_lossy(&command.text).into_owned() })
+            }
+        })
+        .await
+    }
+
+    fn allowed(&self, command: &Command) -> Result<(), Denial> {
+        let allow = &self.shared.allow;
+        let (allowed, what) = match command.kind {
+            CommandKind::Shell => (allow.shell, "a shell".to_owned()),
+            CommandKind::Exec => (allow.exec, "commands".to_owned()),
+            CommandKind::Subsystem => {
+                let name = String::from_utf8_lossy(&command.text);
+                (allow.allows_subsystem(&name), format!("the subsystem {name}"))
+            }
+        };
+        if allowed {
+            return Ok(());
+        }
+        Err(Denial::new("gateway", Code::CommandDenied, format!("this role does not allow {what}"))
+            .hint("ask an administrator for a role that does"))
+    }
+
+    async fn input(&self, bytes: Bytes) -> Result<(), Ended> {
+        if self.started.get().is_none() {
+            let denial = Denial::new("gateway", Code::ProtocolViolation, "input came before there was a program");
+            return Err(Ended::Refused(denial));
+        }
+        self.bytes_in.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let input = Input { channel: self.id, bytes, terminal: self.client.is_terminal() };
+        match self.request(Interest::INPUT, Request::Input(input)).await? {
+            Request::Input(input) => self.data(input.bytes).await,
+            _ => Err(self.fail(changed())),
+        }
+    }
+
+    async fn resize(
+        &self,
+        prepared: &mut Prepared,
+        columns: u32,
+        rows: u32,
+        width_pixels: u32,
+        height_pixels: u32,
+    ) -> Result<(), Ended> {
+        let size = WindowSize { columns, rows };
+        match &mut prepared.terminal {
+            Some(terminal) => terminal.size = size,
+            None => {
+                let change = Request::WindowChange(WindowChange { channel: self.id, size });
+                self.request(Interest::COMMANDS, change).await?;
+            }
+        }
+        self.say(ssh_message::Body::WindowChange(SshWindowChange { columns, rows, width_pixels, height_pixels })).await
+    }
+
+    async fn signal(&self, signal: &Sig) -> Result<(), Ended> {
+        let name = signal_name(signal);
+        let request = Signal { channel: self.id, name: Bytes::copy_from_slice(name.as_bytes()) };
+        self.request(Interest::COMMANDS, Request::Signal(request)).await?;
+        self.say(ssh_message::Body::Signal(SshSignal { name: name.to_owned() })).await
+    }
+
+    /// Runs a request through the chain. A refusal by policy is that of this request; any other ends the session.
+    async fn request(&self, kind: Interest, request: Request) -> Result<Request, Ended> {
+        if !self.shared.chain.wants(kind) {
+            return Ok(request);
+        }
+        let asked = self.shared.chain.request(request, |text| self.client.notice(text)).await;
+        asked.map_err(|denial| self.refusal(denial))
+    }
+
+    fn refusal(&self, denial: Denial) -> Ended {
+        match denial.code.fault() {
+            Fault::Policy | Fault::Client => Ended::Refused(denial),
+            Fault::Target | Fault::Gateway => self.fail(denial),
+        }
+    }
+
+    fn fail(&self, denial: Denial) -> Ended {
+        self.shared.fail(denial);
+        Ended::Session
+    }
+
+    async fn data(&self, bytes: Bytes) -> Result<(), Ended> {
+        self.sender.lock().await.data(bytes).await.map_err(|denial| self.fail(denial))
+    }
+
+    async fn say(&self, body: ssh_message::Body) -> Result<(), Ended> {
+        self.sender.lock().await.ssh(body).await.map_err(|denial| self.fail(denial))
+    }
+}
+
+/// From the target to the client.
+impl Program<'_> {
+    async fn down(&self, mut receiver: ChannelReceiver) -> Result<ChannelEnd, Ended> {
+        let mut end = ChannelEnd::Closed;
+        let mut held_back = false;
+        loop {
+            let received = match held_back {
+                false => receiver.receive().await,
+                true => match timeout(FLUSH_AFTER, receiver.receive()).await {
+                    Ok(received) => received,
+                    Err(_) => {
+                        self.flush().await?;
+                        held_back = false;
+                        continue;
+                    }
+                },
+            };
+            match received {
+                Ok(Received::Data(bytes)) => held_back = self.output(OutputStream::Stdout, bytes).await?,
+                Ok(Received::Ssh(ssh_message::Body::ExtendedData(data))) => {
+                    held_back = self.output(OutputStream::Stderr, data.data).await?;
+                }
+                Ok(Received::Ssh(message)) => self.on_message(message, &mut end).await?,
+                Ok(Received::Closed) => {
+                    self.flush().await?;
+                    return Ok(end);
+                }
+                Err(denial) => return Err(self.fail(denial)),
+            }
+        }
+    }
+
+    async fn on_message(&self, message: ssh_message::Body, end: &mut ChannelEnd) -> Result<(), Ended> {
+        match message {
+            ssh_message::Body::Eof(_) => {
+                self.flush().await?;
+                self.client.eof().await
+            }
+            ssh_message::Body::ExitStatus(exit) => {
+                *end = ChannelEnd::ExitStatus(exit.status);
+                Ok(())
+            }
+            ssh_message::Body::ExitSignal(SshExitSignal { name, core_dumped, message, .. }) => {
+                *end = ChannelEnd::ExitSignal { name: name.into(), core_dumped, message: message.into() };
+                Ok(())
+            }
+            // The client was told so when it asked; what the target does not do is said below.
+            ssh_message::Body::Success(_) => Ok(()),
+            ssh_message::Body::Failure(_) if self.started.get().is_none() => Ok(()),
+            ssh_message::Body::Failure(_) => Err(Ended::Refused(
+                Denial::new("target", Code::TargetUnavailable, "the SSH server does not start the program")
+                    .hint("look into the server's log, or try another command"),
+            )),
+            _ => Err(self.fail(crate::tunnel::violation("of this session"))),
+        }
+    }
+
+    /// Whether something is kept back of it.
+    async fn output(&self, stream: OutputStream, bytes: Bytes) -> Result<bool, Ended> {
+        self.bytes_out.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if !self.shared.chain.wants(Interest::OUTPUT) {
+            self.client.write(stream, bytes).await?;
+            return Ok(false);
+        }
+        let terminal = self.client.is_terminal();
+        let output = Output { channel: self.id, stream, bytes, terminal, held_back: false };
+        let response = self.shared.chain.response(Response::Output(output)).await;
+        self.show(response.map_err(|denial| self.fail(denial))?).await
+    }
+
+    async fn flush(&self) -> Result<(), Ended> {
+        let flushed = self.shared.chain.flush(self.id).await.map_err(|denial| self.fail(denial))?;
+        for response in flushed {
+            self.show(response).await?;
+        }
+        Ok(())
+    }
+
+    async fn show(&self, response: Response) -> Result<bool, Ended> {
+        let Response::Output(Output { stream, bytes, held_back, .. }) = response else {
+            return Err(self.fail(changed()));
+        };
+        if !bytes.is_empty() {
+            self.client.write(stream, bytes).await?;
+        }
+        Ok(held_back)
+    }
+}
+
+/// The end.
+impl Program<'_> {
+    async fn end(&self, ended: Result<ChannelEnd, Ended>) {
+        let end = match &ended {
+            Ok(end) => end.clone(),
+            Err(Ended::Refused(denial)) => ChannelEnd::Refused(denial.clone()),
+            Err(Ended::Client | Ended::Session) => ChannelEnd::Closed,
+        };
+        let recorded = self.closed(end).await;
+        let told = async {
+            match (recorded, ended) {
+                // In a strict session the end is shown when it is on disk.
+                (Err(denial), _) => self.client.refused(&denial).await,
+                (Ok(()), Ok(end)) => self.client.ended(end).await,
+                (Ok(()), Err(Ended::Refused(denial))) => self.client.refused(&denial).await,
+                (Ok(()), Err(Ended::Client)) => self.client.close().await,
+                (Ok(()), Err(Ended::Session)) => match self.shared.why() {
+                    Some(why) => self.client.refused(why).await,
+                    None => self.client.close().await,
+                },
+            }
+        };
+        let _ = timeout(LAST_WORDS, told).await;
+    }
+
+    async fn closed(&self, end: ChannelEnd) -> Result<(), Denial> {
+        if !self.shared.chain.wants(Interest::COMMANDS) {
+            return Ok(());
+        }
+        let (bytes_in, bytes_out) = (self.bytes_in.load(Ordering::Relaxed), self.bytes_out.load(Ordering::Relaxed));
+        let closed = ChannelClosed { channel: self.id, end, bytes_in, bytes_out };
+        let recorded = self.shared.chain.response(Response::ChannelClosed(closed)).await;
+        recorded.map(drop).inspect_err(|denial| self.shared.fail(denial.clone()))
+    }
+}
+
+/// The client's end of a channel.
+struct ToClient {
+    write: ChannelWriteHalf<Msg>,
+    handle: Handle,
+    terminal: AtomicBool,
+}
+
+impl ToClient {
+    fn is_terminal(&self) -> bool {
+        self.terminal.load(Ordering::Relaxed)
+    }
+
+    async fn write(&self, stream: OutputStream, bytes: Bytes) -> Result<(), Ended> {
+        let written = match stream {
+            OutputStream::Stdout => self.write.data_bytes(bytes).await,
+            OutputStream::Stderr => self.write.extended_data_bytes(STDERR, bytes).await,
+        };
+        written.map_err(|_| Ended::Client)
+    }
+
+    async fn err(&self, bytes: Bytes) -> Result<(), Ended> {
+        self.write(OutputStream::Stderr, bytes).await
+    }
+
+    async fn notice(&self, text: String) {
+        let _ = self.err(words::notice(&text, self.is_terminal())).await;
+    }
+
+    async fn eof(&self) -> Result<(), Ended> {
+        self.write.eof().await.map_err(|_| Ended::Client)
+    }
+
+    async fn refused(&self, why: &Denial) {
+        let _ = self.err(words(why, self.is_terminal())).await;
+        self.ended(ChannelEnd::ExitStatus(words::exit_status(why))).await;
+    }
+
+    async fn ended(&self, end: ChannelEnd) {
+        let id = self.write.id();
+        let _ = match end {
+            ChannelEnd::ExitStatus(status) => self.handle.exit_status_request(id, status).await,
+            ChannelEnd::ExitSignal { name, core_dumped, message } => {
+                let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+                let signal = Sig::Custom(text(&name));
+                self.handle.exit_signal_request(id, signal, core_dumped, text(&message), String::new()).await
+            }
+            ChannelEnd::Refused(_) | ChannelEnd::Closed => Ok(()),
+        };
+        self.close().await;
+    }
+
+    async fn close(&self) {
+        let _ = self.write.close().await;
+    }
+}
+
+fn signal_name(signal: &Sig) -> &str {
+    match signal {
+        Sig::ABRT => "ABRT",
+        Sig::ALRM => "ALRM",
+        Sig::FPE => "FPE",
+        Sig::HUP => "HUP",
+        Sig::ILL => "ILL",
+        Sig::INT => "INT",
+        Sig::KILL => "KILL",
+        Sig::PIPE => "PIPE",
+        Sig::QUIT => "QUIT",
+        Sig::SEGV => "SEGV",
+        Sig::TERM => "TERM",
+        Sig::USR1 => "USR1",
+        Sig::Custom(name) => name,
+    }
+}
+
+/// A plugin made something else of a request or a response.
+fn changed() -> Denial {
+    Denial::new("gateway", Code::PluginFailed, "a plugin changed a message into one of another kind")
+}

@@ -1,0 +1,315 @@
+//! One session: which channels it has, what the target opens, and how it ends.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hoop_core::{ChannelId, Code, Denial, Forward, ForwardKind, Interest, Outcome, Request, SessionChain, SshAllow};
+use hoop_proto::tunnel::v1::{
+    SshChannel, SshDirectStreamlocal, SshDirectTcpip, SshTcpipForward, open, ssh_channel, ssh_message,
+};
+use russh::server::{ChannelOpenHandle, Handle, Msg};
+use russh::{Channel, ChannelOpenFailure, Disconnect};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::chain::SharedChain;
+use super::words::{self, words};
+use super::{forward, program};
+use crate::proxy::pump::expired;
+use crate::session::{Asked as ControlAsked, Control};
+use crate::tunnel::{self, Agents, ChannelReceiver, ChannelSender, OpenTarget, Received, Route, violation};
+
+/// How long channels may take to tell their ends.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// How many channels a client may have at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Channels, of programs and of forwarded connections alike.
+    pub(crate) channels: usize,
+}
+
+/// What a client asks for, beside the login.
+pub(crate) enum Asked {
+    /// A channel.
+    Channel(Wanted, Channel<Msg>, ChannelOpenHandle),
+    /// That the target listens on an address, and on which port.
+    Forward { host: String, port: u32, answer: oneshot::Sender<Option<u32>> },
+    /// That it does not any more.
+    CancelForward { host: String, port: u32, answer: oneshot::Sender<Option<u32>> },
+}
+
+/// The kind of channel that a client asks for.
+pub(crate) enum Wanted {
+    /// For a program.
+    Program,
+    /// To an address, as seen from the target.
+    DirectTcpip(SshDirectTcpip),
+    /// To a socket on the target.
+    DirectStreamlocal(SshDirectStreamlocal),
+}
+
+/// What all channels of a session share.
+pub(super) struct Shared {
+    pub(super) chain: SharedChain,
+    pub(super) allow: SshAllow,
+    pub(super) client: Handle,
+    /// What is said of the connection to the agent.
+    pub(super) connection: tokio::sync::Mutex<ChannelSender>,
+    agents: Agents,
+    route: Route,
+    target: OpenTarget,
+    /// Cancelled when the session ends.
+    pub(super) ending: CancellationToken,
+    why: OnceLock<Denial>,
+}
+
+impl Shared {
+    /// Opens a channel of the tunnel beside the connection's own.
+    pub(super) async fn open(&self, kind: ssh_channel::Kind) -> Result<tunnel::Channel, Denial> {
+        let connection = self.route.channel();
+        let target = OpenTarget {
+            target: open::Target::SshChannel(SshChannel { connection, kind: Some(kind) }),
+            ..self.target.clone()
+        };
+        let opened = self.agents.open_beside(&self.route, target).await;
+        opened.map(|(channel, _)| channel).map_err(|failure| failure.denial)
+    }
+
+    /// Ends the session: what cannot be recorded, masked or decided does not go on.
+    pub(super) fn fail(&self, why: Denial) {
+        let _ = self.why.set(why);
+        self.ending.cancel();
+    }
+
+    /// Why the session ends, where the user is to be told.
+    pub(super) fn why(&self) -> Option<&Denial> {
+        self.why.get()
+    }
+}
+
+/// A session that runs.
+pub(crate) struct SshProxy {
+    shared: Arc<Shared>,
+    receiver: ChannelReceiver,
+    asked: mpsc::Receiver<Asked>,
+    /// Who waits for an answer of the server, in the order of the questions.
+    answers: VecDeque<oneshot::Sender<Option<u32>>>,
+    channels: JoinSet<()>,
+    last: u32,
+    limits: Limits,
+}
+
+impl SshProxy {
+    pub(crate) fn new(
+        chain: SessionChain,
+        connection: tunnel::Channel,
+        agents: Agents,
+        target: OpenTarget,
+        allow: SshAllow,
+        client: Handle,
+        asked: mpsc::Receiver<Asked>,
+        limits: Limits,
+    ) -> Self {
+        let route = connection.route();
+        let (receiver, sender) = connection.split();
+        let shared = Shared {
+            chain: SharedChain::new(chain),
+            allow,
+            client,
+            connection: tokio::sync::Mutex::new(sender),
+            agents,
+            route,
+            target,
+            ending: CancellationToken::new(),
+            why: OnceLock::new(),
+        };
+        let channels = JoinSet::new();
+        Self { shared: Arc::new(shared), receiver, asked, answers: VecDeque::new(), channels, last: 0, limits }
+    }
+
+    /// Serves until the session ends; `left` resolves when the client is gone. Gives the chain back, and how it ended.
+    pub(crate) async fn run(
+        mut self,
+        control: &Control,
+        lasts: Option<Duration>,
+        left: impl Future<Output = Outcome>,
+    ) -> (Option<SessionChain>, Outcome) {
+        let outcome = self.serve(control, lasts, left).await;
+        if let Some(why) = outcome.denial() {
+            let _ = self.shared.why.set(why.clone());
+        }
+        self.shared.ending.cancel();
+        let ended = async { while self.channels.join_next().await.is_some() {} };
+        let _ = timeout(LAST_WORDS, ended).await;
+        self.channels.shutdown().await;
+        if let Some(why) = outcome.denial() {
+            disconnect(&self.shared.client, why).await;
+        }
+        (self.shared.chain.take(), outcome)
+    }
+
+    async fn serve(
+        &mut self,
+        control: &Control,
+        lasts: Option<Duration>,
+        left: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        let time_is_over = async {
+            match lasts {
+                Some(lasts) => tokio::time::sleep(lasts).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(left, time_is_over);
+        let ending = self.shared.ending.clone();
+        loop {
+            tokio::select! {
+                outcome = &mut left => return outcome,
+                Some(asked) = self.asked.recv() => self.on_asked(asked).await,
+                received = self.receiver.receive() => match received {
+                    Ok(Received::Ssh(message)) => self.on_message(message),
+                    Ok(Received::Closed) => return target_closed().into(),
+                    Ok(Received::Data(_)) => return violation(self.shared.route.agent()).into(),
+                    Err(denial) => return denial.into(),
+                },
+                asked = std::future::poll_fn(|cx| control.poll_asked(cx)) => match asked {
+                    ControlAsked::End(why) => return why.into(),
+                    // There is no statement to cancel.
+                    ControlAsked::Cancel => {}
+                },
+                () = &mut time_is_over => return expired().into(),
+                () = ending.cancelled() => {
+                    let why = self.shared.why().cloned();
+                    return why.map_or(Outcome::Completed, Outcome::from);
+                }
+                Some(_) = self.channels.join_next() => {}
+            }
+        }
+    }
+
+    async fn on_asked(&mut self, asked: Asked) {
+        match asked {
+            Asked::Channel(_, _, reply) if self.channels.len() >= self.limits.channels => {
+                reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            }
+            Asked::Channel(wanted, channel, reply) => {
+                let (shared, id) = (Arc::clone(&self.shared), self.next());
+                match wanted {
+                    Wanted::Program => self.channels.spawn(program::serve(shared, id, channel, reply)),
+                    Wanted::DirectTcpip(to) => {
+                        let kind = ssh_channel::Kind::DirectTcpip(to);
+                        self.channels.spawn(forward::direct(shared, id, kind, channel, reply))
+                    }
+                    Wanted::DirectStreamlocal(to) => {
+                        let kind = ssh_channel::Kind::DirectStreamlocal(to);
+                        self.channels.spawn(forward::direct(shared, id, kind, channel, reply))
+                    }
+                };
+            }
+            Asked::Forward { host, port, answer } => {
+                if let Err(denial) = self.may_listen(&host, port).await {
+                    tracing::info!(session = %self.shared.target.session, %denial, "forward refused");
+                    return;
+                }
+                let forward = SshTcpipForward { host, port };
+                self.ask(ssh_message::Body::TcpipForward(forward), answer).await;
+            }
+            Asked::CancelForward { host, port, answer } => {
+                let forward = SshTcpipForward { host, port };
+                self.ask(ssh_message::Body::CancelTcpipForward(forward), answer).await;
+            }
+        }
+    }
+
+    /// An answer that is dropped is a refusal.
+    async fn ask(&mut self, body: ssh_message::Body, answer: oneshot::Sender<Option<u32>>) {
+        if self.shared.connection.lock().await.ssh(body).await.is_ok() {
+            self.answers.push_back(answer);
+        }
+    }
+
+    async fn may_listen(&self, host: &str, port: u32) -> Result<(), Denial> {
+        // What OpenSSH's client sends for `-R 8080:…`, where no address is named.
+        let named = if host.is_empty() { "*" } else { host };
+        if !self.shared.allow.allows_tcpip_forward(named, port) {
+            return Err(forward::not_allowed(ForwardKind::ForwardedTcpip, &format!("{named}:{port}")));
+        }
+        if !self.shared.chain.wants(Interest::COMMANDS) {
+            return Ok(());
+        }
+        let request = Forward {
+            channel: ChannelId(0),
+            kind: ForwardKind::ForwardedTcpip,
+            host: Bytes::copy_from_slice(host.as_bytes()),
+            port,
+            originator: Bytes::new(),
+        };
+        self.shared.chain.request(Request::Forward(request), async |_| {}).await.map(drop)
+    }
+
+    fn on_message(&mut self, message: ssh_message::Body) {
+        match message {
+            ssh_message::Body::Forwarding(forwarding) => {
+                if let Some(answer) = self.answers.pop_front() {
+                    let _ = answer.send(Some(forwarding.port));
+                }
+            }
+            ssh_message::Body::Failure(_) => drop(self.answers.pop_front()),
+            ssh_message::Body::Incoming(incoming) => {
+                let (shared, id) = (Arc::clone(&self.shared), self.next());
+                let full = self.channels.len() >= self.limits.channels;
+                self.channels.spawn(forward::incoming(shared, id, incoming, full));
+            }
+            // Nothing else is said of a connection.
+            _ => self.shared.fail(violation(self.shared.route.agent())),
+        }
+    }
+
+    fn next(&mut self) -> ChannelId {
+        self.last += 1;
+        ChannelId(self.last)
+    }
+}
+
+/// Tells a client that has no session why: on every channel that it opens, until it leaves.
+pub(crate) async fn refuse_all(
+    client: &Handle,
+    mut asked: mpsc::Receiver<Asked>,
+    why: &Denial,
+    left: impl Future<Output = Outcome>,
+) {
+    let told = async {
+        while let Some(asked) = asked.recv().await {
+            match asked {
+                Asked::Channel(Wanted::Program, channel, reply) => {
+                    reply.accept().await;
+                    program::refuse(client, channel, why).await;
+                }
+                Asked::Channel(_, _, reply) => reply.reject(words::open_failure(why)).await,
+                // An answer that is dropped is a refusal.
+                Asked::Forward { .. } | Asked::CancelForward { .. } => {}
+            }
+        }
+    };
+    tokio::select! {
+        () = told => {}
+        _ = left => return,
+        () = tokio::time::sleep(LAST_WORDS) => {}
+    }
+    disconnect(client, why).await;
+}
+
+async fn disconnect(client: &Handle, why: &Denial) {
+    let text = String::from_utf8_lossy(&words(why, false)).trim().replace('\n', " ");
+    let _ = client.disconnect(Disconnect::ByApplication, text, String::new()).await;
+}
+
+fn target_closed() -> Denial {
+    Denial::new("target", Code::TargetLost, "the SSH server ended the connection")
+        .hint("connect again; what ran there may have been ended")
+}
