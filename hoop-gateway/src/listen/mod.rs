@@ -7,6 +7,7 @@ mod certificate;
 mod grpc;
 mod http;
 mod postgres;
+mod ssh;
 mod tls;
 
 pub(crate) use accept::Listener;
@@ -16,4 +17,5 @@ pub(crate) use certificate::{Certificate, CertificateFiles, Renewal};
 pub(crate) use grpc::{Services, serve as serve_grpc};
 pub(crate) use http::{OverTls, serve as serve_http};
 pub(crate) use postgres::PostgresDoor;
+pub(crate) use ssh::SshHostKeys;
 pub use tls::{TlsError, TlsIdentity};

@@ -1,0 +1,5 @@
+//! SSH clients.
+
+mod host_keys;
+
+pub(crate) use host_keys::SshHostKeys;
