@@ -118,6 +118,8 @@ ids! {
     EventId "evt"
     /// A token of a user or an agent.
     TokenId "tok"
+    /// A user's public key.
+    KeyId "key"
 }
 
 impl OrgId {

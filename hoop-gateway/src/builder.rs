@@ -16,7 +16,7 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::data::{DataError, DataFolder, open_store};
 use crate::gateway::{Gateway, Parts, PublicAddress, Tls};
-use crate::listen::{Certificate, CertificateFiles, TlsError};
+use crate::listen::{Certificate, CertificateFiles, SshHostKeys, TlsError};
 use crate::plugins::audit::{Audit, AuditOptions};
 use crate::plugins::guardrail::Guardrail;
 use crate::plugins::masking::Masking;
@@ -177,6 +177,7 @@ impl GatewayBuilder {
                 keys.secret.agent_key(),
             )),
             request_key: keys.secret.request_key(),
+            ssh_host_keys: SshHostKeys::of(&keys.secret),
             changes,
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
             recording_key: PublicKey::from(&keys.recording),
@@ -206,6 +207,7 @@ impl GatewayBuilder {
             ("listen.http.address", self.config.listen.http.address),
             ("listen.grpc.address", self.config.listen.grpc.address),
             ("listen.postgres.address", self.config.listen.postgres.address),
+            ("listen.ssh.address", self.config.listen.ssh.address),
         ];
         for (at, (setting, address)) in doors.iter().enumerate() {
             let same = doors.iter().take(at).find(|(_, other)| other == address && address.port() != 0);

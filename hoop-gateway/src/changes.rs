@@ -35,6 +35,8 @@ pub enum Subject {
     Agent,
     /// A credential of a native client.
     Credential,
+    /// A user's public key.
+    Key,
 }
 
 impl Subject {
@@ -48,6 +50,7 @@ impl Subject {
         Self::AccessRule,
         Self::Agent,
         Self::Credential,
+        Self::Key,
     ];
 
     /// The name as the API spells it.
@@ -61,6 +64,7 @@ impl Subject {
             Self::AccessRule => "access_rule",
             Self::Agent => "agent",
             Self::Credential => "credential",
+            Self::Key => "key",
         }
     }
 }

@@ -24,6 +24,6 @@ mod types;
 pub use load::{ConfigError, Loaded, Loader, Origin};
 pub use setting::{SETTINGS, Setting, ValueKind};
 pub use types::{
-    Agents, Config, Credentials, GrpcDoor, HttpDoor, Limits, Listen, PostgresDoor, Record, Secrets, StoreSettings,
-    Telemetry, Tls, TlsUse,
+    Agents, Config, Credentials, GrpcDoor, HttpDoor, Limits, Listen, PostgresDoor, Record, Secrets, SshDoor,
+    StoreSettings, Telemetry, Tls, TlsUse,
 };

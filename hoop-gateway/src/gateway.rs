@@ -20,8 +20,8 @@ use crate::changes::Changes;
 use crate::config::{Config, TlsUse};
 use crate::data::DataFolder;
 use crate::listen::{
-    AccessService, Certificate, CertificateFiles, Listener, PostgresDoor, PreAuthLimits, Renewal, Services, serve_grpc,
-    serve_http,
+    AccessService, Certificate, CertificateFiles, Listener, PostgresDoor, PreAuthLimits, Renewal, Services,
+    SshHostKeys, serve_grpc, serve_http,
 };
 use crate::record::{PublicKey, Recorder};
 use crate::running::{Addresses, Running};
@@ -59,6 +59,7 @@ pub(crate) struct Parts {
     pub(crate) request_key: Secret<[u8; 32]>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) tls: Tls,
+    pub(crate) ssh_host_keys: SshHostKeys,
     pub(crate) public: PublicAddress,
     pub(crate) clock: Arc<dyn Clock>,
     /// Owns every task of the gateway.
@@ -144,7 +145,9 @@ impl Gateway {
         let http = door(listen.http.address, "the API", "listen.http.address")?;
         let grpc = door(listen.grpc.address, "agents and tunnelled clients", "listen.grpc.address")?;
         let postgres = door(listen.postgres.address, "PostgreSQL clients", "listen.postgres.address")?;
-        let addresses = Addresses { http: http.address(), grpc: grpc.address(), postgres: postgres.address() };
+        let ssh = door(listen.ssh.address, "SSH clients", "listen.ssh.address")?;
+        let addresses =
+            Addresses { http: http.address(), grpc: grpc.address(), postgres: postgres.address(), ssh: ssh.address() };
         let endpoints = self.endpoints(&addresses);
         let router = api::router(self.api_parts(endpoints.clone()));
 
@@ -257,6 +260,8 @@ impl Gateway {
         };
         Endpoints {
             postgres: endpoint(&public.postgres, addresses.postgres, config.listen.postgres.tls != TlsUse::Off),
+            ssh: endpoint(&public.ssh, addresses.ssh, false),
+            ssh_host_keys: self.parts.ssh_host_keys.public(),
             grpc: endpoint(&public.grpc, addresses.grpc, config.listen.grpc.tls),
             certificate: tls.files.is_none().then(|| tls.certificate.shown().identity.fingerprint()),
         }
@@ -304,9 +309,9 @@ impl Gateway {
     }
 
     fn tell(&self, addresses: &Addresses) {
-        let Addresses { http, grpc, postgres } = addresses;
+        let Addresses { http, grpc, postgres, ssh } = addresses;
         let plugins = self.parts.chain.names().collect::<Vec<_>>().join(", ");
-        tracing::info!(%http, %grpc, %postgres, plugins, "gateway is ready");
+        tracing::info!(%http, %grpc, %postgres, %ssh, plugins, "gateway is ready");
         if !http.ip().is_loopback() && !self.parts.config.listen.http.tls {
             tracing::warn!(address = %http, "the API speaks plain HTTP; set `listen.http.tls`, or put a proxy that ends TLS in front of it");
         }
@@ -360,6 +365,7 @@ impl Readiness for Ready {
 pub(crate) struct PublicAddress {
     grpc: Option<(String, u16)>,
     postgres: Option<(String, u16)>,
+    ssh: Option<(String, u16)>,
 }
 
 impl PublicAddress {
@@ -371,6 +377,7 @@ impl PublicAddress {
         Ok(Self {
             grpc: read("listen.grpc.public", &config.listen.grpc.public)?,
             postgres: read("listen.postgres.public", &config.listen.postgres.public)?,
+            ssh: read("listen.ssh.public", &config.listen.ssh.public)?,
         })
     }
 

@@ -25,6 +25,8 @@ pub struct Addresses {
     pub grpc: SocketAddr,
     /// PostgreSQL clients.
     pub postgres: SocketAddr,
+    /// SSH clients.
+    pub ssh: SocketAddr,
 }
 
 /// A gateway that serves. [`shutdown`](Self::shutdown) lets what runs end first; dropping it ends everything at once.

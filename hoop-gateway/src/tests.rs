@@ -27,7 +27,12 @@ use crate::{BuildProblem, Gateway, Running, open_store};
 fn config(data: &std::path::Path, others: &[(&str, &str)]) -> Config {
     let data = data.display().to_string();
     let free = "127.0.0.1:0";
-    let settings = [("data", data.as_str()), ("listen.http.address", free), ("listen.postgres.address", free)];
+    let settings = [
+        ("data", data.as_str()),
+        ("listen.http.address", free),
+        ("listen.postgres.address", free),
+        ("listen.ssh.address", free),
+    ];
     let agents = [("listen.grpc.address", free), ("listen.grpc.tls", "false"), ("limits.drain", "1s")];
     let all = settings.iter().chain(&agents).chain(others);
     let flags = all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));

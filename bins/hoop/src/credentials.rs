@@ -65,6 +65,12 @@ pub(crate) struct Credential {
     pub(crate) password: Secret<String>,
     pub(crate) database: String,
     pub(crate) sslmode: String,
+    /// The kind of the role; an older gateway has one kind alone.
+    #[serde(default)]
+    pub(crate) kind: String,
+    /// For SSH: how the gateway is known, as lines of a `known_hosts` file.
+    #[serde(default)]
+    pub(crate) known_hosts: Vec<String>,
     /// The way around the door; an older gateway has none.
     pub(crate) tunnel: Option<Tunnel>,
 }
@@ -102,10 +108,11 @@ impl Credential {
         let mut made = api.post(&format!("/api/v1/roles/{}/credentials", segment(role)), &body).await?;
         let mut credential = Self::deserialize(&made)?;
         if let Some(host) = better_host(&credential.host, api.base()) {
-            credential.host = host;
+            credential.move_to(host);
             made["host"] = credential.host.clone().into();
             made["url"] = credential.any_url().into();
-            made["command"] = format!("psql '{}'", credential.url()).into();
+            made["command"] = credential.command().into();
+            made["known_hosts"] = credential.known_hosts.clone().into();
         }
         if let Some(tunnel) = &mut credential.tunnel
             && let Some(host) = better_host(&tunnel.host, api.base())
@@ -164,25 +171,64 @@ impl Credential {
         }
     }
 
-    /// Whether the door speaks TLS.
+    /// Whether the door is one for SSH.
+    pub(crate) fn is_ssh(&self) -> bool {
+        self.kind == SSH
+    }
+
+    /// What is spoken at the door.
+    pub(crate) fn protocol(&self) -> &'static str {
+        if self.is_ssh() { SSH } else { "postgres" }
+    }
+
+    /// Whether the door encrypts.
     pub(crate) fn is_encrypted(&self) -> bool {
-        self.sslmode != "disable"
+        self.is_ssh() || self.sslmode != "disable"
+    }
+
+    /// The same door under another name.
+    pub(crate) fn move_to(&mut self, host: String) {
+        self.host = host;
+        self.known_hosts = known_hosts(&self.host, self.port, &self.known_hosts);
+    }
+
+    fn command(&self) -> String {
+        match self.is_ssh() {
+            true => format!("ssh -p {} {}@{}", self.port, self.user, self.host),
+            false => format!("psql '{}'", self.url()),
+        }
     }
 
     /// A URL for libpq and its relatives, safe also between a shell's single quotes. With it a login is bound to the TLS
     /// channel, so that nobody is in between.
     pub(crate) fn url(&self) -> String {
-        let binding = if self.is_encrypted() { "&channel_binding=require" } else { "" };
+        let binding = if self.is_encrypted() && !self.is_ssh() { "&channel_binding=require" } else { "" };
         format!("{}{binding}", self.any_url())
     }
 
     /// A URL for every driver, as the API has it: some take `channel_binding` for a setting of the server, which refuses it.
     fn any_url(&self) -> String {
         let host = host_for_url(&self.host);
+        if self.is_ssh() {
+            return format!("ssh://{}@{host}:{}", segment(&self.user), self.port);
+        }
         let (user, password) = (segment(&self.user), segment(self.password.expose()));
         let (port, database, sslmode) = (self.port, segment(&self.database), segment(&self.sslmode));
         format!("postgresql://{user}:{password}@{host}:{port}/{database}?sslmode={sslmode}")
     }
+}
+
+/// The kind of roles that are reached over SSH.
+pub(crate) const SSH: &str = "ssh";
+
+/// Lines of a `known_hosts` file for a door that is reached under this name; the keys are those of other lines, or alone.
+pub(crate) fn known_hosts(host: &str, port: u16, lines: &[String]) -> Vec<String> {
+    let name = if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") };
+    let key = |line: &String| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        words[words.len().saturating_sub(2)..].join(" ")
+    };
+    lines.iter().map(|line| format!("{name} {}", key(line))).collect()
 }
 
 /// A host as it is written in URLs.
@@ -194,7 +240,7 @@ pub(crate) fn host_for_url(host: &str) -> String {
 }
 
 /// A gateway that does not know under which name it is reached names this machine; it is where its API is.
-fn better_host(host: &str, api: &str) -> Option<String> {
+pub(crate) fn better_host(host: &str, api: &str) -> Option<String> {
     let api = Url::parse(api).ok()?;
     (is_here(host) && !is_loopback(&api)).then(|| api.host_str().unwrap_or(host).trim_matches(['[', ']']).to_owned())
 }

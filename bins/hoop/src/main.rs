@@ -17,6 +17,7 @@ mod exec;
 mod failure;
 mod files;
 mod gateway;
+mod keys;
 mod login;
 mod output;
 mod place;
@@ -24,6 +25,7 @@ mod roles;
 mod sessions;
 mod shell;
 mod silent;
+mod ssh;
 mod stop;
 mod tokens;
 mod trust;
@@ -53,7 +55,7 @@ struct Cli {
 }
 
 const AFTER: &str = "Settings: an option counts before the environment (HOOP_URL, HOOP_TOKEN, HOOP_CONTEXT, HOOP_CA_FILE, HOOP_OUTPUT, HOOP_VIA), that before the context of the last hoop login, and that before a hoop dev in this folder. hoop doctor says what holds, and from where.
-Exit codes: 0 ok, 1 error, 2 wrong usage, 3 not signed in, 4 denied, 7 refused by a guardrail, 8 not found, 9 gateway, agent or target unavailable, 124 timed out, 130 interrupted; hoop connect has that of its client.
+Exit codes: 0 ok, 1 error, 2 wrong usage, 3 not signed in, 4 denied, 7 refused by a guardrail, 8 not found, 9 gateway, agent or target unavailable, 124 timed out, 130 interrupted; hoop connect has that of its client, and hoop exec on a machine that of the command there.
 Data goes to standard output, everything else to standard error. NO_COLOR is respected.";
 
 /// What every command takes.
@@ -109,9 +111,14 @@ enum Command {
     Credentials(credentials::Command),
     /// Opens the native client of a role through the gateway.
     Connect(connect::Options),
-    /// Runs SQL through the gateway, and writes its rows. Values are text as the server writes it; in JSON, YAML and CSV the
-    /// rows of several results follow each other.
+    /// Runs SQL through the gateway, and writes its rows; or a command on a machine. Values are text as the server writes it;
+    /// in JSON, YAML and CSV the rows of several results follow each other. The output of a command is as it is.
     Exec(exec::Options),
+    /// Your public keys, with which you come over SSH.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Settings with which ssh, scp, sftp and rsync reach your roles by their names.
+    SshConfig(ssh::config::Options),
     /// API tokens of your own, for programs.
     #[command(subcommand)]
     Tokens(tokens::Command),
@@ -140,6 +147,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = ssh::askpass::answer() {
+        return code;
+    }
     completions::answer(Cli::command);
     let Cli { global, command } = Cli::parse();
     let shell = global.shell();
@@ -171,7 +181,7 @@ fn run(command: Command, shell: &Shell) -> Result<ExitCode, Failure> {
         Command::Dev(options) => hoop_stock::runtime()?.block_on(dev::run(options, shell)).map(done),
         // These two know themselves what is to be done when the time is over.
         Command::Connect(options) => small(connect::run(options, shell)),
-        Command::Exec(options) => small(exec::run(options, shell)).map(done),
+        Command::Exec(options) => small(exec::run(options, shell)),
         command => small(timed(command, shell)).map(done),
     }
 }
@@ -199,6 +209,8 @@ async fn ask(command: Command, shell: &Shell) -> Result<(), Failure> {
         Command::Whoami => login::whoami(shell).await,
         Command::Roles(command) => roles::run(command, shell).await,
         Command::Credentials(command) => credentials::run(command, shell).await,
+        Command::Keys(command) => keys::run(command, shell).await,
+        Command::SshConfig(options) => ssh::config::run(options, shell).await,
         Command::Tokens(command) => tokens::run(command, shell).await,
         Command::Access(command) => access::run(command, shell).await,
         Command::Sessions(command) => sessions::run(command, shell).await,

@@ -32,7 +32,8 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
         Command::Show { role } => {
             let found = api.get(&format!("/api/v1/roles/{}", segment(&role))).await?;
             output::show(shell.format, &found, &FIELDS)?;
-            shell.tell(format!("\nto use it: hoop connect {role}, or hoop exec {role} -c 'select 1'"));
+            let example = if found["kind"] == "ssh" { "uptime" } else { "'select 1'" };
+            shell.tell(format!("\nto use it: hoop connect {role}, or hoop exec {role} -c {example}"));
             Ok(())
         }
     }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use hoop_core::id::{CredentialId, RoleId, UserId};
-use hoop_core::{Code, ResourceRole, Target};
+use hoop_core::{Code, ResourceKind, ResourceRole, Target};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -48,14 +48,20 @@ struct CredentialWithPassword {
     #[serde(flatten)]
     credential: CredentialView,
     role: String,
+    /// The kind of the role.
+    kind: &'static str,
     host: String,
     port: u16,
     user: String,
     password: String,
+    /// Empty for SSH.
     database: String,
+    /// Empty for SSH.
     sslmode: &'static str,
     url: String,
     command: String,
+    /// For SSH: the lines of a `known_hosts` file by which a client knows the gateway.
+    known_hosts: Vec<String>,
     tunnel: Tunnel,
 }
 
@@ -136,7 +142,12 @@ fn ttl(api: &Api, seconds: Option<u64>) -> Result<Duration, Problem> {
 }
 
 fn database(role: &ResourceRole, wanted: Option<String>) -> Result<String, Problem> {
-    let Target::Postgres(target) = &role.target else { return Ok(wanted.unwrap_or_default()) };
+    let Target::Postgres(target) = &role.target else {
+        return match wanted {
+            None => Ok(String::new()),
+            Some(_) => Err(Problem::field("/database", format!("role {} has no databases", role.name))),
+        };
+    };
     match wanted {
         None => Ok(target.database.clone()),
         Some(database) if target.allows_database(&database) => Ok(database),
@@ -147,28 +158,65 @@ fn database(role: &ResourceRole, wanted: Option<String>) -> Result<String, Probl
 }
 
 fn with_password(api: &Api, role: &ResourceRole, database: String, issued: Issued) -> CredentialWithPassword {
-    let endpoint = &api.endpoints.postgres;
     let password = issued.password.expose().clone();
     let user = issued.credential.login.clone();
-    let sslmode = if endpoint.tls { "require" } else { "disable" };
-    let url = url(&endpoint.host, endpoint.port, &user, &password, &database, sslmode);
+    let way = match role.kind() {
+        ResourceKind::Ssh => Way::over_ssh(&api.endpoints, &user),
+        _ => Way::to_postgres(&api.endpoints.postgres, &user, &password, &database),
+    };
     CredentialWithPassword {
         role: role.name.to_string(),
-        host: endpoint.host.clone(),
-        port: endpoint.port,
-        command: command(&url, endpoint.tls),
-        url,
+        kind: role.kind().as_str(),
+        host: way.endpoint.host,
+        port: way.endpoint.port,
+        command: way.command,
+        url: way.url,
         user,
         password,
         database,
-        sslmode,
+        sslmode: way.sslmode,
+        known_hosts: way.known_hosts,
         tunnel: Tunnel::of(&api.endpoints),
         credential: issued.credential.into(),
     }
 }
 
+/// How a client of a role's kind comes in.
+struct Way {
+    endpoint: Endpoint,
+    url: String,
+    command: String,
+    sslmode: &'static str,
+    known_hosts: Vec<String>,
+}
+
+impl Way {
+    fn to_postgres(endpoint: &Endpoint, user: &str, password: &str, database: &str) -> Self {
+        let sslmode = if endpoint.tls { "require" } else { "disable" };
+        let url = url(&endpoint.host, endpoint.port, user, password, database, sslmode);
+        let command = command(&url, endpoint.tls);
+        Self { endpoint: endpoint.clone(), command, url, sslmode, known_hosts: Vec::new() }
+    }
+
+    /// `ssh` takes a password from its terminal alone.
+    fn over_ssh(endpoints: &Endpoints, user: &str) -> Self {
+        let endpoint = endpoints.ssh.clone();
+        Self {
+            url: format!("ssh://{user}@{}:{}", bracketed(&endpoint.host), endpoint.port),
+            command: format!("ssh -p {} {user}@{}", endpoint.port, endpoint.host),
+            sslmode: "",
+            known_hosts: endpoints.known_hosts(),
+            endpoint,
+        }
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
 fn url(host: &str, port: u16, user: &str, password: &str, database: &str, sslmode: &str) -> String {
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let host = bracketed(host);
     // All that is encoded is safe between a shell's single quotes, too.
     let (user, database) = (percent_encode(user), percent_encode(database));
     format!("postgresql://{user}:{password}@{host}:{port}/{database}?sslmode={sslmode}")

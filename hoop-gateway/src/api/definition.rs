@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use hoop_core::id::{OrgId, RoleId};
-use hoop_core::{RecordingMode, ResourceRole, Target};
+use hoop_core::role::SshTarget;
+use hoop_core::{PostgresTarget, RecordingMode, ResourceRole, Target};
+use russh::keys::PublicKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -13,6 +15,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema};
 use super::parts::Api;
 use super::problem::Problem;
 use super::users::check_name;
+use crate::auth::keys::MAX_KEY_BYTES;
 use crate::store::Role;
 
 /// What an administrator says of a role. A change replaces what it names, and null takes away (RFC 7396).
@@ -89,23 +92,83 @@ pub(crate) fn is_slug(name: &str) -> bool {
 }
 
 fn check_target(target: &Target) -> Result<(), Problem> {
-    let Target::Postgres(target) = target else { return Ok(()) };
-    for (field, value) in [("host", &target.host), ("user", &target.user), ("database", &target.database)] {
+    match target {
+        Target::Postgres(target) => check_postgres(target),
+        Target::Ssh(target) => check_ssh(target),
+        _ => Ok(()),
+    }
+}
+
+fn check_postgres(target: &PostgresTarget) -> Result<(), Problem> {
+    check_words(&[("host", &target.host), ("user", &target.user), ("database", &target.database)])?;
+    check_port(target.port)?;
+    check_references(&[("password", &target.password), ("sslcert", &target.sslcert), ("sslkey", &target.sslkey)])
+}
+
+/// A target without a host key can be stored: it is tried first, and its key approved then.
+fn check_ssh(target: &SshTarget) -> Result<(), Problem> {
+    check_words(&[("host", &target.host), ("user", &target.user)])?;
+    check_port(target.port)?;
+    check_references(&[
+        ("password", &target.password),
+        ("private_key", &target.private_key),
+        ("passphrase", &target.passphrase),
+        ("certificate", &target.certificate),
+    ])?;
+    check_host_keys("host_keys", &target.host_keys)?;
+    check_host_keys("host_authorities", &target.host_authorities)?;
+    if target.known_hosts.as_deref().is_some_and(|path| !path.starts_with('/') || path.contains('\0')) {
+        return Err(Problem::field("/target/known_hosts", "an absolute path on the agent's machine"));
+    }
+    let allow = &target.allow;
+    for (field, addresses) in [("direct_tcpip", &allow.direct_tcpip), ("tcpip_forward", &allow.tcpip_forward)] {
+        if let Some(at) = addresses.iter().position(|address| !address.contains(':') && address != "*") {
+            return Err(Problem::field(format!("/target/allow/{field}/{at}"), "an address with its port: host:port"));
+        }
+    }
+    Ok(())
+}
+
+fn check_words(words: &[(&str, &String)]) -> Result<(), Problem> {
+    for (field, value) in words {
         if value.is_empty() || value.contains('\0') {
             return Err(Problem::field(format!("/target/{field}"), "must not be empty"));
         }
     }
-    if target.port == 0 {
-        return Err(Problem::field("/target/port", "must not be 0"));
-    }
-    for (field, secret) in [("password", &target.password), ("sslcert", &target.sslcert), ("sslkey", &target.sslkey)] {
-        // A secret itself would be stored, shown and logged.
-        let reference = |text: &str| text.starts_with("env:") || text.starts_with("file:/");
-        if secret.as_deref().is_some_and(|secret| !reference(secret)) {
+    Ok(())
+}
+
+fn check_port(port: u16) -> Result<(), Problem> {
+    if port == 0 { Err(Problem::field("/target/port", "must not be 0")) } else { Ok(()) }
+}
+
+/// A secret itself would be stored, shown and logged.
+fn check_references(references: &[(&str, &Option<String>)]) -> Result<(), Problem> {
+    let is_reference = |text: &str| text.starts_with("env:") || text.starts_with("file:/");
+    for (field, reference) in references {
+        if reference.as_deref().is_some_and(|reference| !is_reference(reference)) {
             return Err(Problem::field(
                 format!("/target/{field}"),
                 "a reference that the agent resolves: env:NAME or file:/path",
             ));
+        }
+    }
+    Ok(())
+}
+
+/// The most host keys of a role.
+const HOST_KEYS: usize = 64;
+
+fn check_host_keys(field: &str, keys: &[String]) -> Result<(), Problem> {
+    if keys.len() > HOST_KEYS {
+        return Err(Problem::field(format!("/target/{field}"), format!("has at most {HOST_KEYS} keys")));
+    }
+    for (at, key) in keys.iter().enumerate() {
+        let is_key =
+            key.len() <= MAX_KEY_BYTES && PublicKey::from_openssh(key).is_ok_and(|key| !key.key_data().is_dsa());
+        if !is_key {
+            let form = "a public key of one line, as ssh-keyscan prints it without the name: ssh-ed25519 AAAA…";
+            return Err(Problem::field(format!("/target/{field}/{at}"), form));
         }
     }
     Ok(())

@@ -17,7 +17,9 @@ mod events;
 mod groups;
 mod guard;
 mod health;
+mod host_key;
 mod idempotency;
+mod keys;
 mod login;
 mod me;
 mod page;
@@ -31,6 +33,7 @@ mod route;
 mod secrets;
 mod service_accounts;
 mod sessions;
+mod ssh;
 mod stream;
 mod target;
 #[cfg(test)]
@@ -86,13 +89,16 @@ fn with_all(routes: Routes) -> Routes {
         users::routes,
         service_accounts::routes,
         tokens::routes,
+        keys::routes,
         groups::routes,
         roles::routes,
         secrets::routes,
         target::routes,
+        host_key::routes,
         access::routes,
         agents::routes,
         credentials::routes,
+        ssh::routes,
         sessions::routes,
         events::routes,
         stream::routes,

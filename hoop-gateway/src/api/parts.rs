@@ -27,7 +27,7 @@ use crate::secrets::SecretKeeper;
 use crate::session::Reached;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
-use crate::tunnel::{AgentStatus, Agents};
+use crate::tunnel::{AgentStatus, Agents, OpenFailure};
 
 /// What the API stands on; the gateway puts it together.
 pub struct ApiParts {
@@ -122,6 +122,10 @@ pub struct Endpoint {
 pub struct Endpoints {
     /// PostgreSQL clients.
     pub postgres: Endpoint,
+    /// SSH clients.
+    pub ssh: Endpoint,
+    /// The host keys that SSH clients are shown, one line of OpenSSH's each.
+    pub ssh_host_keys: Vec<String>,
     /// Agents, and native clients that reach no other door.
     pub grpc: Endpoint,
     /// SHA-256 of the certificate, where agents and tunnelled clients must pin it since no trusted authority signed it.
@@ -129,6 +133,13 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    /// The lines of a `known_hosts` file by which SSH clients know the gateway.
+    pub fn known_hosts(&self) -> Vec<String> {
+        let Endpoint { host, port, .. } = &self.ssh;
+        let name = if *port == 22 { host.clone() } else { format!("[{host}]:{port}") };
+        self.ssh_host_keys.iter().map(|key| format!("{name} {key}")).collect()
+    }
+
     /// The `HOOP_KEY` of an agent: where it finds the gateway, and the token that it shows there.
     pub fn agent_key(&self, name: &str, token: Secret<String>) -> Secret<String> {
         let dsn = Dsn {
@@ -180,8 +191,8 @@ pub trait LiveSessions: Send + Sync {
     /// Has the agent of a role log in to its target, and no more. It is no session of anybody's.
     ///
     /// # Errors
-    /// The refusal that a session would get from the agent or the target.
-    async fn try_target(&self, role: &ResourceRole, request: RequestId) -> Result<Reached, Denial>;
+    /// The refusal that a session would get from the agent or the target, with what the target itself said.
+    async fn try_target(&self, role: &ResourceRole, request: RequestId) -> Result<Reached, OpenFailure>;
 }
 
 const _: Option<&dyn LiveSessions> = None;

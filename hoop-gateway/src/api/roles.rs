@@ -214,7 +214,7 @@ async fn matched(api: &Api, caller: &Caller, name: &str, if_match: &IfMatch) -> 
     Ok((version, role))
 }
 
-async fn version(api: &Api, caller: &Caller, name: &str) -> Result<i64, Problem> {
+pub(super) async fn version(api: &Api, caller: &Caller, name: &str) -> Result<i64, Problem> {
     api.store.versions().role(caller.user.org, name).await?.ok_or_else(|| no_role(name))
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use hoop_core::{Code, Secret};
+use hoop_core::{Code, ResourceRole, Secret};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -28,12 +28,17 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .delete("/api/v1/roles/{name}/secrets/{field}", Permission::Admin, "Removes a secret of a role.", delete)
 }
 
-/// Which secrets are kept.
+/// Which secrets are kept. A target has those of its kind.
 #[derive(Default, Serialize, ToSchema)]
 struct SecretsView {
     password: SecretView,
+    /// PostgreSQL's, as is `sslkey`.
     sslcert: SecretView,
     sslkey: SecretView,
+    /// SSH's, as is what follows.
+    private_key: SecretView,
+    passphrase: SecretView,
+    certificate: SecretView,
 }
 
 /// Whether a secret is kept. What it is, is shown to nobody.
@@ -46,7 +51,7 @@ struct SecretView {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PutSecret {
-    /// The secret itself, for `sslcert` and `sslkey` in PEM.
+    /// The secret itself; for `sslcert` and `sslkey` in PEM, for `private_key` in OpenSSH's or a PEM format.
     #[schema(min_length = 1, max_length = 65536, write_only)]
     value: String,
 }
@@ -60,6 +65,9 @@ async fn show(State(api): State<Api>, caller: Caller, Named(name): Named) -> Res
             Some(SecretField::Password) => view.password = secret,
             Some(SecretField::SslCert) => view.sslcert = secret,
             Some(SecretField::SslKey) => view.sslkey = secret,
+            Some(SecretField::PrivateKey) => view.private_key = secret,
+            Some(SecretField::Passphrase) => view.passphrase = secret,
+            Some(SecretField::Certificate) => view.certificate = secret,
             None => {}
         }
     }
@@ -75,7 +83,7 @@ async fn put(
 ) -> Result<Json<SecretView>, Problem> {
     let value = Secret::new(value);
     let role = find(&api, &caller, &name).await?.role;
-    let field = named(&field)?;
+    let field = named(&role, &field)?;
     check(&value)?;
     if let Some(reference) = field.reference(&role.target) {
         let (field, reason) = (field.as_str(), format!("role {name} names a reference: {reference}"));
@@ -88,7 +96,7 @@ async fn put(
 
 async fn delete(State(api): State<Api>, caller: Caller, NamedPart(name, field): NamedPart) -> Result<Done, Problem> {
     let role = find(&api, &caller, &name).await?.role;
-    let field = named(&field)?.as_str();
+    let field = named(&role, &field)?.as_str();
     if !api.store.role_secrets().delete(role.org, role.id, field).await? {
         return Err(Problem::not_found(format_args!("{field} kept for role {name}")));
     }
@@ -96,9 +104,17 @@ async fn delete(State(api): State<Api>, caller: Caller, NamedPart(name, field): 
     Ok(Done)
 }
 
-fn named(field: &str) -> Result<SecretField, Problem> {
-    let field = SecretField::named(field);
-    field.ok_or_else(|| Problem::not_found("such secret; there are password, sslcert and sslkey"))
+fn named(role: &ResourceRole, field: &str) -> Result<SecretField, Problem> {
+    let there = SecretField::of(role.kind());
+    let field = SecretField::named(field).filter(|field| there.contains(field));
+    field.ok_or_else(|| {
+        let names: Vec<_> = there.iter().map(|field| field.as_str()).collect();
+        Problem::not_found(format_args!(
+            "such secret of a role of kind {}; there are {}",
+            role.kind().as_str(),
+            names.join(", ")
+        ))
+    })
 }
 
 fn check(value: &Secret<String>) -> Result<(), Problem> {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::body::Named;
 use super::describe::Input;
 use super::document::Operation;
+use super::host_key::HostKey;
 use super::parts::Api;
 use super::problem::Problem;
 use super::roles::find;
@@ -32,6 +33,9 @@ struct TargetTest {
     code: Option<&'static str>,
     reason: Option<String>,
     hint: Option<String>,
+    /// The host key that an SSH server showed, where the role does not trust it: it is to be compared with what whoever runs
+    /// the machine says, and can be approved then.
+    host_key: Option<HostKey>,
 }
 
 impl Input for Extension<RequestId> {
@@ -57,10 +61,13 @@ async fn test(
         code: None,
         reason: None,
         hint: None,
+        host_key: None,
     };
     match tried {
         Ok(reached) => view.server_version = reached.server_version,
-        Err(denial) => {
+        Err(failure) => {
+            view.host_key = HostKey::offered(&failure);
+            let denial = failure.denial;
             (view.code, view.reason, view.hint) = (Some(denial.code.as_str()), Some(denial.reason), denial.hint);
         }
     }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::body::{Body, Named};
 use super::describe::Created;
 use super::etag::{IfMatch, Tagged, etag, stale};
+use super::keys;
 use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
@@ -162,6 +163,7 @@ async fn update(
     let is_reset = user.password_hash != before.password_hash;
     if is_reset {
         revoke_credentials(&api, &user).await?;
+        keys::remove_all(&api, &user).await?;
     }
     if user.disabled || is_reset {
         let what = if user.disabled { "was disabled" } else { "was given another password" };

@@ -3,6 +3,7 @@
 mod bearer;
 pub mod credential;
 mod first;
+pub mod keys;
 mod password;
 pub mod scope;
 #[cfg(test)]

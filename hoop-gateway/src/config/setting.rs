@@ -42,6 +42,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("listen.postgres.address", ValueKind::Text, "where psql and drivers connect"),
     setting("listen.postgres.tls", ValueKind::Text, "off, optional or required"),
     setting("listen.postgres.public", ValueKind::Text, "host:port that clients connect to, when it differs"),
+    setting("listen.ssh.address", ValueKind::Text, "where ssh connects"),
+    setting("listen.ssh.public", ValueKind::Text, "host:port that ssh connects to, when it differs"),
     setting(
         "tls.certificate",
         ValueKind::Text,

@@ -107,6 +107,8 @@ pub struct Listen {
     pub grpc: GrpcDoor,
     /// PostgreSQL clients.
     pub postgres: PostgresDoor,
+    /// SSH clients.
+    pub ssh: SshDoor,
 }
 
 /// `[listen.http]`
@@ -161,6 +163,23 @@ pub struct PostgresDoor {
 impl Default for PostgresDoor {
     fn default() -> Self {
         Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 15432), tls: TlsUse::Required, public: None }
+    }
+}
+
+/// `[listen.ssh]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SshDoor {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// `host:port` that clients connect to, where it is not the address above; it is written into their settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public: Option<String>,
+}
+
+impl Default for SshDoor {
+    fn default() -> Self {
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 12222), public: None }
     }
 }
 

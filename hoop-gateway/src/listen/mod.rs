@@ -7,7 +7,6 @@ mod certificate;
 mod grpc;
 mod http;
 mod postgres;
-#[allow(dead_code, reason = "it is opened with its settings")]
 mod ssh;
 mod stranger;
 mod tls;
@@ -19,6 +18,5 @@ pub(crate) use certificate::{Certificate, CertificateFiles, Renewal};
 pub(crate) use grpc::{Services, serve as serve_grpc};
 pub(crate) use http::{OverTls, serve as serve_http};
 pub(crate) use postgres::PostgresDoor;
-#[allow(unused_imports, reason = "as above")]
-pub(crate) use ssh::{SshDoor, config as ssh_config};
+pub(crate) use ssh::{SshDoor, SshHostKeys, config as ssh_config};
 pub use tls::{TlsError, TlsIdentity};

@@ -19,7 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use hoop_core::{Clock, Code, Denial, ResourceRole, Secret, Target};
+use hoop_core::{Clock, Code, Denial, ResourceKind, ResourceRole, Secret, Target};
 use hoop_proto::tunnel::v1::SuppliedSecret;
 
 pub use key::OperatorKey;
@@ -30,7 +30,7 @@ use crate::auth::token::unavailable;
 use crate::store::{Store, StoredSecret};
 use seal::{Place, Sealed};
 
-/// The fields of a target that a secret can be kept for.
+/// The fields of targets that a secret can be kept for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretField {
     /// The password.
@@ -39,11 +39,18 @@ pub enum SecretField {
     SslCert,
     /// The key of the client certificate, in PEM.
     SslKey,
+    /// The private key of a login over SSH.
+    PrivateKey,
+    /// The passphrase of that private key.
+    Passphrase,
+    /// The OpenSSH certificate of that private key.
+    Certificate,
 }
 
 impl SecretField {
     /// Every field.
-    pub const ALL: [Self; 3] = [Self::Password, Self::SslCert, Self::SslKey];
+    pub const ALL: [Self; 6] =
+        [Self::Password, Self::SslCert, Self::SslKey, Self::PrivateKey, Self::Passphrase, Self::Certificate];
 
     /// The field's name.
     pub const fn as_str(self) -> &'static str {
@@ -51,6 +58,9 @@ impl SecretField {
             Self::Password => "password",
             Self::SslCert => "sslcert",
             Self::SslKey => "sslkey",
+            Self::PrivateKey => "private_key",
+            Self::Passphrase => "passphrase",
+            Self::Certificate => "certificate",
         }
     }
 
@@ -59,14 +69,28 @@ impl SecretField {
         Self::ALL.into_iter().find(|field| field.as_str() == name)
     }
 
+    /// Those that targets of this kind have.
+    pub const fn of(kind: ResourceKind) -> &'static [Self] {
+        match kind {
+            ResourceKind::Postgres => &[Self::Password, Self::SslCert, Self::SslKey],
+            ResourceKind::Ssh => &[Self::Password, Self::PrivateKey, Self::Passphrase, Self::Certificate],
+            _ => &[],
+        }
+    }
+
     /// The reference that the target has for it. What it names is used then, and not what is kept.
     pub fn reference(self, target: &Target) -> Option<&str> {
-        let Target::Postgres(target) = target else { return None };
-        match self {
-            Self::Password => target.password.as_deref(),
-            Self::SslCert => target.sslcert.as_deref(),
-            Self::SslKey => target.sslkey.as_deref(),
-        }
+        let reference = match (target, self) {
+            (Target::Postgres(target), Self::Password) => &target.password,
+            (Target::Postgres(target), Self::SslCert) => &target.sslcert,
+            (Target::Postgres(target), Self::SslKey) => &target.sslkey,
+            (Target::Ssh(target), Self::Password) => &target.password,
+            (Target::Ssh(target), Self::PrivateKey) => &target.private_key,
+            (Target::Ssh(target), Self::Passphrase) => &target.passphrase,
+            (Target::Ssh(target), Self::Certificate) => &target.certificate,
+            _ => return None,
+        };
+        reference.as_deref()
     }
 }
 

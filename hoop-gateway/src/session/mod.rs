@@ -30,8 +30,9 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use control::{Asked, Control};
 pub(crate) use open::Opening;
-pub(crate) use registry::{CancelKey, Live};
+pub(crate) use registry::{CancelKey, Live, Pass};
 pub use target::Reached;
+#[expect(unused_imports, reason = "the door for SSH takes the other one")]
 pub(crate) use target::{postgres_target, ssh_target};
 
 use crate::api::LiveSessions;
@@ -40,7 +41,7 @@ use crate::plugins::audit::Closed;
 use crate::secrets::SecretKeeper;
 use crate::store::{Ended, Store, StoreError};
 use crate::telemetry::Telemetry;
-use crate::tunnel::{Agents, Channel, OpenTarget};
+use crate::tunnel::{Agents, Channel, OpenFailure, OpenTarget};
 use registry::Registry;
 
 /// What sessions are made of; the gateway puts it together.
@@ -173,7 +174,7 @@ impl LiveSessions for Sessions {
         self.inner.registry.end(org, id, why)
     }
 
-    async fn try_target(&self, role: &ResourceRole, request: RequestId) -> Result<Reached, Denial> {
+    async fn try_target(&self, role: &ResourceRole, request: RequestId) -> Result<Reached, OpenFailure> {
         Self::try_target(self, role, request).await
     }
 }

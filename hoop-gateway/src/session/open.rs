@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use hoop_core::id::{RequestId, SessionId, TokenId};
+use hoop_core::id::{RequestId, SessionId};
 use hoop_core::{
     AccessMode, AccessRequest, Code, Decision, Denial, Obligations, Outcome, Principal, ResourceRole, SessionContext,
 };
@@ -13,7 +13,7 @@ use tracing::{Instrument as _, info_span};
 
 use super::control::Control;
 use super::role::unchanged;
-use super::{Session, Sessions, finish};
+use super::{Pass, Session, Sessions, finish};
 use crate::access::unmet;
 use crate::auth::token::unavailable;
 use crate::changes::Subject;
@@ -28,8 +28,8 @@ pub(crate) struct Opening {
     pub(crate) request_id: RequestId,
     /// Who.
     pub(crate) principal: Principal,
-    /// The API tokens behind it: the session ends with any of them.
-    pub(crate) tokens: Vec<TokenId>,
+    /// The API tokens and keys behind it: the session ends with any of them.
+    pub(crate) passes: Vec<Pass>,
     /// What for.
     pub(crate) role: ResourceRole,
     /// How.
@@ -63,7 +63,7 @@ impl Sessions {
 
     async fn begin(&self, opening: Opening) -> Result<Session, OpenFailure> {
         self.ready()?;
-        let (target, tokens) = (opening.target.clone(), opening.tokens.clone());
+        let (target, passes) = (opening.target.clone(), opening.passes.clone());
         let mut context = self.context(opening);
         span::is_about(&context);
         let control = Arc::new(Control::default());
@@ -77,7 +77,7 @@ impl Sessions {
         };
         context.expires_at = expires_at;
         let context = Arc::new(context);
-        self.inner.registry.admit(&context, tokens);
+        self.inner.registry.admit(&context, passes);
         let chained = self.parts().chain.open(&context).instrument(info_span!(target: TARGET, "chain")).await;
         let mut chain = match chained {
             Ok(chain) => chain,

@@ -4,13 +4,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use hoop_core::id::{OrgId, TokenId};
+use hoop_core::id::OrgId;
 use hoop_core::{AccessRequest, Code, Decision, Denial, SessionContext};
 
 use super::open::ask;
 use super::registry::Admitted;
 use super::role::unchanged;
-use super::{Control, Sessions};
+use super::{Control, Pass, Sessions};
 use crate::access::{Access, unmet, unreadable};
 use crate::store::{StoreError, in_time};
 
@@ -47,9 +47,9 @@ pub(crate) async fn watch(sessions: Sessions, access: Access) {
 /// Each is looked at whatever becomes of the others: rules that cannot be read keep nobody in who is shut out otherwise.
 pub(super) async fn look(sessions: &Sessions, access: &Access) -> Result<(), Error> {
     let read = access.reload().await;
-    let tokens = sessions.recheck_tokens().await;
+    let passes = sessions.recheck_passes().await;
     sessions.recheck().await?;
-    tokens?;
+    passes?;
     Ok(read?)
 }
 
@@ -83,31 +83,38 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends the sessions of which an API token was taken away, as by a logout. One that has expired opens no more sessions,
-    /// and those that run go on, as with credentials.
+    /// Ends the sessions of which an API token or a key was taken away, as by a logout. One that has expired opens no more
+    /// sessions, and those that run go on, as with credentials.
     ///
     /// # Errors
     /// When the store does not answer; every session goes on.
-    async fn recheck_tokens(&self) -> Result<(), StoreError> {
+    async fn recheck_passes(&self) -> Result<(), StoreError> {
         let running = self.inner.registry.admitted();
         let of =
-            |session: &Admitted| session.tokens.iter().map(|token| (session.context.org, *token)).collect::<Vec<_>>();
-        let mut gone: HashSet<(OrgId, TokenId)> = running.iter().flat_map(of).collect();
-        for (org, id) in gone.clone() {
-            let token = in_time(self.parts().store.tokens().get(org, id)).await?;
-            if token.is_some_and(|token| token.revoked_at.is_none()) {
-                gone.remove(&(org, id));
+            |session: &Admitted| session.passes.iter().map(|pass| (session.context.org, *pass)).collect::<Vec<_>>();
+        let mut gone: HashSet<(OrgId, Pass)> = running.iter().flat_map(of).collect();
+        for (org, pass) in gone.clone() {
+            if self.is_there(org, pass).await? {
+                gone.remove(&(org, pass));
             }
         }
-        for session in running.iter().filter(|session| of(session).iter().any(|token| gone.contains(token))) {
-            let why = "this session is not allowed any more: the token or login that it came in by was taken away";
-            tracing::info!(session = %session.context.id, "token of the session was revoked");
-            session.control.end(
-                Denial::new("gateway", Code::AccessRevoked, why)
-                    .hint("sign in again or use another token, and connect again"),
-            );
+        for session in &running {
+            let Some((_, pass)) = of(session).into_iter().find(|pass| gone.contains(pass)) else { continue };
+            tracing::info!(session = %session.context.id, ?pass, "what the session came in by was taken away");
+            session.control.end(taken_away(pass));
         }
         Ok(())
+    }
+
+    async fn is_there(&self, org: OrgId, pass: Pass) -> Result<bool, StoreError> {
+        let store = &self.parts().store;
+        match pass {
+            Pass::Token(id) => {
+                let token = in_time(store.tokens().get(org, id)).await?;
+                Ok(token.is_some_and(|token| token.revoked_at.is_none()))
+            }
+            Pass::Key(id) => Ok(in_time(store.user_keys().get(org, id)).await?.is_some()),
+        }
     }
 
     /// Looks each role up once.
@@ -128,6 +135,15 @@ impl Sessions {
         }
         Ok(())
     }
+}
+
+fn taken_away(pass: Pass) -> Denial {
+    let (what, next) = match pass {
+        Pass::Token(_) => ("token or login", "sign in again or use another token, and connect again"),
+        Pass::Key(_) => ("key", "add a key (hoop keys add), and connect again"),
+    };
+    let why = format!("this session is not allowed any more: the {what} that it came in by was taken away");
+    Denial::new("gateway", Code::AccessRevoked, why).hint(next)
 }
 
 fn end(context: &SessionContext, control: &Control, why: Denial) {

@@ -4,13 +4,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
-use hoop_core::id::{OrgId, SessionId, TokenId};
+use hoop_core::id::{KeyId, OrgId, SessionId, TokenId};
 use hoop_core::{Denial, SessionContext};
 use rand::RngExt as _;
 use tokio::sync::Notify;
 
 use super::control::Control;
 use crate::plugins::audit::Closed;
+
+/// What a caller came in by, beside a password: a session ends with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Pass {
+    /// An API token.
+    Token(TokenId),
+    /// A public key.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the door for SSH makes it"))]
+    Key(KeyId),
+}
 
 /// Running sessions, by id and by cancel key.
 #[derive(Default)]
@@ -30,7 +40,7 @@ struct Running {
     org: OrgId,
     control: Arc<Control>,
     /// What is known of it, once it is allowed.
-    admitted: Option<(Arc<SessionContext>, Arc<[TokenId]>)>,
+    admitted: Option<(Arc<SessionContext>, Arc<[Pass]>)>,
     key: Option<CancelKey>,
 }
 
@@ -38,8 +48,8 @@ struct Running {
 pub(super) struct Admitted {
     /// What is known of it.
     pub(super) context: Arc<SessionContext>,
-    /// The API tokens that it ends with.
-    pub(super) tokens: Arc<[TokenId]>,
+    /// What it ends with.
+    pub(super) passes: Arc<[Pass]>,
     /// What ends it.
     pub(super) control: Arc<Control>,
 }
@@ -67,17 +77,17 @@ impl Registry {
     }
 
     /// The session is allowed: from now on it is asked about again and again.
-    pub(super) fn admit(&self, context: &Arc<SessionContext>, tokens: Vec<TokenId>) {
+    pub(super) fn admit(&self, context: &Arc<SessionContext>, passes: Vec<Pass>) {
         if let Some(mut running) = self.shared.running.get_mut(&context.id) {
-            running.admitted = Some((Arc::clone(context), tokens.into()));
+            running.admitted = Some((Arc::clone(context), passes.into()));
         }
     }
 
     /// The sessions that were allowed.
     pub(super) fn admitted(&self) -> Vec<Admitted> {
         let admitted = self.shared.running.iter().filter_map(|running| {
-            let (context, tokens) = running.admitted.clone()?;
-            Some(Admitted { context, tokens, control: Arc::clone(&running.control) })
+            let (context, passes) = running.admitted.clone()?;
+            Some(Admitted { context, passes, control: Arc::clone(&running.control) })
         });
         admitted.collect()
     }

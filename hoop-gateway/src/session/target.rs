@@ -12,7 +12,7 @@ use hoop_proto::postgres::startup::PROTOCOL_3_0;
 use hoop_proto::tunnel::v1::{self, Parameter, PostgresReady, open, ready};
 
 use super::Sessions;
-use crate::tunnel::OpenTarget;
+use crate::tunnel::{OpenFailure, OpenTarget};
 
 /// A target that lets the agent in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +26,8 @@ impl Sessions {
     /// on it. Nobody's session is opened, and no policy or plugin is asked; it is for administrators.
     ///
     /// # Errors
-    /// The refusal that a session would get from the agent or the target.
-    pub(crate) async fn try_target(&self, role: &ResourceRole, request_id: RequestId) -> Result<Reached, Denial> {
+    /// The refusal that a session would get from the agent or the target, with the target's own error.
+    pub(crate) async fn try_target(&self, role: &ResourceRole, request_id: RequestId) -> Result<Reached, OpenFailure> {
         self.ready()?;
         let target = match &role.target {
             Target::Postgres(target) => {
@@ -36,7 +36,9 @@ impl Sessions {
                 open::Target::Postgres(postgres_target(target, &target.database, vec![application]))
             }
             Target::Ssh(target) => open::Target::Ssh(ssh_target(target)),
-            _ => return Err(Denial::new("gateway", Code::Unsupported, "targets of this kind cannot be tried")),
+            _ => {
+                return Err(Denial::new("gateway", Code::Unsupported, "targets of this kind cannot be tried").into());
+            }
         };
         let opened = OpenTarget {
             org: role.org,
@@ -48,7 +50,7 @@ impl Sessions {
             target,
             secrets: self.parts().secrets.of_role(role).await?,
         };
-        let (_, ready) = self.parts().agents.open(opened).await.map_err(|failure| failure.denial)?;
+        let (_, ready) = self.parts().agents.open(opened).await?;
         tracing::info!(role = %role.name, agent = %role.agent, request = %request_id, "target was tried");
         let server_version = match ready {
             ready::Target::Postgres(ready) => server_version(&ready),

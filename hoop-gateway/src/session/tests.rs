@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use hoop_core::id::RequestId;
+use hoop_core::id::{KeyId, RequestId};
 use hoop_core::{AccessMode, SystemClock, Target};
 use hoop_proto::tunnel::v1::{PostgresTarget, open};
 
@@ -12,7 +12,7 @@ use crate::access::tests::spoil;
 use crate::access::{Access, AccessPolicy};
 use crate::auth::credential::principal;
 use crate::store::tests::{role, update_role, update_user, user};
-use crate::store::{Role, SqlStore, User};
+use crate::store::{Role, SqlStore, User, UserKey};
 use crate::tunnel::TunnelLimits;
 
 struct World {
@@ -50,6 +50,10 @@ impl World {
 
     /// A session of alice that runs.
     fn running(&self, role: &Role) -> (Arc<Control>, Live) {
+        self.running_by(role, Vec::new())
+    }
+
+    fn running_by(&self, role: &Role, passes: Vec<Pass>) -> (Arc<Control>, Live) {
         let context = Arc::new(SessionContext {
             id: SessionId::new(&SystemClock),
             org: self.alice.org,
@@ -66,7 +70,7 @@ impl World {
         });
         let control = Arc::new(Control::default());
         let live = self.sessions.inner.registry.enter(context.org, context.id, Arc::clone(&control));
-        self.sessions.inner.registry.admit(&context, Vec::new());
+        self.sessions.inner.registry.admit(&context, passes);
         (control, live)
     }
 
@@ -85,7 +89,7 @@ impl World {
         let opening = Opening {
             request_id: RequestId::new(&SystemClock),
             principal: principal(self.alice.clone()),
-            tokens: Vec::new(),
+            passes: Vec::new(),
             role: role.role.clone(),
             mode: AccessMode::Native,
             source: None,
@@ -160,4 +164,29 @@ async fn a_role_that_cannot_be_read_ends_its_own_sessions_alone() {
     spoil(&world.folder, "UPDATE roles SET labels = 'x' WHERE name = 'hr'").await;
     assert_eq!(world.end(&hr).await.map(|why| why.code), Some(Code::AccessRevoked));
     assert!(world.end(&shop).await.is_none());
+}
+
+#[tokio::test]
+async fn a_session_ends_with_the_key_that_it_came_in_by() {
+    let world = World::new().await;
+    let key = UserKey {
+        org: world.alice.org,
+        id: KeyId::new(&SystemClock),
+        user: world.alice.id,
+        name: "laptop".to_owned(),
+        fingerprint: "SHA256:a".to_owned(),
+        public_key: "ssh-ed25519 AAAA".to_owned(),
+        token: None,
+        expires_at: Some(SystemClock.now()),
+        last_used_at: None,
+        created_at: SystemClock.now(),
+    };
+    world.store.user_keys().create(&key, 1).await.expect("stored");
+    let ((by_key, _live), (without, _other)) =
+        (world.running_by(&world.shop, vec![Pass::Key(key.id)]), world.running(&world.shop));
+    assert!(world.end(&by_key).await.is_none(), "one that has expired opens no more, and keeps what runs");
+    world.store.user_keys().delete(key.org, key.id, None).await.expect("stored");
+    let why = world.end(&by_key).await.expect("it ends");
+    assert!(why.code == Code::AccessRevoked && why.reason.contains("the key"), "{why:?}");
+    assert!(world.end(&without).await.is_none());
 }

@@ -9,6 +9,7 @@ mod secrets;
 #[cfg(test)]
 pub(crate) mod tests;
 mod url;
+mod user_keys;
 mod versions;
 
 use std::io;
@@ -26,6 +27,7 @@ pub use entity::{
 pub use idempotency::{Claim, Earlier, Idempotency, KeptAnswer};
 pub use secrets::{Rewrapped, RoleSecrets, StoredSecret};
 pub use url::StoreUrl;
+pub use user_keys::{UserKey, UserKeys};
 pub use versions::Versions;
 
 use crate::access::AccessRule;
@@ -123,6 +125,7 @@ pub(crate) const TABLES: &[&str] = &[
     "access_rules",
     "tokens",
     "credentials",
+    "user_keys",
     "sessions",
     "events",
     "idempotency",
@@ -159,6 +162,8 @@ pub trait Store: Send + Sync {
     fn credentials(&self) -> &dyn Credentials;
     /// API tokens.
     fn tokens(&self) -> &dyn Tokens;
+    /// Public keys of users.
+    fn user_keys(&self) -> &dyn UserKeys;
     /// Sessions.
     fn sessions(&self) -> &dyn Sessions;
     /// The trail of what was done through the API.
@@ -274,10 +279,10 @@ pub trait Tokens: Send + Sync {
     async fn list(&self, org: OrgId, of: Option<UserId>, before: Option<TokenId>, limit: u32) -> Result<Page<Token>>;
     /// Notes that it was used.
     async fn used(&self, org: OrgId, id: TokenId, at: DateTime<Utc>) -> Result<()>;
-    /// Takes it away, with the credentials that were made with it. Says whether there was one of this user, or of anyone
+    /// Takes it away, with the credentials and keys that were made with it. Says whether there was one of this user, or of anyone
     /// when no user is given.
     async fn revoke(&self, org: OrgId, id: TokenId, of: Option<UserId>, at: DateTime<Utc>) -> Result<bool>;
-    /// Takes all of a user's away, but for the one to be kept, with the credentials that were made with them.
+    /// Takes all of a user's away, but for the one to be kept, with the credentials and keys that were made with them.
     async fn revoke_all(&self, org: OrgId, user: UserId, keep: Option<TokenId>, at: DateTime<Utc>) -> Result<()>;
 }
 

@@ -120,6 +120,7 @@ pub(crate) async fn conformance(store: &dyn Store) {
     tokens(store.tokens(), &alice).await.expect("tokens");
     accounts::service_accounts(store).await.expect("service accounts");
     accounts::api_tokens(store, &alice).await.expect("API tokens");
+    accounts::user_keys(store, &alice).await.expect("public keys");
     sessions(store.sessions(), &alice).await.expect("sessions");
     events(store.events()).await.expect("events");
     once::versions(store).await.expect("versions");

@@ -303,7 +303,8 @@ impl std::fmt::Debug for Canceller {
 pub struct OpenFailure {
     /// Why.
     pub denial: Denial,
-    /// The target's own ErrorResponse, whole frame, when it is the target that refused; empty otherwise.
+    /// What the target itself said, when it is the target that refused, and empty otherwise: PostgreSQL's ErrorResponse as a
+    /// whole frame; the host key that an SSH server showed and the role does not trust, as one line of OpenSSH's.
     pub target_error: Bytes,
 }
 

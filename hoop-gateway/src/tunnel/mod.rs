@@ -16,8 +16,8 @@ mod registry;
 mod service;
 mod ticket;
 
-pub use carry::{Canceller, Channel, ChannelReceiver, ChannelSender, Received, Route};
-pub(crate) use carry::{OpenFailure, violation};
+pub(crate) use carry::violation;
+pub use carry::{Canceller, Channel, ChannelReceiver, ChannelSender, OpenFailure, Received, Route};
 pub use registry::{AgentIdentity, AgentStatus, Agents, OpenTarget, TunnelLimits};
 pub(crate) use service::status;
 pub use service::{AgentAuthenticator, TunnelService};

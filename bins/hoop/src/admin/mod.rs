@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::credentials;
 use crate::failure::Failure;
+use crate::keys;
 use crate::output::{self, text};
 use crate::shell::Shell;
 use crate::yaml;
@@ -42,6 +43,17 @@ pub(crate) enum Command {
     /// Everybody's time-limited logins for native clients.
     #[command(subcommand)]
     Credentials(Credentials),
+    /// Public keys with which users and service accounts come over SSH.
+    Keys(Keys),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Keys {
+    /// Whose.
+    #[arg(long, value_name = "NAME", global = true, default_value = "")]
+    user: String,
+    #[command(subcommand)]
+    command: keys::Command,
 }
 
 #[derive(Subcommand)]
@@ -81,6 +93,10 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
         Command::Credentials(Credentials::Revoke { id }) => {
             credentials::run(credentials::Command::Revoke { id }, shell).await
         }
+        Command::Keys(Keys { user, .. }) if user.is_empty() => {
+            Err(Failure::new(Failure::USAGE, "no user is named").hint("--user NAME"))
+        }
+        Command::Keys(Keys { user, command }) => keys::run_for(&user, command, shell).await,
     }
 }
 

@@ -47,6 +47,13 @@ pub(crate) enum Command {
         /// Its name.
         name: String,
     },
+    /// Approves the host key of an SSH server; `hoop admin roles test` shows the one that it has.
+    Trust {
+        /// The role's name.
+        name: String,
+        /// The key's fingerprint, as whoever runs the machine says it: `SHA256:…`.
+        fingerprint: String,
+    },
     /// Says which secrets the gateway keeps for a role; it does not say what they are.
     Secrets {
         /// Its name.
@@ -57,14 +64,14 @@ pub(crate) enum Command {
     SetSecret {
         /// The role's name.
         name: String,
-        /// `password`, `sslcert` or `sslkey`.
+        /// PostgreSQL: `password`, `sslcert` or `sslkey`; SSH: `password`, `private_key`, `passphrase` or `certificate`.
         field: String,
     },
     /// Removes a secret that the gateway keeps.
     DeleteSecret {
         /// The role's name.
         name: String,
-        /// `password`, `sslcert` or `sslkey`.
+        /// PostgreSQL: `password`, `sslcert` or `sslkey`; SSH: `password`, `private_key`, `passphrase` or `certificate`.
         field: String,
     },
 }
@@ -72,17 +79,20 @@ pub(crate) enum Command {
 /// What can be said of a role; rules of plugins are said in a file.
 #[derive(Args)]
 pub(crate) struct Fields {
+    /// What it is: `postgres` or `ssh`; unless said, a new role is `postgres`.
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
     /// The agent that reaches it.
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
-    /// Host of the PostgreSQL server, as the agent sees it.
+    /// Host of the server, as the agent sees it.
     #[arg(long)]
     host: Option<String>,
     /// Its port.
     #[arg(long)]
     port: Option<u16>,
     /// The user that the agent logs in as.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, visible_alias = "user", value_name = "NAME")]
     target_user: Option<String>,
     /// Where the agent finds the password: `env:NAME` or `file:/path`. Never the password itself.
     #[arg(long, value_name = "REFERENCE")]
@@ -99,6 +109,8 @@ pub(crate) struct Fields {
     /// File with the authorities to trust, on the agent's machine.
     #[arg(long, value_name = "FILE")]
     sslrootcert: Option<String>,
+    #[command(flatten)]
+    ssh: Ssh,
     /// A group that may use it; again for each. They replace those from before, and `--group ''` leaves none.
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
@@ -115,6 +127,7 @@ pub(crate) struct Fields {
 impl Fields {
     fn read(self) -> Result<Value, Failure> {
         let mut target = Map::new();
+        set(&mut target, "kind", self.kind);
         set(&mut target, "host", self.host);
         set(&mut target, "port", self.port);
         set(&mut target, "user", self.target_user);
@@ -123,6 +136,7 @@ impl Fields {
         set(&mut target, "databases", (!self.databases.is_empty()).then_some(self.databases));
         set(&mut target, "sslmode", self.sslmode);
         set(&mut target, "sslrootcert", self.sslrootcert);
+        self.ssh.set(&mut target);
         let mut fields = Map::new();
         set(&mut fields, "target", (!target.is_empty()).then_some(target));
         set(&mut fields, "agent", self.agent);
@@ -132,6 +146,76 @@ impl Fields {
         set(&mut fields, "labels", (!labels.is_empty()).then_some(labels));
         set(&mut fields, "recording", self.recording);
         definition(self.from.file.as_deref(), fields)
+    }
+}
+
+/// What can be said of a role that is reached over SSH.
+#[derive(Args)]
+pub(crate) struct Ssh {
+    /// Where the agent finds the private key: `env:NAME` or `file:/path`. Never the key itself.
+    #[arg(long, value_name = "REFERENCE")]
+    private_key: Option<String>,
+    /// Where the agent finds the passphrase of the private key, likewise.
+    #[arg(long, value_name = "REFERENCE")]
+    passphrase: Option<String>,
+    /// Where the agent finds the OpenSSH certificate of the private key, likewise.
+    #[arg(long, value_name = "REFERENCE")]
+    certificate: Option<String>,
+    /// A host key of the machine, `ssh-ed25519 AAAA…`; again for each. Without one, `hoop admin roles test` shows the one
+    /// that is to be approved.
+    #[arg(long = "host-key", value_name = "KEY")]
+    host_keys: Vec<String>,
+    /// The key of an authority whose host certificates are trusted; again for each.
+    #[arg(long = "host-authority", value_name = "KEY")]
+    host_authorities: Vec<String>,
+    /// A `known_hosts` file on the agent's machine.
+    #[arg(long, value_name = "FILE")]
+    known_hosts: Option<String>,
+    /// An address that `ssh -L`, `-D`, `-W` and `-J` may connect to from the machine, `host:port` with `*`; again for each.
+    #[arg(long = "allow-forward", value_name = "PATTERN")]
+    direct_tcpip: Vec<String>,
+    /// A socket on the machine that `ssh -L` may connect to, by path with `*`; again for each.
+    #[arg(long = "allow-socket", value_name = "PATTERN")]
+    direct_streamlocal: Vec<String>,
+    /// An address that `ssh -R` may listen on at the machine, `host:port` with `*`; again for each.
+    #[arg(long = "allow-listen", value_name = "PATTERN")]
+    tcpip_forward: Vec<String>,
+    /// A subsystem; again for each. They replace those from before, of which a new role has `sftp`.
+    #[arg(long = "allow-subsystem", value_name = "NAME")]
+    subsystems: Vec<String>,
+    /// An environment variable that clients may set, with `*`; again for each. They replace those from before.
+    #[arg(long = "allow-env", value_name = "PATTERN")]
+    environment: Vec<String>,
+    /// Whether clients may open a shell.
+    #[arg(long, value_name = "BOOL")]
+    allow_shell: Option<bool>,
+    /// Whether clients may run commands.
+    #[arg(long, value_name = "BOOL")]
+    allow_exec: Option<bool>,
+    /// Whether clients may lend their agent to the machine (`ssh -A`).
+    #[arg(long, value_name = "BOOL")]
+    allow_agent_forwarding: Option<bool>,
+}
+
+impl Ssh {
+    fn set(self, target: &mut Map<String, Value>) {
+        let some = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        set(target, "private_key", self.private_key);
+        set(target, "passphrase", self.passphrase);
+        set(target, "certificate", self.certificate);
+        set(target, "host_keys", some(self.host_keys));
+        set(target, "host_authorities", some(self.host_authorities));
+        set(target, "known_hosts", self.known_hosts);
+        let mut allow = Map::new();
+        set(&mut allow, "direct_tcpip", some(self.direct_tcpip));
+        set(&mut allow, "direct_streamlocal", some(self.direct_streamlocal));
+        set(&mut allow, "tcpip_forward", some(self.tcpip_forward));
+        set(&mut allow, "subsystems", some(self.subsystems));
+        set(&mut allow, "environment", some(self.environment));
+        set(&mut allow, "shell", self.allow_shell);
+        set(&mut allow, "exec", self.allow_exec);
+        set(&mut allow, "agent_forwarding", self.allow_agent_forwarding);
+        set(target, "allow", (!allow.is_empty()).then_some(allow));
     }
 }
 
@@ -162,12 +246,23 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
         }
         Command::Test { name } => {
             let tried = api.post(&format!("{}/test", path(&name)), &json!({})).await?;
-            output::show(shell.format, &tried, &["ok", "agent", "latency_ms", "server_version", "code"])?;
+            output::show(shell.format, &tried, &["ok", "agent", "latency_ms", "server_version", "code", "host_key"])?;
             failed(&name, &tried).map_or(Ok(()), Err)
+        }
+        Command::Trust { name, fingerprint } => {
+            let trusted =
+                api.post(&format!("{}/host-key", path(&name)), &json!({ "fingerprint": fingerprint })).await?;
+            output::show(shell.format, &trusted, &["fingerprint", "public_key"])?;
+            shell.tell(format!("role {name} trusts a machine with this key"));
+            Ok(())
         }
         Command::Secrets { name } => {
             let kept = api.get(&format!("{}/secrets", path(&name))).await?;
-            output::show(shell.format, &kept, &["password", "sslcert", "sslkey"])
+            output::show(
+                shell.format,
+                &kept,
+                &["password", "sslcert", "sslkey", "private_key", "passphrase", "certificate"],
+            )
         }
         Command::SetSecret { name, field } => {
             let value = secret(&field, shell)?;
@@ -191,6 +286,12 @@ fn failed(name: &str, tried: &Value) -> Option<Failure> {
     }
     let code = tried["code"].as_str().and_then(|code| code.parse().ok()).map_or(1, Failure::exit_code);
     let failure = Failure::new(code, format!("role {name}: {}", text(tried, "reason")));
+    if tried["host_key"].is_object() {
+        let shown = text(&tried["host_key"], "fingerprint");
+        return Some(failure.hint(format!(
+            "if whoever runs the machine says that its key is {shown}: hoop admin roles trust {name} {shown}"
+        )));
+    }
     Some(match tried["hint"].as_str() {
         Some(hint) => failure.hint(output::printable(hint)),
         None => failure,
@@ -202,10 +303,46 @@ fn secret(field: &str, shell: &Shell) -> Result<Secret<String>, Failure> {
     if io::stdin().is_terminal() {
         return shell.ask_secret(field, "give it on standard input");
     }
-    if field == "password" {
+    if matches!(field, "password" | "passphrase") {
         return Ok(Secret::new(shell::line()?));
     }
     let mut pem = String::new();
     io::stdin().lock().read_to_string(&mut pem)?;
     Ok(Secret::new(pem))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        fields: Fields,
+    }
+
+    #[test]
+    fn an_ssh_role_is_what_the_command_line_says() {
+        let line = "x --kind ssh --agent here --host web-1 --user deploy --private-key file:/k --host-key a --host-key b \
+                    --allow-forward db:5432 --allow-shell false";
+        let read = Line::parse_from(line.split_whitespace()).fields.read().expect("a role");
+        let target = json!({
+            "kind": "ssh", "host": "web-1", "user": "deploy", "private_key": "file:/k", "host_keys": ["a", "b"],
+            "allow": { "direct_tcpip": ["db:5432"], "shell": false },
+        });
+        assert_eq!(read, json!({ "agent": "here", "target": target }));
+    }
+
+    #[test]
+    fn a_machine_whose_key_is_unknown_is_told_with_the_next_command() {
+        let tried = json!({
+            "ok": false, "code": "target_host_key", "reason": "not trusted", "hint": "x",
+            "host_key": { "fingerprint": "SHA256:abc", "public_key": "ssh-ed25519 AAAA" },
+        });
+        let failure = failed("web", &tried).expect("it failed");
+        assert_eq!(failure.code(), Failure::UNAVAILABLE);
+        assert!(failure.next().is_some_and(|hint| hint.ends_with("hoop admin roles trust web SHA256:abc")));
+    }
 }

@@ -1,5 +1,6 @@
 //! `hoop apply` and `hoop export`: users, service accounts, agents, roles and access rules as one file says.
 
+mod keys;
 mod plan;
 mod rule;
 mod spec;
@@ -95,7 +96,18 @@ async fn make(api: &Api, change: &Change) -> Result<Option<Value>, Failure> {
         (Kind::AccessRule, Act::Update { patch, .. }) => {
             api.patch(&format!("{}/{name}", change.kind.path()), patch).await.map(|_| None)
         }
-        (Kind::User | Kind::ServiceAccount, Act::Update { patch, .. }) => {
+        (Kind::User, Act::Update { patch, .. }) => {
+            let mut patch = user_patch(patch);
+            let keys = patch.as_object_mut().and_then(|fields| fields.remove("keys"));
+            if patch.as_object().is_some_and(|fields| !fields.is_empty()) {
+                api.patch(&format!("/api/v1/users/{name}"), &patch).await?;
+            }
+            if let Some(keys) = keys {
+                keys::set(api, &change.name, &keys).await?;
+            }
+            Ok(None)
+        }
+        (Kind::ServiceAccount, Act::Update { patch, .. }) => {
             api.patch(&format!("{}/{name}", change.kind.path()), &user_patch(patch)).await.map(|_| None)
         }
         (Kind::Agent, Act::Delete) => {
@@ -112,12 +124,16 @@ async fn make(api: &Api, change: &Change) -> Result<Option<Value>, Failure> {
 
 async fn create_user(api: &Api, mut user: Value) -> Result<Option<Value>, Failure> {
     let password = one_time_password();
-    let disabled = user.as_object_mut().and_then(|fields| fields.remove("disabled"));
+    let mut take = |field: &str| user.as_object_mut().and_then(|fields| fields.remove(field));
+    let (disabled, keys) = (take("disabled"), take("keys"));
     user["password"] = password.expose().clone().into();
     api.post("/api/v1/users", &user).await?;
     if let Some(disabled) = disabled {
         let name = segment(user["name"].as_str().unwrap_or_default());
         api.patch(&format!("/api/v1/users/{name}"), &json!({ "disabled": disabled })).await?;
+    }
+    if let Some(keys) = keys {
+        keys::set(api, user["name"].as_str().unwrap_or_default(), &keys).await?;
     }
     Ok(Some(json!({ "one_time_password": password.expose() })))
 }

@@ -98,6 +98,8 @@ fn compared<T: Thing>(
         let act = match present.iter().find(|other| other.name() == thing.name()) {
             None => Act::Create(after),
             Some(before) => {
+                let mut before = before.clone();
+                before.silent_where(thing);
                 let before = serde_json::to_value(before)?;
                 let mut fields = Vec::new();
                 differences("", &before, &after, &mut fields);

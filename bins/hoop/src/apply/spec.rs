@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
+use super::keys;
 use super::rule::AccessRule;
 use crate::admin::Kind;
 use crate::api::Api;
@@ -62,6 +63,9 @@ pub(super) struct User {
     groups: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     disabled: bool,
+    /// Public keys that do not expire, a line each with their name behind them. A file without them says nothing of any.
+    #[serde(default, skip_serializing_if = "nothing")]
+    keys: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,8 +80,12 @@ pub(super) struct ServiceAccount {
     disabled: bool,
 }
 
+fn nothing(keys: &Option<Vec<String>>) -> bool {
+    keys.as_ref().is_none_or(Vec::is_empty)
+}
+
 /// One of the five.
-pub(super) trait Thing: Serialize + DeserializeOwned {
+pub(super) trait Thing: Clone + Serialize + DeserializeOwned {
     /// What of an answer of the API a file says, too.
     const KEYS: &[&str];
 
@@ -85,6 +93,9 @@ pub(super) trait Thing: Serialize + DeserializeOwned {
 
     /// The one order of what has none.
     fn sort(&mut self) {}
+
+    /// Forgets of what is there whatever a file says nothing of, so that it stays.
+    fn silent_where(&mut self, _: &Self) {}
 }
 
 impl Thing for Agent {
@@ -109,7 +120,7 @@ impl Thing for Role {
 }
 
 impl Thing for User {
-    const KEYS: &[&str] = &["name", "kind", "groups", "disabled"];
+    const KEYS: &[&str] = &["name", "kind", "groups", "disabled", "keys"];
 
     fn name(&self) -> &str {
         &self.name
@@ -118,6 +129,16 @@ impl Thing for User {
     fn sort(&mut self) {
         self.groups.sort();
         self.groups.dedup();
+        if let Some(keys) = &mut self.keys {
+            keys.sort();
+            keys.dedup();
+        }
+    }
+
+    fn silent_where(&mut self, wanted: &Self) {
+        if wanted.keys.is_none() {
+            self.keys = None;
+        }
     }
 }
 
@@ -167,7 +188,7 @@ impl Company {
         Ok(Self {
             agents: Some(known(agents)?),
             roles: Some(known(api.all("/api/v1/roles").await?)?),
-            users: Some(known(api.all("/api/v1/users").await?)?),
+            users: Some(known(keys::with(api.all("/api/v1/users").await?, api).await?)?),
             service_accounts: Some(known(api.all("/api/v1/service-accounts").await?)?),
             access_rules: Some(known(api.all("/api/v1/access-rules").await?)?),
         })
@@ -228,6 +249,8 @@ users:
   - name: ada
     kind: auditor
     groups: [dev]
+    keys:
+      - ssh-ed25519 AAAAC3Nz ada@laptop
   - name: '123'
 service_accounts:
   - name: ci
@@ -266,9 +289,9 @@ access_rules:
             ("    kind: auditor", "    knd: auditor", 20, "knd"),
             ("    kind: auditor", "    kind: boss", 20, "boss"),
             ("      host: db.internal", "      hots: db.internal", 9, "hots"),
-            ("  - name: '123'", "  - name: ada", 22, "ada"),
-            ("    description: builds", "    discription: builds", 25, "discription"),
-            ("      service_accounts: [ci]", "      service_account: [ci]", 31, "service_account"),
+            ("  - name: '123'", "  - name: ada", 24, "ada"),
+            ("    description: builds", "    discription: builds", 27, "discription"),
+            ("      service_accounts: [ci]", "      service_account: [ci]", 33, "service_account"),
         ] {
             let told = parse(&FILE.replace(from, to)).expect_err(to).to_string();
             assert!(told.starts_with(&format!("company.yaml line {line}: ")) && told.contains(key), "{told}");

@@ -65,7 +65,9 @@ pub(super) async fn run(
 
 /// The credential at a port of this machine.
 pub(super) fn through(local: SocketAddr, credential: &Credential) -> Credential {
-    Credential { host: local.ip().to_string(), port: local.port(), ..credential.clone() }
+    let mut through = Credential { port: local.port(), ..credential.clone() };
+    through.move_to(local.ip().to_string());
+    through
 }
 
 fn tell(local: SocketAddr, credential: &Credential, shell: &Shell) -> Result<(), Failure> {

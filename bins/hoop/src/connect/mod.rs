@@ -12,12 +12,15 @@ use std::time::Duration;
 use clap::Args;
 use tokio::process::Command;
 
+use crate::api::{Api, segment};
 use crate::completions;
-use crate::credentials::{Credential, Wish};
+use crate::credentials::{Credential, SSH, Wish};
 use crate::dev::terminate;
 use crate::door::{Door, Route, Via};
 use crate::failure::Failure;
+use crate::output::text;
 use crate::shell::Shell;
+use crate::ssh::client;
 use crate::stop::{Asked, Stop};
 use listen::{Forward, Listen};
 use print::Print;
@@ -48,20 +51,25 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Fai
         let text = "what is printed is for clients that reach the gateway's own door, and not through the tunnel";
         return Err(Failure::new(Failure::USAGE, text).hint("--listen PORT opens a way for them"));
     }
-    let client = match (options.print, options.listen) {
-        (None, None) => Some(psql(&options.role)?),
-        _ => None,
-    };
     // From here on a signal ends nothing by itself: what is made is taken back.
     let mut stop = Stop::new()?;
-    let (api, (credential, made)) = {
+    let (api, client, (credential, made)) = {
         let mut stopped = pin!(stop.any(shell.timeout));
-        let api = tokio::select! {
-            api = shell.api() => api?,
+        let known = async {
+            let api = shell.api().await?;
+            let kind = kind(&api, &options.role).await?;
+            Ok::<_, Failure>((api, kind))
+        };
+        let (api, kind) = tokio::select! {
+            known = known => known?,
             failure = &mut stopped => return Err(failure),
         };
+        let client = match (options.print, options.listen) {
+            (None, None) => Some(if kind == SSH { client::ssh(&options.role)? } else { psql(&options.role)? }),
+            _ => None,
+        };
         let borrowed = Credential::borrow(&api, &options.role, &options.wish, stopped).await?;
-        (api, borrowed)
+        (api, client, borrowed)
     };
     if let Some(print) = options.print {
         print::run(print, &credential, &made, shell)?;
@@ -76,10 +84,14 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Fai
         (Ok(door), Some(listen), _) => {
             listen::run(listen, &credential, door, &mut stop, shell).await.map(|()| ExitCode::SUCCESS)
         }
-        (Ok(door), None, Some(client)) if door.is_tunnel() => {
-            tunnelled(client, &credential, door, &options.arguments, &mut stop).await
+        (Ok(door), None, Some(client)) => {
+            let (arguments, stop) = (&options.arguments, &mut stop);
+            let native = async move |credential: &Credential| match credential.is_ssh() {
+                true => client::native(client, credential, arguments, stop).await,
+                false => native(client, credential, arguments, stop).await,
+            };
+            at_door(&credential, door, native).await
         }
-        (Ok(_), None, Some(client)) => native(client, &credential, &options.arguments, &mut stop).await,
         (Ok(_), None, None) => Ok(ExitCode::SUCCESS),
     };
     credential.give_back(&api).await;
@@ -89,22 +101,29 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Fai
 /// How long a client's last words may take after it has ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Runs the client at a port of this machine that leads to the door.
-async fn tunnelled(
-    client: PathBuf,
+/// Runs a client at the door, or at a port of this machine that leads to it through the tunnel.
+pub(crate) async fn at_door<T>(
     credential: &Credential,
     door: Door,
-    arguments: &[String],
-    stop: &mut Stop,
-) -> Result<ExitCode, Failure> {
+    client: impl AsyncFnOnce(&Credential) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    if !door.is_tunnel() {
+        return client(credential).await;
+    }
     let forward = Forward::bind(Listen::ANY, door).await?;
     let local = listen::through(forward.address()?, credential);
     let ended = tokio::select! {
-        ended = native(client, &local, arguments, stop) => ended,
+        ended = client(&local) => ended,
         never = forward.accept() => match never? {},
     };
     forward.finish(LAST_WORDS).await;
     ended
+}
+
+/// What a role is, and so which client it needs.
+pub(crate) async fn kind(api: &Api, role: &str) -> Result<String, Failure> {
+    let found = api.get(&format!("/api/v1/roles/{}", segment(role))).await?;
+    Ok(text(&found, "kind"))
 }
 
 /// Where `psql` is.
@@ -165,11 +184,19 @@ async fn native(
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// The credential, as libpq reads it from the environment.
+/// The credential, as libpq reads it from the environment; for SSH, as `sshpass -e` and scripts do.
 ///
 /// The login is bound to the TLS channel: the gateway proves that it has the credential that its API gave, on this very
 /// connection. So nobody is in between, whoever signed the certificate of this door.
 fn settings(credential: &Credential) -> Vec<(&'static str, String)> {
+    if credential.is_ssh() {
+        return vec![
+            ("SSH_HOST", credential.host.clone()),
+            ("SSH_PORT", credential.port.to_string()),
+            ("SSH_USER", credential.user.clone()),
+            ("SSHPASS", credential.password.expose().clone()),
+        ];
+    }
     let mut settings = vec![
         ("PGHOST", credential.host.clone()),
         ("PGPORT", credential.port.to_string()),

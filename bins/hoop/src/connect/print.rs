@@ -16,7 +16,7 @@ pub(crate) enum Print {
     Env,
     /// One URL.
     Url,
-    /// A section of `pg_service.conf`.
+    /// A section of `pg_service.conf`, or of ssh's settings; `hoop ssh-config` writes those that need no password.
     Conf,
 }
 
@@ -28,6 +28,13 @@ pub(super) fn run(print: Print, credential: &Credential, made: &Value, shell: &S
             }
         }
         (Format::Table | Format::Csv, Print::Url) => output::line(&credential.url())?,
+        (Format::Table | Format::Csv, Print::Conf) if credential.is_ssh() => {
+            output::line(&format!("Host {}", printable(&credential.role)))?;
+            let Credential { host, port, user, .. } = credential;
+            output::line(&format!("    HostName {}", printable(host)))?;
+            output::line(&format!("    Port {port}"))?;
+            output::line(&format!("    User {}", printable(user)))?;
+        }
         (Format::Table | Format::Csv, Print::Conf) => {
             output::line(&format!("[{}]", printable(&credential.role)))?;
             for (name, value) in settings(credential) {

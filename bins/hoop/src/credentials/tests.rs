@@ -77,8 +77,25 @@ fn credential(host: &str, sslmode: &str) -> Credential {
         password: Secret::new("secret".to_owned()),
         database: "it's a/db".to_owned(),
         sslmode: sslmode.to_owned(),
+        kind: "postgres".to_owned(),
+        known_hosts: Vec::new(),
         tunnel: None,
     }
+}
+
+#[test]
+fn a_door_for_ssh_is_known_by_the_name_that_it_is_reached_by() {
+    let known_hosts = vec!["[localhost]:12222 ssh-ed25519 AAAA".to_owned()];
+    let mut ssh = Credential { kind: SSH.to_owned(), port: 12222, known_hosts, ..credential("localhost", "") };
+    ssh.check_transport(false).expect("it is encrypted whatever else is said");
+    ssh.move_to("gw.example.com".to_owned());
+    assert_eq!(ssh.url(), "ssh://shop-abc@gw.example.com:12222");
+    assert_eq!(ssh.known_hosts, ["[gw.example.com]:12222 ssh-ed25519 AAAA"]);
+    assert_eq!(known_hosts_at_22(), ["gw ssh-ed25519 AAAA"]);
+}
+
+fn known_hosts_at_22() -> Vec<String> {
+    known_hosts("gw", 22, &["ssh-ed25519 AAAA".to_owned()])
 }
 
 #[test]

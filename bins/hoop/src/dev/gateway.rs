@@ -27,6 +27,7 @@ pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
     pub(crate) grpc: SocketAddr,
     pub(crate) postgres: SocketAddr,
+    pub(crate) ssh: SocketAddr,
 }
 
 /// What a gateway says when it is ready.
@@ -73,7 +74,8 @@ async fn build(dir: &Path, port_offset: Option<u16>) -> Result<(hoop_gateway::Ru
     }
     let running = gateway.bind().await.map_err(port_hint)?;
     let addresses = running.addresses();
-    let addresses = Addresses { http: addresses.http, grpc: addresses.grpc, postgres: addresses.postgres };
+    let addresses =
+        Addresses { http: addresses.http, grpc: addresses.grpc, postgres: addresses.postgres, ssh: addresses.ssh };
     Ok((running, Started { addresses, admin }))
 }
 
@@ -122,6 +124,7 @@ fn config(dir: &Path, port_offset: Option<u16>) -> Result<Config, Failure> {
         .default_value("listen.grpc.address", address(8010))
         .default_value("listen.postgres.address", address(15432))
         .default_value("listen.postgres.tls", "optional")
+        .default_value("listen.ssh.address", address(12222))
         .default_value("secrets.key_file", OPERATOR_KEY)
         // A development machine is stopped with Ctrl-C, and nobody waits for a forgotten psql then.
         .default_value("limits.drain", "3s");

@@ -7,6 +7,7 @@ mod gateway;
 mod parts;
 mod postgres;
 mod setup;
+mod sshd;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -23,10 +24,12 @@ use crate::shell::Shell;
 use parts::Part;
 pub(crate) use parts::terminate;
 use postgres::Postgres;
+use sshd::Sshd;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// With a sample database to try it on. It needs PostgreSQL's server programs.
+    /// With a sample database to try it on, and a machine that is reached over SSH. It needs PostgreSQL's server programs, and
+    /// OpenSSH's for the machine.
     #[arg(long)]
     demo: bool,
     /// Added to every port, so that several run side by side; 0 takes free ones.
@@ -115,6 +118,7 @@ impl Signals {
 #[derive(Default)]
 struct Running {
     postgres: Option<Postgres>,
+    sshd: Option<Sshd>,
     gateway: Option<Part>,
     agent: Option<Part>,
 }
@@ -131,6 +135,7 @@ pub(crate) struct Ready {
 /// A role that was set up.
 pub(crate) struct Role {
     pub(crate) name: String,
+    pub(crate) kind: &'static str,
     pub(crate) url: String,
     pub(crate) tls_url: String,
     pub(crate) target_url: String,
@@ -146,6 +151,13 @@ impl Running {
         if options.demo {
             tell("the sample database");
             self.postgres = Some(Postgres::start(dir, options.port_offset).await?);
+            tell("the sample machine");
+            self.sshd = Sshd::start(dir, options.port_offset).await?;
+            if self.sshd.is_none() {
+                eprintln!(
+                    "there is no sample machine: it needs OpenSSH's server; install it with: apt-get install openssh-server"
+                );
+            }
         }
         tell("the gateway");
         let mode = if options.processes { parts::Mode::Processes } else { parts::Mode::Tasks };
@@ -164,6 +176,9 @@ impl Running {
         if let Some(postgres) = &self.postgres {
             roles.extend(setup::demo_role(&api, dir, postgres).await?);
         }
+        if let Some(sshd) = &self.sshd {
+            roles.extend(setup::demo_machine(&api, dir, sshd).await?);
+        }
         let own = std::process::id();
         let mut pids = json!({
             "hoop": own,
@@ -173,17 +188,21 @@ impl Running {
         if let Some(postgres) = &self.postgres {
             pids["postgres"] = postgres.pid().into();
         }
+        if let Some(sshd) = &self.sshd {
+            pids["sshd"] = sshd.pid().into();
+        }
         Ok(Ready { dir: dir.to_owned(), addresses: started.addresses, admin, roles, pids })
     }
 
     /// Resolves when the gateway ends by itself. A killed agent or database is something to try out: the gateway goes on,
     /// and says so to its clients.
     async fn ended(&mut self) -> Failure {
-        let Self { postgres, gateway, agent } = self;
+        let Self { postgres, sshd, gateway, agent } = self;
         let told = async {
             tokio::join!(
                 told(parts::ended(agent), "the agent"),
-                told(postgres::ended(postgres), "the sample database")
+                told(postgres::ended(postgres), "the sample database"),
+                told(sshd::ended(sshd), "the sample machine's server")
             );
             std::future::pending().await
         };
@@ -195,9 +214,12 @@ impl Running {
 
     /// Stops everything: the gateway first, while its sessions still have an agent and a database to end in good order.
     async fn stop(self) {
-        let Self { postgres, gateway, agent } = self;
+        let Self { postgres, sshd, gateway, agent } = self;
         for part in [gateway, agent].into_iter().flatten() {
             part.stop().await;
+        }
+        if let Some(sshd) = sshd {
+            sshd.stop().await;
         }
         if let Some(postgres) = postgres {
             postgres.stop().await;

@@ -1,6 +1,6 @@
 //! The sample database: a PostgreSQL server of its own, in a private folder, on the loopback address alone.
 
-mod install;
+pub(super) mod install;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -48,7 +48,7 @@ impl Postgres {
     /// Makes the database where there is none, and starts its server.
     pub(crate) async fn start(dir: &Path, port_offset: Option<u16>) -> Result<Self, Failure> {
         let programs = Programs::find()?;
-        let folder = private_folder(dir)?;
+        let folder = private_folder(dir, "postgres")?;
         let data = folder.join("data");
         let superuser_password = password(&dir.join("demo-superuser-password"))?;
         if !data.join("PG_VERSION").exists() {
@@ -235,7 +235,7 @@ fn serves(pid: i32, data: &Path) -> bool {
     std::fs::read_link(proc.join("cwd")).is_ok_and(|folder| folder == data)
 }
 
-fn free_port() -> Result<u16, Failure> {
+pub(super) fn free_port() -> Result<u16, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
 }

@@ -8,14 +8,19 @@ use serde_json::{Value, json};
 use super::Role;
 use super::agent::secrets;
 use super::postgres::Postgres;
+use super::sshd::Sshd;
 use crate::api::Api;
+use crate::credentials::SSH;
 use crate::failure::Failure;
+use crate::output::text;
 use crate::place::write_private;
 
 /// The agent's name.
 const AGENT: &str = "local";
 /// The role on the sample database.
 const ROLE: &str = "demo-pg";
+/// The role on the sample machine, and the file with its key among the agent's secrets.
+const MACHINE: &str = "demo-ssh";
 /// The file with the database's password, among the agent's secrets.
 const PASSWORD: &str = "demo-pg";
 
@@ -52,26 +57,13 @@ pub(crate) async fn demo_role(api: &Api, dir: &Path, postgres: &Postgres) -> Res
         "password": format!("file:{}", secret.display()), "database": postgres.database(), "databases": ["*"],
         "sslmode": "disable",
     });
-    let path = format!("/api/v1/roles/{ROLE}");
-    // Only where it is can have changed; what a user made of its rules stays.
-    match api.call(Method::PATCH, &path, Some(&json!({ "target": target }))).await {
-        Err(failure) if failure.is_not_found() => {
-            let role = json!({ "name": ROLE, "agent": AGENT, "target": target, "labels": { "env": "demo" }, "plugins": rules() });
-            api.post("/api/v1/roles", &role).await?
-        }
-        changed => changed?,
-    };
-    let credential = match api.post(&format!("{path}/credentials"), &json!({})).await {
-        Err(failure) if failure.is_denied() => {
-            eprintln!("there is no URL for role {ROLE}: {failure}");
-            return Ok(None);
-        }
-        made => made?,
-    };
+    let more = json!({ "plugins": rules() });
+    let Some(credential) = role(api, ROLE, &target, &more).await? else { return Ok(None) };
     let url = credential["url"].as_str().unwrap_or_default();
     let certificate = dir.join("tls/tls.crt");
     Ok(Some(Role {
         name: ROLE.to_owned(),
+        kind: "postgres",
         // On one machine every driver takes this one; the other shows that the certificate can be verified.
         url: url.replace("sslmode=require", "sslmode=disable"),
         tls_url: url
@@ -79,6 +71,44 @@ pub(crate) async fn demo_role(api: &Api, dir: &Path, postgres: &Postgres) -> Res
             .replace("@127.0.0.1:", "@localhost:"),
         target_url: postgres.url(),
     }))
+}
+
+/// The role on the sample machine, as above.
+pub(crate) async fn demo_machine(api: &Api, dir: &Path, sshd: &Sshd) -> Result<Option<Role>, Failure> {
+    let secret = secrets(dir).join(MACHINE);
+    write_private(&secret, sshd.private_key().as_bytes())?;
+    let target = json!({
+        "kind": "ssh", "host": "127.0.0.1", "port": sshd.port(), "user": sshd.user(),
+        "private_key": format!("file:{}", secret.display()), "host_keys": [sshd.host_key()],
+    });
+    let Some(credential) = role(api, MACHINE, &target, &json!({})).await? else { return Ok(None) };
+    let url = text(&credential, "url");
+    let target_url = format!("ssh://{}@127.0.0.1:{}", sshd.user(), sshd.port());
+    Ok(Some(Role { name: MACHINE.to_owned(), kind: SSH, tls_url: url.clone(), url, target_url }))
+}
+
+/// Makes a role or points it at where its target is now, and makes a credential for it; none where access rules keep the
+/// administrator out of it.
+async fn role(api: &Api, name: &str, target: &Value, more: &Value) -> Result<Option<Value>, Failure> {
+    let path = format!("/api/v1/roles/{name}");
+    // Only where it is can have changed; what a user made of its rules stays.
+    match api.call(Method::PATCH, &path, Some(&json!({ "target": target }))).await {
+        Err(failure) if failure.is_not_found() => {
+            let mut role = json!({ "name": name, "agent": AGENT, "target": target, "labels": { "env": "demo" } });
+            for (field, value) in more.as_object().into_iter().flatten() {
+                role[field] = value.clone();
+            }
+            api.post("/api/v1/roles", &role).await?
+        }
+        changed => changed?,
+    };
+    match api.post(&format!("{path}/credentials"), &json!({})).await {
+        Err(failure) if failure.is_denied() => {
+            eprintln!("there is no URL for role {name}: {failure}");
+            Ok(None)
+        }
+        made => made.map(Some),
+    }
 }
 
 fn rules() -> Value {

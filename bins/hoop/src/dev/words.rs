@@ -10,6 +10,7 @@ use hoop_stock::log::LogFormat;
 use serde_json::json;
 
 use super::{Ready, Role};
+use crate::credentials::SSH;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{self, Format, has_colour};
@@ -50,12 +51,13 @@ pub(crate) fn ready(ready: &Ready, shell: &Shell) -> io::Result<()> {
 
 fn line(ready: &Ready) -> serde_json::Value {
     let roles = ready.roles.iter().map(
-        |role| json!({ "name": role.name, "url": role.url, "tls_url": role.tls_url, "target_url": role.target_url }),
+        |role| json!({ "name": role.name, "kind": role.kind, "url": role.url, "tls_url": role.tls_url, "target_url": role.target_url }),
     );
     json!({
         "api": format!("http://{}", ready.addresses.http),
         "grpc": ready.addresses.grpc.to_string(),
         "postgres": ready.addresses.postgres.to_string(),
+        "ssh": ready.addresses.ssh.to_string(),
         "admin": ready.admin,
         "roles": roles.collect::<Vec<_>>(),
         "pids": ready.pids,
@@ -101,20 +103,32 @@ fn people(ready: &Ready, option: &str, paint: Paint) -> String {
   API         http://{}
   sign in     {} / {}
   PostgreSQL  {}
+  SSH         {}
   agents      grpcs://{}
   folder      {dir}   {dim}store, recordings, logs, certificate{plain}
 ",
-        addresses.http, admin.user, admin.password, addresses.postgres, addresses.grpc,
+        addresses.http, admin.user, admin.password, addresses.postgres, addresses.ssh, addresses.grpc,
     );
-    let next = match ready.roles.first() {
-        Some(role) => demo(role, option, paint),
+    let of = |kind: &str| ready.roles.iter().find(|role| role.kind == kind);
+    let next = match of("postgres") {
+        Some(role) => demo(role, of(SSH), option, paint),
         None => format!("With a sample database to try it on:  {bold}hoop dev --demo{option}{plain}\n"),
     };
     format!("{begin}\n{next}\n{dim}Ctrl-C stops everything.{plain}")
 }
 
-fn demo(role: &Role, option: &str, Paint { bold, dim, plain }: Paint) -> String {
+fn demo(role: &Role, machine: Option<&Role>, option: &str, Paint { bold, dim, plain }: Paint) -> String {
     let url = &role.url;
+    let shell = machine.map(|machine| {
+        let name = &machine.name;
+        format!(
+            "
+  {bold}hoop connect {name}{option}{plain}                        {dim}a shell on this machine, recorded{plain}
+  {bold}hoop ssh-config{option} --file demo.conf; ssh -F demo.conf {name}{plain}
+"
+        )
+    });
+    let shell = shell.unwrap_or_default();
     format!(
         "{bold}Try it{plain}, in another terminal:
 
@@ -123,7 +137,7 @@ fn demo(role: &Role, option: &str, Paint { bold, dim, plain }: Paint) -> String 
     select name, email, card_number, ssn from customers limit 5;   {dim}-- masked{plain}
     drop table customers;                                          {dim}-- refused, and the session goes on{plain}
     \\q
-
+{shell}
   {bold}hoop audit show{option}{plain}     {dim}what was done, and what was shown{plain}
   {bold}hoop audit verify{option}{plain}   {dim}that nobody has changed it since{plain}
   {bold}hoop sessions list{option}{plain}  {dim}who used what{plain}
@@ -143,15 +157,28 @@ mod tests {
         let address = |port: u16| ([127, 0, 0, 1], port).into();
         let role = Role {
             name: "demo-pg".to_owned(),
+            kind: "postgres",
             url: "postgresql://demo-pg-x:y@127.0.0.1:15432/shop".to_owned(),
+            tls_url: String::new(),
+            target_url: String::new(),
+        };
+        let machine = Role {
+            name: "demo-ssh".to_owned(),
+            kind: SSH,
+            url: "ssh://demo-ssh-x@127.0.0.1:12222".to_owned(),
             tls_url: String::new(),
             target_url: String::new(),
         };
         Ready {
             dir: PathBuf::from("/srv/hoop-dev"),
-            addresses: Addresses { http: address(8009), grpc: address(8010), postgres: address(15432) },
+            addresses: Addresses {
+                http: address(8009),
+                grpc: address(8010),
+                postgres: address(15432),
+                ssh: address(12222),
+            },
             admin: Admin { user: "admin".to_owned(), password: "secret".to_owned() },
-            roles: demo.then_some(role).into_iter().collect(),
+            roles: if demo { vec![role, machine] } else { Vec::new() },
             pids: json!({ "hoop": 1 }),
         }
     }
@@ -165,6 +192,7 @@ mod tests {
             "admin / secret",
             "psql 'postgresql://demo-pg-x:y@127.0.0.1:15432/shop'",
             "hoop audit show ",
+            "hoop connect demo-ssh ",
         ] {
             assert!(text.contains(part), "no {part:?} in {text}");
         }

@@ -51,7 +51,7 @@ pub(crate) type Wire = Box<dyn Io>;
 #[derive(Clone)]
 pub(crate) enum Door {
     /// It is dialled.
-    Native { host: String, port: u16 },
+    Native { host: String, port: u16, protocol: &'static str },
     /// It is reached through port 8010.
     Tunnel(Box<Tunnel>),
 }
@@ -64,9 +64,10 @@ impl Door {
         Route { via }: Route,
         shell: &Shell,
     ) -> Result<Self, Failure> {
-        let native = Self::Native { host: credential.host.clone(), port: credential.port };
+        let Credential { host, port, .. } = credential.clone();
+        let native = Self::Native { host, port, protocol: credential.protocol() };
         let tunnel = || match &credential.tunnel {
-            Some(tunnel) => Ok(Self::Tunnel(Box::new(Tunnel::new(tunnel, api)?))),
+            Some(tunnel) => Ok(Self::Tunnel(Box::new(Tunnel::new(tunnel, credential.protocol(), api)?))),
             None => Err(Failure::new(1, "this gateway has no tunnel for clients").hint("--via native")),
         };
         match via {
@@ -96,10 +97,10 @@ impl Door {
     pub(crate) async fn dial(&self) -> Result<Wire, Failure> {
         match self {
             Self::Tunnel(tunnel) => tunnel.dial().await,
-            Self::Native { host, port } => {
+            Self::Native { host, port, protocol } => {
                 let tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| {
                     let host = printable(host);
-                    let text = format!("the gateway's door for PostgreSQL at {host}:{port} does not answer: {error}");
+                    let text = format!("the gateway's door for {protocol} at {host}:{port} does not answer: {error}");
                     Failure::new(Failure::UNAVAILABLE, text)
                 })?;
                 tcp.set_nodelay(true)?;

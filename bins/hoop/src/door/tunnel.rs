@@ -44,11 +44,13 @@ pub(crate) struct Tunnel {
     client: AccessClient<Channel>,
     token: MetadataValue<Ascii>,
     address: String,
+    /// What is spoken at the door that is meant.
+    protocol: &'static str,
 }
 
 impl Tunnel {
     /// The tunnel that this API names, for whom is signed in there. It is dialled when it is used.
-    pub(super) fn new(tunnel: &credentials::Tunnel, api: &Api) -> Result<Self, Failure> {
+    pub(super) fn new(tunnel: &credentials::Tunnel, protocol: &'static str, api: &Api) -> Result<Self, Failure> {
         let address = format!("{}:{}", host_for_url(&tunnel.host), tunnel.port);
         if !tunnel.tls {
             check_plain(&address, api)?;
@@ -56,13 +58,13 @@ impl Tunnel {
         let mut token: MetadataValue<Ascii> = format!("Bearer {}", api.token()).parse()?;
         token.set_sensitive(true);
         let client = AccessClient::new(channel(tunnel, &address, api.trust())?).max_decoding_message_size(MAX_MESSAGE);
-        Ok(Self { client, token, address })
+        Ok(Self { client, token, address, protocol })
     }
 
-    /// A connection to the door for PostgreSQL.
+    /// A connection to the door.
     pub(super) async fn dial(&self) -> Result<Wire, Failure> {
         let (outgoing, written) = chunks();
-        let start = DialStart { protocol: "postgres".to_owned() };
+        let start = DialStart { protocol: self.protocol.to_owned() };
         let first = futures::stream::iter([dial_up::Body::Start(start)]);
         let rest = ReceiverStream::new(written).map(dial_up::Body::Data);
         let mut request = Request::new(first.chain(rest).map(|body| DialUp { body: Some(body) }));
@@ -167,7 +169,8 @@ mod tests {
         let (port, ..) = server(&tasks).await;
         let other = Fingerprint::of(&CertificateDer::from(vec![7]));
         for certificate in [Some(other), None] {
-            let tunnel = Tunnel::new(&at("localhost", port, certificate), &api("https://gw", &Trust::default()));
+            let tunnel =
+                Tunnel::new(&at("localhost", port, certificate), "postgres", &api("https://gw", &Trust::default()));
             let failure = tunnel.expect("lazy").dial().await.err().expect("not trusted");
             assert!(failure.is_unavailable() && failure.to_string().contains("certificate"), "{failure}");
         }
@@ -177,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_goes_nowhere_in_clear_text() {
         let plain = |host: &str| credentials::Tunnel { tls: false, ..at(host, 8010, None) };
-        let made = |host: &str, base: &str| Tunnel::new(&plain(host), &api(base, &Trust::default()));
+        let made = |host: &str, base: &str| Tunnel::new(&plain(host), "ssh", &api(base, &Trust::default()));
         assert!(made("gw.example.com", "https://gw.example.com").is_err());
         assert!(made("gw.example.com", "http://localhost:8009").is_err(), "that one is this machine's own");
         assert!(made("gw.example.com", "http://gw.example.com").is_ok(), "it was allowed at the login");

@@ -1,4 +1,4 @@
-//! `hoop exec`: SQL through the gateway, and its rows as data.
+//! `hoop exec`: SQL through the gateway, and its rows as data; or a command on a machine.
 
 mod postgres;
 mod writer;
@@ -6,7 +6,8 @@ mod writer;
 use std::future::poll_fn;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,13 +17,15 @@ use hoop_core::Code;
 use tokio_postgres::{AsyncMessage, Client, Connection, Error, SimpleQueryMessage};
 use tokio_util::task::TaskTracker;
 
-use crate::api::innermost;
+use crate::api::{Api, innermost};
 use crate::completions;
-use crate::credentials::{Credential, Wish};
+use crate::connect::{at_door, kind};
+use crate::credentials::{Credential, SSH, Wish};
 use crate::door::{Door, Route, Wire};
 use crate::failure::Failure;
 use crate::output::printable;
 use crate::shell::Shell;
+use crate::ssh::client;
 use crate::stop::Stop;
 use postgres::{Gateway, Socket};
 use writer::Writer;
@@ -32,8 +35,8 @@ pub(crate) struct Options {
     /// The role; hoop roles list shows those that you may reach.
     #[arg(add = completions::roles())]
     role: String,
-    /// The statements; unless given, standard input.
-    #[arg(long, short, value_name = "SQL", conflicts_with = "file")]
+    /// The statements, or the command; unless given, standard input.
+    #[arg(long, short, value_name = "TEXT", conflicts_with = "file")]
     command: Option<String>,
     /// A file with the statements; `-` is standard input.
     #[arg(long, short, value_name = "FILE")]
@@ -50,20 +53,63 @@ const GOOD_FOR: Duration = Duration::from_secs(60);
 /// How long a cancelled statement may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-pub(crate) async fn run(options: Options, shell: &Shell) -> Result<(), Failure> {
-    let sql = text(options.command, options.file.as_deref())?;
+pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Failure> {
+    let text = text(options.command.clone(), options.file.as_deref())?;
     let mut stop = Stop::new()?;
-    let stopped = stop.any(shell.timeout);
-    tokio::pin!(stopped);
-    let api = tokio::select! {
-        api = shell.api() => api?,
+    let mut stopped = pin!(stop.any(shell.timeout));
+    let known = async {
+        let api = shell.api().await?;
+        let kind = kind(&api, &options.role).await?;
+        Ok::<_, Failure>((api, kind))
+    };
+    let (api, kind) = tokio::select! {
+        known = known => known?,
         failure = &mut stopped => return Err(failure),
     };
-    let wish = Wish { duration: Some(GOOD_FOR), database: options.database };
-    let (credential, _) = Credential::borrow(&api, &options.role, &wish, &mut stopped).await?;
+    match kind.as_str() {
+        SSH => over_ssh(&api, &options, text, stopped, shell).await,
+        _ => sql(&api, &options, &text, stopped, shell).await.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// Runs a command on a machine. Its input and output are this program's, and so is its exit code.
+async fn over_ssh(
+    api: &Api,
+    options: &Options,
+    command: String,
+    mut stopped: Pin<&mut impl Future<Output = Failure>>,
+    shell: &Shell,
+) -> Result<ExitCode, Failure> {
+    let client = client::ssh(&options.role)?;
+    let wish = Wish { duration: Some(GOOD_FOR), database: options.database.clone() };
+    let (credential, _) = Credential::borrow(api, &options.role, &wish, &mut stopped).await?;
+    let door = tokio::select! {
+        door = Door::of(&credential, api, options.route, shell) => door,
+        failure = &mut stopped => Err(failure),
+    };
+    let ended = match door {
+        Ok(door) => {
+            let run = async |credential: &Credential| client::exec(client, credential, command, stopped).await;
+            at_door(&credential, door, run).await
+        }
+        Err(failure) => Err(failure),
+    };
+    credential.give_back(api).await;
+    ended
+}
+
+async fn sql(
+    api: &Api,
+    options: &Options,
+    sql: &str,
+    mut stopped: Pin<&mut impl Future<Output = Failure>>,
+    shell: &Shell,
+) -> Result<(), Failure> {
+    let wish = Wish { duration: Some(GOOD_FOR), database: options.database.clone() };
+    let (credential, _) = Credential::borrow(api, &options.role, &wish, &mut stopped).await?;
     let tasks = TaskTracker::new();
     let opened = async {
-        let door = Door::of(&credential, &api, options.route, shell).await?;
+        let door = Door::of(&credential, api, options.route, shell).await?;
         let gateway = Gateway { credential: &credential, door, tasks: &tasks };
         let opened = gateway.open().await?;
         Ok::<_, Failure>((gateway, opened))
@@ -71,7 +117,7 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<(), Failure> 
     let done = tokio::select! {
         opened = opened => match opened {
             Ok((gateway, (client, connection))) => {
-                Box::pin(session(client, connection, &sql, &gateway, shell, stopped)).await
+                Box::pin(session(client, connection, sql, &gateway, shell, stopped)).await
             }
             Err(failure) => Err(failure),
         },
@@ -80,7 +126,7 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<(), Failure> 
     tasks.close();
     // What was said last is on its way.
     let _ = tokio::time::timeout(LAST_WORDS, tasks.wait()).await;
-    credential.give_back(&api).await;
+    credential.give_back(api).await;
     done
 }
 

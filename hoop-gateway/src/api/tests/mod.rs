@@ -8,6 +8,7 @@ mod browsers;
 mod configuration;
 mod document;
 mod idempotency;
+mod keys;
 mod leaving;
 mod lists;
 mod passwords;
@@ -15,6 +16,7 @@ mod rates;
 mod requests;
 mod secrets;
 mod sessions;
+mod ssh;
 mod stream;
 mod tokens;
 
@@ -47,7 +49,10 @@ use crate::session::Reached;
 use crate::store::tests::wrapped::Wrapped;
 use crate::store::{Ended, SqlStore, Store};
 use crate::telemetry::Telemetry;
-use crate::tunnel::{AgentAuthenticator as _, AgentStatus};
+use crate::tunnel::{AgentAuthenticator as _, AgentStatus, OpenFailure};
+
+/// What a machine shows whose host key nobody has approved.
+const HOST_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6zHCplKmaxpYRdNRVqpdFCF8SDVoJZTmoFMbgWN0Xo";
 
 struct Open;
 
@@ -90,11 +95,14 @@ impl LiveSessions for Live {
         self.ended.lock().push(id);
         true
     }
-    async fn try_target(&self, role: &ResourceRole, _: RequestId) -> Result<Reached, Denial> {
+    async fn try_target(&self, role: &ResourceRole, _: RequestId) -> Result<Reached, OpenFailure> {
+        let refused = |by: &'static str, code, reason: &'static str| Denial::new(by, code, reason).hint("start it");
         match &*role.name {
-            "away" => {
-                Err(Denial::new("tunnel", Code::AgentUnavailable, "agent here is not connected").hint("start it"))
-            }
+            "away" => Err(refused("tunnel", Code::AgentUnavailable, "agent here is not connected").into()),
+            "unknown" => Err(OpenFailure {
+                denial: refused("agent", Code::TargetHostKey, "the host key is not trusted"),
+                target_error: HOST_KEY.into(),
+            }),
             _ => Ok(Reached { server_version: Some("15.8".to_owned()) }),
         }
     }
@@ -285,6 +293,8 @@ impl Gateway {
             telemetry: Arc::new(Telemetry::new().expect("buckets")),
             endpoints: Endpoints {
                 postgres: Endpoint { host: "db.example.com".to_owned(), port: 15432, tls: true },
+                ssh: Endpoint { host: "gw.example.com".to_owned(), port: 12222, tls: false },
+                ssh_host_keys: vec![HOST_KEY.to_owned()],
                 grpc: Endpoint { host: "gw.example.com".to_owned(), port: 8010, tls: true },
                 certificate: Some([7; 32]),
             },

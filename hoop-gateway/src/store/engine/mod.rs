@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufRead, AsyncWrite};
 use super::backup::{Counts, Reader, Writer};
 use super::{
     AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, Store, StoreError,
-    StoreUrl, Tokens, Users, Versions,
+    StoreUrl, Tokens, UserKeys, Users, Versions,
 };
 
 /// A store on an SQLite file or a PostgreSQL database.
@@ -242,6 +242,10 @@ impl Store for SqlStore {
     }
 
     fn tokens(&self) -> &dyn Tokens {
+        each!(self, engine => engine)
+    }
+
+    fn user_keys(&self) -> &dyn UserKeys {
         each!(self, engine => engine)
     }
 

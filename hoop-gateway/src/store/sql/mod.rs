@@ -13,6 +13,7 @@ mod schema;
 mod secrets;
 mod sessions;
 mod tokens;
+mod user_keys;
 mod users;
 mod versions;
 
@@ -24,7 +25,7 @@ use sqlx::types::Uuid;
 use super::{Connection, Engine, Row};
 use crate::store::{
     AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, Store, StoreError,
-    Tokens, Users, Versions,
+    Tokens, UserKeys, Users, Versions,
 };
 
 impl Engine {
@@ -78,6 +79,10 @@ impl Store for Engine {
     }
 
     fn tokens(&self) -> &dyn Tokens {
+        self
+    }
+
+    fn user_keys(&self) -> &dyn UserKeys {
         self
     }
 

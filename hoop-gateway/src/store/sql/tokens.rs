@@ -129,6 +129,11 @@ impl Tokens for Engine {
             .bind(micros(at))
             .execute(&mut *transaction)
             .await?;
+        sqlx::query("DELETE FROM user_keys WHERE org_id = $1 AND token_id = $2")
+            .bind(org.as_uuid())
+            .bind(id.as_uuid())
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -149,6 +154,15 @@ impl Tokens for Engine {
                 .execute(&mut *transaction)
                 .await?;
         }
+        sqlx::query(
+            "DELETE FROM user_keys \
+             WHERE org_id = $1 AND user_id = $2 AND token_id IS NOT NULL AND ($3 IS NULL OR token_id <> $3)",
+        )
+        .bind(org.as_uuid())
+        .bind(user.as_uuid())
+        .bind(keep.map(|id| id.as_uuid()))
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use hoop_core::id::KeyId;
+
 use super::*;
 use crate::auth::Scope;
 
@@ -85,5 +87,49 @@ pub(super) async fn api_tokens(store: &dyn Store, alice: &User) -> Result<()> {
     assert_eq!(good().await?, [false, true, true], "what was made with it ends with it");
     tokens.revoke_all(ORG, alice.id, None, now()).await?;
     assert_eq!(good().await?, [false, false, true]);
+    Ok(())
+}
+
+pub(super) async fn user_keys(store: &dyn Store, alice: &User) -> Result<()> {
+    let (keys, tokens) = (store.user_keys(), store.tokens());
+    let grant = Some(Grant { name: "laptop".to_owned(), scopes: BTreeSet::from([Scope::Connect]) });
+    let token = Token { grant, ..token(alice, 60) };
+    tokens.create(&token).await?;
+    let key = |fingerprint: &str, token: Option<TokenId>| UserKey {
+        org: ORG,
+        id: KeyId::new(&SystemClock),
+        user: alice.id,
+        name: "laptop".to_owned(),
+        fingerprint: fingerprint.to_owned(),
+        public_key: format!("ssh-ed25519 {fingerprint}"),
+        token,
+        expires_at: token.map(|_| now() + TimeDelta::hours(1)),
+        last_used_at: None,
+        created_at: now(),
+    };
+    let (first, second) = (key("SHA256:a", None), key("SHA256:b", Some(token.id)));
+    assert!(keys.create(&first, 2).await? && keys.create(&second, 2).await?);
+    assert!(!keys.create(&key("SHA256:c", None), 2).await?, "as many as there may be");
+    assert!(matches!(keys.create(&key("SHA256:a", None), 9).await, Err(StoreError::Exists { .. })));
+    assert_eq!(keys.by_fingerprint(ORG, "SHA256:b").await?.as_ref(), Some(&second));
+    assert_eq!(keys.by_fingerprint(ORG, "SHA256:B").await?, None);
+    let elsewhere = OrgId::new(&SystemClock);
+    assert_eq!(keys.by_fingerprint(elsewhere, "SHA256:a").await?, None, "another organisation's");
+    let at = now();
+    keys.used(ORG, first.id, at).await?;
+    assert_eq!(keys.get(ORG, first.id).await?.and_then(|key| key.last_used_at), Some(at));
+    let page = keys.list(ORG, Some(alice.id), None, 1).await?;
+    assert_eq!((page.items[0].id, page.more), (first.id.max(second.id), true));
+    assert_eq!(keys.list(ORG, None, Some(page.items[0].id), 5).await?.items.len(), 1);
+    let other = Some(UserId::new(&SystemClock));
+    assert!(!keys.delete(ORG, first.id, other).await?, "another's");
+    assert!(keys.list(ORG, other, None, 5).await?.items.is_empty());
+    tokens.revoke(ORG, token.id, None, now()).await?;
+    assert_eq!(keys.get(ORG, second.id).await?, None, "it ends with the token that it was added with");
+    assert!(keys.delete(ORG, first.id, Some(alice.id)).await? && !keys.delete(ORG, first.id, None).await?);
+    let last = key("SHA256:d", None);
+    assert!(keys.create(&last, 1).await?);
+    assert_eq!(keys.delete_all(ORG, alice.id).await?, [last.id]);
+    assert!(keys.create(&key("SHA256:e", None), 1).await?);
     Ok(())
 }

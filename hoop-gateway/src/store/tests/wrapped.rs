@@ -44,6 +44,9 @@ impl Store for Wrapped {
     fn tokens(&self) -> &dyn Tokens {
         self
     }
+    fn user_keys(&self) -> &dyn UserKeys {
+        self.inner.user_keys()
+    }
     fn sessions(&self) -> &dyn Sessions {
         self.inner.sessions()
     }

@@ -48,7 +48,7 @@ fn told_by_pg_config() -> Option<PathBuf> {
 
 /// How long a process may live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Life {
+pub(in crate::dev) enum Life {
     /// Until it has done its work.
     OfItsOwn,
     /// As long as this process at most.
@@ -56,7 +56,7 @@ pub(super) enum Life {
 }
 
 /// PostgreSQL refuses to run as root; its packages bring a user for it.
-fn server_user() -> Result<Option<User>, Failure> {
+pub(in crate::dev) fn server_user() -> Result<Option<User>, Failure> {
     if !Uid::effective().is_root() {
         return Ok(None);
     }
@@ -71,7 +71,7 @@ fn server_user() -> Result<Option<User>, Failure> {
 
 /// The beginning of a command that runs as the server's user. util-linux' `setpriv` does what this program cannot do
 /// without unsafe code: it sets the signal that a process gets when its parent dies.
-pub(super) fn as_server(life: Life) -> Command {
+pub(in crate::dev) fn as_server(life: Life) -> Command {
     let root = Uid::effective().is_root();
     if (!root && life == Life::OfItsOwn) || !Path::new("/usr/bin/setpriv").exists() {
         return Command::new("/usr/bin/env");
@@ -87,9 +87,9 @@ pub(super) fn as_server(life: Life) -> Command {
     command
 }
 
-/// A folder that the server's user can use: below `dir`, unless that cannot be reached by it.
-pub(super) fn private_folder(dir: &Path) -> Result<PathBuf, Failure> {
-    let inside = dir.join("postgres");
+/// A folder called `name` that the server's user can use: below `dir`, unless that cannot be reached by it.
+pub(in crate::dev) fn private_folder(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let inside = dir.join(name);
     let Some(user) = server_user()? else {
         DirBuilder::new().recursive(true).mode(0o700).create(&inside)?;
         return Ok(inside);
@@ -98,9 +98,12 @@ pub(super) fn private_folder(dir: &Path) -> Result<PathBuf, Failure> {
         return Ok(inside);
     }
     // A home that others cannot pass through, such as root's.
-    let name: String =
+    let place: String =
         dir.display().to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let elsewhere = PathBuf::from("/var/tmp").join(format!("hoop-demo{name}"));
+    let elsewhere = PathBuf::from("/var/tmp").join(match name {
+        "postgres" => format!("hoop-demo{place}"),
+        other => format!("hoop-demo{place}-{other}"),
+    });
     if give_to(&elsewhere, &user)? {
         return Ok(elsewhere);
     }
