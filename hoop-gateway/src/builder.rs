@@ -130,6 +130,7 @@ impl GatewayBuilder {
         let keys = data.as_ref().and_then(|data| problems.note(Keys::of(&self.config, data)));
         let tls = data.as_ref().and_then(|data| problems.note(tls(&self.config, data)));
         let passwords = problems.note(passwords());
+        let ssh_authorities = problems.note(ssh_authorities(&self.config));
         let telemetry = problems.note(Telemetry::new().map_err(|error| BuildProblem::Telemetry(Box::new(error))));
         let store = if data.is_some() { problems.note(self.open_store().await) } else { None };
         let (Some(public), Some(data), Some(keys), Some(tls), Some(passwords), Some(telemetry), Some(store), []) =
@@ -178,6 +179,7 @@ impl GatewayBuilder {
             )),
             request_key: keys.secret.request_key(),
             ssh_host_keys: SshHostKeys::of(&keys.secret),
+            ssh_authorities: ssh_authorities.unwrap_or_default(),
             changes,
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
             recording_key: PublicKey::from(&keys.recording),
@@ -327,6 +329,13 @@ fn tls(config: &Config, data: &DataFolder) -> Result<Tls, BuildProblem> {
     Ok(Tls { certificate, files })
 }
 
+fn ssh_authorities(config: &Config) -> Result<Vec<russh::keys::PublicKey>, BuildProblem> {
+    let key = |line: &String| {
+        russh::keys::PublicKey::from_openssh(line).map_err(|_| BuildProblem::SshAuthority { line: line.clone() })
+    };
+    config.listen.ssh.user_authorities.iter().map(key).collect()
+}
+
 /// As many hashes at a time as there are processors.
 fn passwords() -> Result<Passwords, BuildProblem> {
     let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -383,6 +392,12 @@ pub enum BuildProblem {
         setting: &'static str,
         /// What it says.
         value: String,
+    },
+    /// An authority of SSH certificates is none.
+    #[error("`listen.ssh.user_authorities` has `{line}`, which is no public key as in a .pub file")]
+    SshAuthority {
+        /// What it says.
+        line: String,
     },
     /// Passwords cannot be hashed on this machine.
     #[error("passwords cannot be hashed")]

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::Access;
 use crate::api::{self, ApiParts, ApiSettings, Endpoint, Endpoints, Rates, Readiness, RecordingFolder};
 use crate::auth::credential::NativeCredentials;
+use crate::auth::keys::UserKeys;
 use crate::auth::token::AgentTokens;
 use crate::auth::{self, FirstAdmin, FirstAdminError, Passwords, Throttle};
 use crate::builder::{BuildProblem, GatewayBuilder};
@@ -20,8 +21,8 @@ use crate::changes::Changes;
 use crate::config::{Config, TlsUse};
 use crate::data::DataFolder;
 use crate::listen::{
-    AccessService, Certificate, CertificateFiles, Listener, PostgresDoor, PreAuthLimits, Renewal, Services,
-    SshHostKeys, serve_grpc, serve_http,
+    AccessService, Certificate, CertificateFiles, Doors, Listener, PostgresDoor, PreAuthLimits, Renewal, Services,
+    SshDoor, SshHostKeys, serve_grpc, serve_http, ssh_config,
 };
 use crate::record::{PublicKey, Recorder};
 use crate::running::{Addresses, Running};
@@ -60,6 +61,8 @@ pub(crate) struct Parts {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) tls: Tls,
     pub(crate) ssh_host_keys: SshHostKeys,
+    /// Whose certificates of users the SSH door takes.
+    pub(crate) ssh_authorities: Vec<russh::keys::PublicKey>,
     pub(crate) public: PublicAddress,
     pub(crate) clock: Arc<dyn Clock>,
     /// Owns every task of the gateway.
@@ -156,10 +159,11 @@ impl Gateway {
         let clients = stop.child_token();
         let tls = config.listen.http.tls.then(|| tls.certificate.clone());
         tasks.spawn(serve_http(http, tls, router.clone(), limits, tasks.clone(), stop.clone()));
-        let door = Arc::new(self.postgres_door());
-        self.serve_tunnel(grpc, Arc::clone(&door), &stop);
+        let (door, ssh_door) = (Arc::new(self.postgres_door()), Arc::new(self.ssh_door()));
+        self.serve_tunnel(grpc, Doors { postgres: Arc::clone(&door), ssh: Arc::clone(&ssh_door) }, &stop);
         self.watch_agents(&stop);
         tasks.spawn(door.serve(postgres, tasks.clone(), clients.clone()));
+        tasks.spawn(ssh_door.serve(ssh, tasks.clone(), clients.clone()));
         self.watch_recorder(&stop);
         self.watch_access(&stop);
         self.watch_certificate(&stop);
@@ -178,25 +182,18 @@ impl Gateway {
         Ok(())
     }
 
-    /// Port 8010, for agents, and for the clients of this door who reach it there alone.
-    fn serve_tunnel(&self, listener: Listener, door: Arc<PostgresDoor>, stop: &CancellationToken) {
+    /// Port 8010, for agents, and for the clients of these doors who reach it there alone.
+    fn serve_tunnel(&self, listener: Listener, doors: Doors, stop: &CancellationToken) {
         let Parts { store, agents, agent_tokens, clock, tasks, tls, config, .. } = &self.parts;
         let authenticator = Arc::clone(agent_tokens);
         let tunnel =
             TunnelService::new(agents.clone(), authenticator, Arc::clone(clock), tasks.clone(), stop.child_token());
-        let services =
-            Services::new(tunnel, AccessService::new(Arc::clone(store), Arc::clone(clock), door, tasks.clone()));
+        let limits = pre_auth_limits(config);
+        let access = AccessService::new(Arc::clone(store), Arc::clone(clock), doors, limits, tasks.clone());
+        let services = Services::new(tunnel, access);
         let tls = config.listen.grpc.tls.then(|| tls.certificate.clone());
         let channels = agents.limits().channels_per_agent;
-        tasks.spawn(serve_grpc(
-            listener,
-            tls,
-            services,
-            channels,
-            pre_auth_limits(config),
-            tasks.clone(),
-            stop.clone(),
-        ));
+        tasks.spawn(serve_grpc(listener, tls, services, channels, limits, tasks.clone(), stop.clone()));
     }
 
     fn postgres_door(&self) -> PostgresDoor {
@@ -211,6 +208,22 @@ impl Gateway {
             max_message_bytes: parts.config.limits.message_bytes,
             telemetry: Arc::clone(&parts.telemetry),
             clock: Arc::clone(&parts.clock),
+        }
+    }
+
+    fn ssh_door(&self) -> SshDoor {
+        let parts = &self.parts;
+        SshDoor {
+            sessions: parts.sessions.clone(),
+            credentials: Arc::clone(&parts.credentials),
+            keys: UserKeys::new(Arc::clone(&parts.store), Arc::clone(&parts.clock)),
+            authorities: parts.ssh_authorities.clone(),
+            throttle: Arc::clone(&parts.throttle),
+            limits: pre_auth_limits(&parts.config),
+            channels: parts.config.limits.ssh_channels,
+            telemetry: Arc::clone(&parts.telemetry),
+            clock: Arc::clone(&parts.clock),
+            config: ssh_config(&parts.ssh_host_keys),
         }
     }
 

@@ -39,6 +39,10 @@ need golang-go go
 need default-jdk-headless javac
 need maven mvn
 need bsdutils script
+need rsync rsync
+need git git
+need vim-tiny vi vim
+need procps top
 fi
 if [ "${1:-}" = --bench ]; then
   need pgbouncer /usr/sbin/pgbouncer
@@ -80,6 +84,13 @@ if stale conformance "$clients/python/conformance.txt"; then
   python3 -m venv "$out/conformance"
   "$out/conformance/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$clients/python/conformance.txt"
   made conformance
+fi
+
+if stale ssh "$clients/python/ssh.txt"; then
+  rm -rf "$out/ssh"
+  python3 -m venv "$out/ssh"
+  "$out/ssh/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$clients/python/ssh.txt"
+  made ssh
 fi
 
 if stale node "$clients/node/package.json" "$clients/node/package-lock.json"; then

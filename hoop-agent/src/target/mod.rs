@@ -127,7 +127,7 @@ pub(crate) async fn connect(
         #[cfg(feature = "postgres")]
         Some(open::Target::Postgres(target)) => postgres::connect(target, &open.secrets, settings).await,
         #[cfg(feature = "ssh")]
-        Some(open::Target::Ssh(target)) => ssh::connect(target, &open.secrets, settings).await,
+        Some(open::Target::Ssh(target)) => ssh::connect(&open.session, target, &open.secrets, settings).await,
         #[cfg(feature = "ssh")]
         Some(open::Target::SshChannel(wanted)) => match served(wanted.connection) {
             Some(Served::Ssh(connection)) => ssh::open(&connection, wanted, &open.secrets, settings).await,

@@ -36,6 +36,11 @@ pub struct SshTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
     pub certificate: Option<String>,
+    /// Where the agent finds the private key of an authority of user certificates that the machine trusts, as for `password`. It
+    /// makes a key and a certificate for each login, good for minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
+    pub certificate_authority: Option<String>,
     /// Host keys that the machine may have, one line each, as `ssh-keyscan` prints them without the name: `ssh-ed25519
     /// AAAA…`.
     #[serde(default)]

@@ -106,7 +106,6 @@ fn check(key: &PublicKey) -> Result<(), PublicKeyError> {
 }
 
 /// Who comes with a key.
-#[cfg_attr(not(test), expect(dead_code, reason = "the door for SSH asks it"))]
 #[derive(Debug, Clone)]
 pub(crate) struct KeyHolder {
     /// Who.
@@ -122,7 +121,6 @@ pub(crate) struct UserKeys {
     clock: Arc<dyn Clock>,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the door for SSH asks it"))]
 impl UserKeys {
     /// Keys in this store.
     pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {

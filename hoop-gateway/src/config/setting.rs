@@ -45,6 +45,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("listen.ssh.address", ValueKind::Text, "where ssh connects"),
     setting("listen.ssh.public", ValueKind::Text, "host:port that ssh connects to, when it differs"),
     setting(
+        "listen.ssh.user_authorities",
+        ValueKind::List,
+        "keys of authorities whose SSH certificates of users are taken",
+    ),
+    setting(
         "tls.certificate",
         ValueKind::Text,
         "PEM chain, leaf first, read again when it changes; unset: self-signed",
@@ -54,6 +59,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.login_timeout", ValueKind::Text, "everything before a client is authenticated"),
     setting("limits.pending_logins", ValueKind::Integer, "connections not yet authenticated, at once"),
     setting("limits.message_bytes", ValueKind::Integer, "longest message or row that is read as a whole"),
+    setting("limits.ssh_channels", ValueKind::Integer, "channels of one SSH session, at once"),
     setting("limits.drain", ValueKind::Text, "how long running sessions may go on after SIGTERM"),
     setting("limits.reads_per_minute", ValueKind::Integer, "API requests that read, of one user; 0: no limit"),
     setting("limits.writes_per_minute", ValueKind::Integer, "API requests that do something, of one user; 0: no limit"),

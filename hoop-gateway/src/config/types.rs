@@ -175,11 +175,18 @@ pub struct SshDoor {
     /// `host:port` that clients connect to, where it is not the address above; it is written into their settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public: Option<String>,
+    /// Public keys of authorities whose certificates of users are taken, one line of a `.pub` file each. A certificate names the
+    /// users that it is for.
+    pub user_authorities: Vec<String>,
 }
 
 impl Default for SshDoor {
     fn default() -> Self {
-        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 12222), public: None }
+        Self {
+            address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 12222),
+            public: None,
+            user_authorities: Vec::new(),
+        }
     }
 }
 
@@ -229,6 +236,8 @@ pub struct Limits {
     /// Longest message of a client or a row of a target, in bytes, that is read as a whole. A longer one is refused; rows
     /// that no rule needs to read go on in pieces whatever their length.
     pub message_bytes: usize,
+    /// Channels of one SSH session, of programs and forwarded connections alike, at once.
+    pub ssh_channels: usize,
     /// How long running sessions may go on after the gateway was asked to stop.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -248,6 +257,7 @@ impl Default for Limits {
             login_timeout: Duration::from_secs(10),
             pending_logins: 2048,
             message_bytes: 64 << 20,
+            ssh_channels: 64,
             drain: Duration::from_secs(30),
             reads_per_minute: 6000,
             writes_per_minute: 1200,

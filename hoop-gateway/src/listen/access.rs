@@ -19,9 +19,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::accept::PreAuth;
+use super::accept::{PreAuth, PreAuthLimits};
 use super::postgres::PostgresDoor;
-use super::stranger::Refusal;
+use super::ssh::SshDoor;
+use super::stranger::{Refusal, Stranger};
 use crate::auth::{Bearer, Scope, scope, settled};
 use crate::store::Store;
 use crate::tunnel::status;
@@ -30,10 +31,18 @@ use crate::tunnel::status;
 pub(crate) struct AccessService {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    postgres: Arc<PostgresDoor>,
+    doors: Doors,
+    limits: PreAuthLimits,
     /// Apart from those who dial: who has shown a token does not lose its place to who has shown nothing.
     strangers: PreAuth,
     tasks: TaskTracker,
+}
+
+/// The doors that it leads to.
+#[derive(Clone)]
+pub(crate) struct Doors {
+    pub(crate) postgres: Arc<PostgresDoor>,
+    pub(crate) ssh: Arc<SshDoor>,
 }
 
 /// From where a call comes, for those who serve it.
@@ -41,15 +50,16 @@ pub(crate) struct AccessService {
 pub(super) struct Peer(pub(super) SocketAddr);
 
 impl AccessService {
-    /// Leads to this door those whose tokens are in this store.
+    /// Leads to these doors those whose tokens are in this store.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        postgres: Arc<PostgresDoor>,
+        doors: Doors,
+        limits: PreAuthLimits,
         tasks: TaskTracker,
     ) -> Self {
-        let strangers = PreAuth::new(postgres.limits.connections);
-        Self { store, clock, postgres, strangers, tasks }
+        let strangers = PreAuth::new(limits.connections);
+        Self { store, clock, doors, limits, strangers, tasks }
     }
 
     async fn identify<T>(&self, request: &Request<T>) -> Result<Bearer, Denial> {
@@ -72,27 +82,42 @@ impl Access for AccessService {
             return Err(Status::internal("nobody knows from where this call comes"));
         };
         let bearer = self.identify(&request).await.map_err(|denial| refused(peer, denial.into()))?;
-        let stranger = self.postgres.stranger(peer, self.strangers.enter(), Some(bearer));
+        let stranger = Stranger::new(peer, self.strangers.enter(), Some(bearer), self.limits, &*self.clock);
         let mut up = request.into_inner();
-        stranger.in_time(start(&mut up)).await.map_err(|refusal| refused(peer, refusal))?;
+        let wanted = stranger.in_time(start(&mut up)).await.map_err(|refusal| refused(peer, refusal))?;
         let (outgoing, written) = chunks();
         let connection = Connection::new(up.map(received), outgoing);
-        let door = Arc::clone(&self.postgres);
-        self.tasks.spawn(async move { Box::pin(door.connection(connection, stranger)).await });
+        let doors = self.doors.clone();
+        self.tasks.spawn(async move {
+            match wanted {
+                Wanted::Postgres => Box::pin(doors.postgres.connection(connection, stranger)).await,
+                Wanted::Ssh => Box::pin(doors.ssh.connection(connection, stranger)).await,
+            }
+        });
         let sent = |data| Ok(DialDown { body: Some(dial_down::Body::Data(data)) });
         Ok(Response::new(Box::pin(ReceiverStream::new(written).map(sent))))
     }
 }
 
-/// Reads which door is meant. There is one.
-async fn start(up: &mut Streaming<DialUp>) -> Result<(), Refusal> {
+/// Which door is meant.
+enum Wanted {
+    Postgres,
+    Ssh,
+}
+
+/// Reads which door is meant.
+async fn start(up: &mut Streaming<DialUp>) -> Result<Wanted, Refusal> {
     let invalid = |reason: String| Denial::new("gateway", Code::InvalidRequest, reason);
     let first = up.message().await.map_err(|_| Refusal::Silent)?;
     match first.and_then(|first| first.body) {
-        Some(dial_up::Body::Start(DialStart { protocol })) if protocol == "postgres" => Ok(()),
-        Some(dial_up::Body::Start(_)) => {
-            Err(invalid("this gateway has no door for that protocol".to_owned()).hint("postgres is there").into())
-        }
+        Some(dial_up::Body::Start(DialStart { protocol })) => match protocol.as_str() {
+            "postgres" => Ok(Wanted::Postgres),
+            "ssh" => Ok(Wanted::Ssh),
+            _ => {
+                let denial = invalid("this gateway has no door for that protocol".to_owned());
+                Err(denial.hint("postgres and ssh are there").into())
+            }
+        },
         _ => Err(invalid("the first message must say which door is meant".to_owned()).into()),
     }
 }

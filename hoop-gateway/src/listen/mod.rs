@@ -13,7 +13,7 @@ mod tls;
 
 pub(crate) use accept::Listener;
 pub use accept::PreAuthLimits;
-pub(crate) use access::AccessService;
+pub(crate) use access::{AccessService, Doors};
 pub(crate) use certificate::{Certificate, CertificateFiles, Renewal};
 pub(crate) use grpc::{Services, serve as serve_grpc};
 pub(crate) use http::{OverTls, serve as serve_http};

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 
 use hoop_core::id::RequestId;
-use hoop_core::{Clock, Code, Denial};
+use hoop_core::{Clock, Code, Denial, Principal};
 use tokio::time::Instant;
 
 use super::accept::{Place, PreAuthLimits};
 use crate::auth::Bearer;
-use crate::auth::credential::Proven;
 
 /// Somebody who has come to a door, and has a place and a time to say who they are.
 pub(super) struct Stranger {
@@ -70,9 +69,9 @@ impl Stranger {
 ///
 /// # Errors
 /// [`Code::AccessDenied`].
-pub(super) fn is_own(proven: &Proven, bearer: Option<&Bearer>) -> Result<(), Denial> {
+pub(super) fn is_own(caller: &Principal, bearer: Option<&Bearer>) -> Result<(), Denial> {
     match bearer {
-        Some(Bearer { user, .. }) if (user.org, user.id) != (proven.principal.org, proven.principal.user) => {
+        Some(Bearer { user, .. }) if (user.org, user.id) != (caller.org, caller.user) => {
             let reason = format!("this credential is not one of {}, whose token opened the tunnel", user.name);
             Err(Denial::new("gateway", Code::AccessDenied, reason).hint("sign in as the user of the credential"))
         }

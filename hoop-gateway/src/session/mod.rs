@@ -32,7 +32,6 @@ pub(crate) use control::{Asked, Control};
 pub(crate) use open::Opening;
 pub(crate) use registry::{CancelKey, Live, Pass};
 pub use target::Reached;
-#[expect(unused_imports, reason = "the door for SSH takes the other one")]
 pub(crate) use target::{postgres_target, ssh_target};
 
 use crate::api::LiveSessions;

@@ -18,7 +18,6 @@ pub(crate) enum Pass {
     /// An API token.
     Token(TokenId),
     /// A public key.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the door for SSH makes it"))]
     Key(KeyId),
 }
 

@@ -75,6 +75,7 @@ pub(crate) fn ssh_target(target: &SshTarget) -> v1::SshTarget {
         host_keys,
         host_authorities,
         known_hosts: target.known_hosts.clone().unwrap_or_default(),
+        certificate_authority: target.certificate_authority.clone().unwrap_or_default(),
     }
 }
 

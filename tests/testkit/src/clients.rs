@@ -48,6 +48,31 @@ impl Client {
     }
 }
 
+/// Runs a Python program of the clients' folder in the environment `environment`.
+///
+/// # Panics
+/// With the line that installs what is missing.
+pub fn python(environment: &str, program: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(made(&format!("{environment}/bin/python")));
+    command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
+    output(command.arg(sources().join("python").join(program)).args(arguments), b"")
+}
+
+/// Runs Ansible's `ping` on a host, with these words on the command line of `ssh`.
+///
+/// # Panics
+/// With the line that installs what is missing.
+pub fn ansible_ping(host: &str, ssh: &str) -> Output {
+    let mut command = Command::new(made("ssh/bin/ansible"));
+    command
+        .env("ANSIBLE_HOST_KEY_CHECKING", "true")
+        .env("ANSIBLE_NOCOLOR", "1")
+        .env("ANSIBLE_LOCALHOST_WARNING", "false");
+    command.env("LC_ALL", "C.UTF-8").args(["all", "-i", &format!("{host},"), "-m", "ping"]);
+    command.args(["-e", "ansible_python_interpreter=auto_silent", "--ssh-common-args", ssh]);
+    output(&mut command, b"")
+}
+
 /// Sends generated requests to every operation of an API's document but the excluded ones, and compares the answers with it.
 ///
 /// # Panics

@@ -28,6 +28,8 @@ const QUEUE: usize = 80;
 
 /// A session's connection.
 pub(crate) struct Connection {
+    /// The session's name, for the logs of both sides.
+    session: String,
     target: SshTarget,
     /// The one that the server listens on for us.
     first: Arc<Transport>,
@@ -38,15 +40,17 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects and logs in. Gives what goes up to the gateway, too; that ends with the first transport.
     pub(super) async fn open(
+        session: &str,
         target: SshTarget,
         supplied: &[SuppliedSecret],
         settings: &Settings,
     ) -> Result<(Arc<Self>, Seen, BoxStream<'static, carry_up::Body>), TargetFailure> {
         let (tell, told) = mpsc::channel(QUEUE);
         let incoming = Arc::new(Incoming::new(tell));
-        let (first, seen) = Transport::open(&target, supplied, settings, &incoming).await?;
+        let (first, seen) = Transport::open(&target, supplied, settings, &incoming, session).await?;
         let up = up(told, first.gone.clone());
-        let connection = Self { target, first: Arc::new(first), others: Mutex::default(), incoming };
+        let connection =
+            Self { session: session.to_owned(), target, first: Arc::new(first), others: Mutex::default(), incoming };
         Ok((Arc::new(connection), seen, up))
     }
 
@@ -84,7 +88,7 @@ impl Connection {
             return Ok(free);
         }
         if self.others.lock().len() + 1 < MOST_TRANSPORTS {
-            match Transport::open(&self.target, supplied, settings, &self.incoming).await {
+            match Transport::open(&self.target, supplied, settings, &self.incoming, &self.session).await {
                 Ok((another, _)) => {
                     let another = Arc::new(another);
                     let busy = another.busy();

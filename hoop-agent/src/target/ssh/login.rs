@@ -8,6 +8,7 @@ use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse, Prompt}
 use russh::keys::{Certificate, PrivateKey, PrivateKeyWithHashAlg, decode_secret_key};
 use russh::{MethodKind, MethodSet};
 
+use super::mint::mint;
 use super::transport::{Client, ended};
 use crate::agent::Settings;
 use crate::error::TargetFailure;
@@ -29,6 +30,7 @@ impl Secrets {
         target: &SshTarget,
         supplied: &[SuppliedSecret],
         settings: &Settings,
+        session: &str,
     ) -> Result<Self, TargetFailure> {
         let find = async |field: &str, reference: &str| {
             let secret = settings.secrets.find(field, reference, supplied).await?;
@@ -47,7 +49,14 @@ impl Secrets {
             ),
             None => None,
         };
-        Ok(Self { password, key, certificate })
+        let Some(authority) = find("certificate_authority", &target.certificate_authority).await? else {
+            return Ok(Self { password, key, certificate });
+        };
+        let authority = private_key(&authority, None)?;
+        let minted = mint(&authority, &target.user, session);
+        let (key, certificate) =
+            minted.map_err(|error| unusable(format!("a certificate for {} cannot be made: {error}", target.user)))?;
+        Ok(Self { password, key: Some(key), certificate: Some(certificate) })
     }
 }
 

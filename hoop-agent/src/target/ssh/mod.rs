@@ -11,6 +11,7 @@ mod connection;
 mod host_key;
 mod incoming;
 mod login;
+mod mint;
 mod transport;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::error::TargetFailure;
 
 /// Connects and logs in, for a session.
 pub(super) async fn connect(
+    session: &str,
     target: &SshTarget,
     supplied: &[SuppliedSecret],
     settings: &Settings,
@@ -37,7 +39,7 @@ pub(super) async fn connect(
             TargetFailure::new(Code::AgentRefused, reason).hint("allow it in the agent's configuration: targets")
         );
     }
-    let (connection, seen, up) = Connection::open(target.clone(), supplied, settings).await?;
+    let (connection, seen, up) = Connection::open(session, target.clone(), supplied, settings).await?;
     let ready = SshReady { server_id: seen.server_id, host_key: seen.host_key };
     Ok(Target {
         ready: Ready { target: Some(ready::Target::Ssh(ready)) },

@@ -70,8 +70,9 @@ impl Transport {
         supplied: &[SuppliedSecret],
         settings: &Settings,
         incoming: &Arc<Incoming>,
+        session: &str,
     ) -> Result<(Self, Seen), TargetFailure> {
-        let secrets = login::Secrets::find(target, supplied, settings).await?;
+        let secrets = login::Secrets::find(target, supplied, settings, session).await?;
         let trust = Trust::of(target).await?;
         let tcp = dial(target).await?;
         let gone = CancellationToken::new();

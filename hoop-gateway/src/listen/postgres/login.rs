@@ -75,7 +75,7 @@ impl PostgresDoor {
         let last = password_message(&startup::message(io).await?)?.body();
         let proven = match server.on_client_final_message(&last) {
             Ok(proof) => self.credentials.proven(candidate).await.and_then(|proven| {
-                is_own(&proven, stranger.bearer.as_ref())?;
+                is_own(&proven.principal, stranger.bearer.as_ref())?;
                 Ok((proven, proof))
             }),
             Err(_) => Err(login_failed()),

@@ -25,11 +25,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
-use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
+use super::accept::{Listener, PreAuth, PreAuthLimits};
 use super::certificate::{Certificate, Shown};
 use super::stranger::{Refusal, Stranger};
+use crate::auth::Throttle;
 use crate::auth::credential::NativeCredentials;
-use crate::auth::{Bearer, Throttle};
 use crate::config::TlsUse;
 use crate::proxy::postgres::error::{Severity, response};
 use crate::session::{CancelKey, Sessions};
@@ -71,15 +71,10 @@ impl PostgresDoor {
     pub(crate) async fn serve(self: Arc<Self>, listener: Listener, tasks: TaskTracker, shutdown: CancellationToken) {
         let strangers = PreAuth::new(self.limits.connections);
         while let Some((tcp, peer)) = listener.accept(&shutdown).await {
-            let stranger = self.stranger(peer, strangers.enter(), None);
+            let stranger = Stranger::new(peer, strangers.enter(), None, self.limits, &*self.clock);
             let door = Arc::clone(&self);
             tasks.spawn(async move { Box::pin(door.connection(tcp, stranger)).await });
         }
-    }
-
-    /// Somebody who has just come, and whose time begins.
-    pub(super) fn stranger(&self, peer: SocketAddr, place: Place, bearer: Option<Bearer>) -> Stranger {
-        Stranger::new(peer, place, bearer, self.limits, &*self.clock)
     }
 
     /// Serves a connection to its end, whether it was dialled or came through port 8010.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hoop_proto::tunnel::v1::{SshDirectStreamlocal, SshDirectTcpip};
-use russh::keys::HashAlg;
+use russh::keys::{Certificate, HashAlg};
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId};
 use tokio::sync::{mpsc, oneshot};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::SshDoor;
 use super::login::{Caller, Visitor};
-use crate::proxy::ssh::{Asked, Wanted};
+use crate::proxy::ssh::{Asked, Opened, Wanted};
 
 /// How long the target may take to answer a request that concerns the whole connection.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ impl Client {
 
     /// Hands a channel over to the session. When that has fallen behind with them, it is refused: by dropping its reply.
     fn open(&self, wanted: Wanted, channel: Channel<Msg>, reply: ChannelOpenHandle) {
-        let _ = self.asked.try_send(Asked::Channel(wanted, channel, reply));
+        let _ = self.asked.try_send(Asked::Channel(wanted, channel, Opened::Wanted(reply)));
     }
 
     async fn ask(&self, asked: impl FnOnce(oneshot::Sender<Option<u32>>) -> Asked) -> Option<u32> {
@@ -83,15 +83,20 @@ impl Handler for Client {
         Ok(self.decided(caller))
     }
 
-    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
+    async fn auth_publickey_offered(&mut self, _user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
         let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
-        let known = self.door.knows_key(&self.visitor, user, &fingerprint).await;
+        let known = self.door.knows_key(&fingerprint).await;
         Ok(if known { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         let fingerprint = key.public_key.fingerprint(HashAlg::Sha256).to_string();
         let caller = self.door.with_key(&self.visitor, user, &fingerprint).await;
+        Ok(self.decided(caller))
+    }
+
+    async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Self::Error> {
+        let caller = self.door.with_certificate(&self.visitor, user, certificate).await;
         Ok(self.decided(caller))
     }
 

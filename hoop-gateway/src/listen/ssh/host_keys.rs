@@ -36,7 +36,6 @@ impl SshHostKeys {
     }
 
     /// With their private halves, for the door.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the door for SSH signs with them"))]
     pub(crate) fn private(&self) -> &[PrivateKey] {
         &self.0
     }

@@ -1,14 +1,25 @@
-//! Who is calling: by a credential's password, or by a public key of a user's.
+//! Who is calling: by a credential's password, by a public key of a user's, or by a certificate of an authority that the
+//! gateway trusts.
 
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use hoop_core::id::{RequestId, TokenId};
-use hoop_core::{Denial, Principal, ResourceRole};
+use hoop_core::id::{OrgId, RequestId};
+use hoop_core::{Code, Denial, Principal, ResourceRole};
+use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::{Certificate, HashAlg};
 
 use super::SshDoor;
-use crate::auth::Bearer;
-use crate::auth::credential::login_failed;
+use crate::auth::credential::{login_failed, principal};
+use crate::auth::token::unavailable;
+use crate::auth::{Bearer, settled};
 use crate::listen::stranger::is_own;
+use crate::session::Pass;
+
+/// The one critical option of a certificate that is understood ([PROTOCOL.certkeys]).
+///
+/// [PROTOCOL.certkeys]: https://cvsweb.openbsd.org/src/usr.bin/ssh/PROTOCOL.certkeys
+const SOURCE_ADDRESS: &str = "source-address";
 
 /// Where a client comes from.
 pub(super) struct Visitor {
@@ -20,30 +31,92 @@ pub(super) struct Visitor {
 /// A caller whose login is proven.
 pub(super) struct Caller {
     pub(super) principal: Principal,
-    /// The tokens behind it: the session ends with any of them.
-    pub(super) tokens: Vec<TokenId>,
-    /// What for, or why that cannot be.
-    pub(super) role: Result<ResourceRole, Denial>,
+    /// What is behind it: the session ends with any of them.
+    pub(super) passes: Vec<Pass>,
+    /// What for.
+    pub(super) role: Chosen,
     /// What the client calls itself.
     pub(super) client: String,
+}
+
+/// What for, as the login name says.
+pub(super) enum Chosen {
+    /// This role.
+    Role(Box<ResourceRole>),
+    /// None that there is: the user chooses, where one is there to choose.
+    None(Denial),
+    /// Nothing, for this reason.
+    Refused(Denial),
+}
+
+/// A login name: `role`, or `user+role`.
+struct LoginName<'a> {
+    user: Option<&'a str>,
+    role: &'a str,
+}
+
+impl<'a> LoginName<'a> {
+    fn of(login: &'a str) -> Self {
+        match login.split_once('+') {
+            Some((user, role)) => Self { user: Some(user), role },
+            None => Self { user: None, role: login },
+        }
+    }
 }
 
 impl SshDoor {
     /// By the login and the password of a credential.
     pub(super) async fn with_password(&self, visitor: &Visitor, login: &str, password: &str) -> Option<Caller> {
         let proven = self.proven(visitor, login, password).await;
-        match proven {
-            Ok(caller) => {
-                self.throttle.succeeded(Some(visitor.peer.ip()), login);
-                Some(caller)
-            }
-            Err(denial) => {
-                self.telemetry.logins_failed.increment(1);
-                self.throttle.failed(Some(visitor.peer.ip()), login);
-                tracing::info!(peer = %visitor.peer, request = %visitor.request_id, code = %denial.code, reason = denial.reason, "client refused");
-                None
-            }
+        match &proven {
+            Ok(_) => self.throttle.succeeded(Some(visitor.peer.ip()), login),
+            Err(_) => self.throttle.failed(Some(visitor.peer.ip()), login),
         }
+        self.logged(visitor, proven)
+    }
+
+    /// Whether the key is one that somebody may come with. Nobody has signed with it yet.
+    pub(super) async fn knows_key(&self, fingerprint: &str) -> bool {
+        matches!(self.keys.find(OrgId::DEFAULT, fingerprint).await, Ok(Some(_)))
+    }
+
+    /// By a public key, with which the client has signed.
+    pub(super) async fn with_key(&self, visitor: &Visitor, login: &str, fingerprint: &str) -> Option<Caller> {
+        let holder = match self.keys.find(OrgId::DEFAULT, fingerprint).await {
+            Ok(holder) => holder.ok_or_else(login_failed),
+            Err(denial) => Err(denial),
+        };
+        let caller = match holder {
+            Ok(holder) => {
+                self.keys.used(holder.principal.org, holder.key).await;
+                self.caller(visitor, login, holder.principal, Some(Pass::Key(holder.key))).await
+            }
+            Err(denial) => Err(denial),
+        };
+        self.logged(visitor, caller)
+    }
+
+    /// By a certificate, with whose key the client has signed.
+    pub(super) async fn with_certificate(
+        &self,
+        visitor: &Visitor,
+        login: &str,
+        certificate: &Certificate,
+    ) -> Option<Caller> {
+        let caller = match self.certified(visitor, login, certificate).await {
+            Ok(principal) => self.caller(visitor, login, principal, None).await,
+            Err(denial) => Err(denial),
+        };
+        self.logged(visitor, caller)
+    }
+
+    fn logged(&self, visitor: &Visitor, caller: Result<Caller, Denial>) -> Option<Caller> {
+        caller
+            .inspect_err(|denial| {
+                self.telemetry.logins_failed.increment(1);
+                tracing::info!(peer = %visitor.peer, request = %visitor.request_id, code = %denial.code, reason = denial.reason, "client refused");
+            })
+            .ok()
     }
 
     async fn proven(&self, visitor: &Visitor, login: &str, password: &str) -> Result<Caller, Denial> {
@@ -53,23 +126,79 @@ impl SshDoor {
             return Err(login_failed());
         }
         let proven = self.credentials.proven(candidate).await?;
-        is_own(&proven, visitor.bearer.as_ref())?;
+        is_own(&proven.principal, visitor.bearer.as_ref())?;
         let bearer = visitor.bearer.as_ref().map(|bearer| bearer.token.id);
         Ok(Caller {
             principal: proven.principal,
-            tokens: proven.token.into_iter().chain(bearer).collect(),
-            role: Ok(proven.role.role),
+            passes: proven.token.into_iter().chain(bearer).map(Pass::Token).collect(),
+            role: Chosen::Role(Box::new(proven.role.role)),
             client: String::new(),
         })
     }
-}
 
-impl SshDoor {
-    pub(super) async fn knows_key(&self, _visitor: &Visitor, _user: &str, _fingerprint: &str) -> bool {
-        false
+    /// A user who is known, and what the login name says they want.
+    async fn caller(
+        &self,
+        visitor: &Visitor,
+        login: &str,
+        principal: Principal,
+        pass: Option<Pass>,
+    ) -> Result<Caller, Denial> {
+        is_own(&principal, visitor.bearer.as_ref())?;
+        let name = LoginName::of(login);
+        let role = match name.user.filter(|user| *user != &*principal.name) {
+            Some(user) => {
+                let reason = format!("you are {}, and not {user}", principal.name);
+                let hint = format!("log in as {}+{}, or as {}", principal.name, name.role, name.role);
+                Chosen::Refused(Denial::new("gateway", Code::AccessDenied, reason).hint(hint))
+            }
+            None => match self.keys.role_named(principal.org, name.role).await {
+                Ok(role) => Chosen::Role(Box::new(role.role)),
+                Err(denial) if denial.code == Code::RoleNotFound => Chosen::None(denial),
+                Err(denial) => Chosen::Refused(denial),
+            },
+        };
+        let bearer = visitor.bearer.as_ref().map(|bearer| Pass::Token(bearer.token.id));
+        Ok(Caller { principal, passes: pass.into_iter().chain(bearer).collect(), role, client: String::new() })
     }
 
-    pub(super) async fn with_key(&self, _visitor: &Visitor, _user: &str, _fingerprint: &str) -> Option<Caller> {
-        None
+    /// As OpenSSH does: a user certificate, of an authority that is trusted, for this user, at this time, from this address,
+    /// and with no option that would have to be understood.
+    async fn certified(&self, visitor: &Visitor, login: &str, certificate: &Certificate) -> Result<Principal, Denial> {
+        let fingerprints: Vec<_> = self.authorities.iter().map(|key| key.fingerprint(HashAlg::Sha256)).collect();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default();
+        let is_good = certificate.cert_type() == CertType::User && certificate.validate_at(now, &fingerprints).is_ok();
+        if !is_good || !comes_from(certificate, visitor.peer) {
+            return Err(login_failed());
+        }
+        let names = certificate.valid_principals();
+        let name = match (LoginName::of(login).user, names) {
+            (Some(user), _) => names.iter().find(|name| *name == user),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        let name = name.ok_or_else(|| {
+            Denial::new("gateway", Code::LoginFailed, "the certificate does not say for whom of its users it is shown")
+                .hint("log in as user+role")
+        })?;
+        let user = self.sessions.parts().store.users().by_name(OrgId::DEFAULT, name).await.map_err(unavailable)?;
+        let user = user.filter(|user| !user.disabled).ok_or_else(login_failed)?;
+        settled(&user)?;
+        Ok(principal(user))
+    }
+}
+
+/// Whether the certificate may be shown from there, and asks for nothing else.
+fn comes_from(certificate: &Certificate, peer: SocketAddr) -> bool {
+    certificate.critical_options().iter().all(|(name, value)| {
+        let networks = (name == SOURCE_ADDRESS).then_some(value);
+        networks.is_some_and(|networks| networks.split(',').any(|network| contains(network.trim(), peer)))
+    })
+}
+
+fn contains(network: &str, peer: SocketAddr) -> bool {
+    match network.parse::<ipnet::IpNet>() {
+        Ok(network) => network.contains(&peer.ip().to_canonical()),
+        Err(_) => network.parse().is_ok_and(|address: std::net::IpAddr| address == peer.ip().to_canonical()),
     }
 }

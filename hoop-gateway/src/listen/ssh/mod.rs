@@ -4,7 +4,9 @@
 //! caller is known; after that, what is refused is told on the channels that the client opens, so that it reads why.
 
 mod client;
+mod host_keys;
 mod login;
+mod menu;
 mod severed;
 
 use std::borrow::Cow;
@@ -12,9 +14,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hoop_core::{AccessMode, Clock, Code, Denial, Outcome, SshAllow, Target};
+use hoop_core::{
+    AccessMode, AccessRequest, Clock, Code, Decision, Denial, Outcome, Principal, ResourceRole, SshAllow, Target,
+};
 use hoop_proto::tunnel::v1::open;
-use russh::keys::PrivateKey;
+use russh::keys::PublicKey;
 use russh::server::{Config, Handle, RunningSession, run_stream};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,12 +30,17 @@ use tracing::{Instrument as _, Span};
 use super::accept::{Listener, PreAuth, PreAuthLimits};
 use super::stranger::{Refusal, Stranger};
 use crate::auth::credential::NativeCredentials;
+use crate::auth::keys::UserKeys;
+use crate::auth::token::unavailable;
 use crate::auth::{Bearer, Throttle};
-use crate::proxy::ssh::{Asked, Limits, SshProxy, refuse_all};
+use crate::proxy::ssh::{Asked, Limits, Parts, SshProxy, refuse_all};
 use crate::session::{Opening, Session, Sessions, ssh_target};
+use crate::store::Role;
 use crate::telemetry::{Telemetry, span};
+pub(crate) use host_keys::SshHostKeys;
+
 use client::Client;
-use login::{Caller, Visitor};
+use login::{Caller, Chosen, Visitor};
 use severed::Severable;
 
 /// A wrong login is answered after this time, whatever was wrong.
@@ -48,6 +57,9 @@ const WINDOW_BYTES: u32 = 2 << 20;
 const PIECES: usize = 16;
 /// Channels that a client may ask for before the session has opened.
 const QUEUE: usize = 64;
+/// Roles that are read at once, and most that a user is shown to choose from.
+const PAGE: u32 = 200;
+const MOST_LISTED: usize = 200;
 
 /// The door.
 pub(crate) struct SshDoor {
@@ -55,6 +67,10 @@ pub(crate) struct SshDoor {
     pub(crate) sessions: Sessions,
     /// Whom logins and passwords belong to.
     pub(crate) credentials: Arc<NativeCredentials>,
+    /// Whose public keys are taken.
+    pub(crate) keys: UserKeys,
+    /// Authorities whose certificates of users are taken.
+    pub(crate) authorities: Vec<PublicKey>,
     /// Slows down who guesses; the same one as every other door's.
     pub(crate) throttle: Arc<Throttle>,
     /// What a stranger may cost.
@@ -70,13 +86,13 @@ pub(crate) struct SshDoor {
 }
 
 /// How SSH is spoken, with these host keys.
-pub(crate) fn config(keys: Vec<PrivateKey>) -> Arc<Config> {
+pub(crate) fn config(keys: &SshHostKeys) -> Arc<Config> {
     Arc::new(Config {
         server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-Hoop_", env!("CARGO_PKG_VERSION")))),
         methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password, MethodKind::KeyboardInteractive][..]),
         auth_rejection_time: REJECTION,
         auth_rejection_time_initial: Some(Duration::ZERO),
-        keys,
+        keys: keys.private().to_vec(),
         window_size: WINDOW_BYTES,
         channel_buffer_size: PIECES,
         preferred: Preferred {
@@ -146,14 +162,22 @@ impl SshDoor {
         &self,
         running: RunningSession<Client>,
         caller: Caller,
-        asked: mpsc::Receiver<Asked>,
+        mut asked: mpsc::Receiver<Asked>,
         known: Known,
     ) {
         let client = running.handle();
         let left = left(running);
         tokio::pin!(left);
         let Known { peer, request_id, span, .. } = &known;
-        let opened = match opening(caller, known.peer, known.request_id) {
+        let chosen = tokio::select! {
+            chosen = self.role(&caller, &client, &mut asked, *peer) => chosen,
+            _ = &mut left => return,
+        };
+        let (role, first) = match chosen {
+            Ok((role, first)) => (Ok(role), first),
+            Err(denial) => (Err(denial), None),
+        };
+        let opened = match role.and_then(|role| opening(caller, role, *peer, *request_id)) {
             Ok((opening, allow)) => {
                 let opening = Box::pin(self.sessions.open(opening).instrument(span::open(span, *request_id)));
                 tokio::select! {
@@ -165,11 +189,60 @@ impl SshDoor {
             Err(denial) => Err(denial),
         };
         match opened {
-            Ok((session, allow)) => self.run(session, allow, client, asked, left, known).await,
+            Ok((session, allow)) => self.run(session, allow, client, (first, asked), left, known).await,
             Err(denial) => {
                 span::refused(span, &denial);
                 tracing::info!(%peer, request = %request_id, code = %denial.code, reason = denial.reason, "session refused");
-                refuse_all(&client, asked, &denial, left).await;
+                refuse_all(&client, first, asked, &denial, left).await;
+            }
+        }
+    }
+
+    /// The role that the login name says, or that the user chooses.
+    async fn role(
+        &self,
+        caller: &Caller,
+        client: &Handle,
+        asked: &mut mpsc::Receiver<Asked>,
+        peer: SocketAddr,
+    ) -> Result<(ResourceRole, Option<Asked>), Denial> {
+        match &caller.role {
+            Chosen::Role(role) => Ok(((**role).clone(), None)),
+            Chosen::Refused(denial) => Err(denial.clone()),
+            Chosen::None(denial) => {
+                let roles = self.reachable(&caller.principal, peer).await?;
+                let chosen = menu::choose(client, asked, roles, denial).await;
+                chosen.map(|(role, first)| (role, Some(first))).ok_or_else(|| denial.clone())
+            }
+        }
+    }
+
+    /// The SSH roles that a user may reach now.
+    async fn reachable(&self, principal: &Principal, peer: SocketAddr) -> Result<Vec<ResourceRole>, Denial> {
+        let parts = self.sessions.parts();
+        let mut reachable = Vec::new();
+        let mut after = None;
+        loop {
+            let page = parts.store.roles().list(principal.org, after.as_deref(), PAGE).await.map_err(unavailable)?;
+            let last = page.items.last().map(|role| role.role.name.to_string());
+            for Role { role, .. } in page.items {
+                let ask = AccessRequest {
+                    principal,
+                    role: &role,
+                    mode: AccessMode::Native,
+                    source: Some(peer.ip()),
+                    at: self.clock.now(),
+                    reason: None,
+                    since: None,
+                };
+                let is_ssh = matches!(role.target, Target::Ssh(_));
+                if is_ssh && matches!(parts.policy.decide(&ask).await, Ok(Decision::Allow(_))) {
+                    reachable.push(role);
+                }
+            }
+            match last.filter(|_| page.more && reachable.len() < MOST_LISTED) {
+                Some(last) => after = Some(last),
+                None => return Ok(reachable),
             }
         }
     }
@@ -179,21 +252,28 @@ impl SshDoor {
         mut session: Session,
         allow: SshAllow,
         client: Handle,
-        asked: mpsc::Receiver<Asked>,
+        asked: (Option<Asked>, mpsc::Receiver<Asked>),
         left: impl Future<Output = Outcome>,
         known: Known,
     ) {
         let Known { since, span, .. } = known;
         span::runs(&span, &session.context);
-        let Some((chain, channel)) = session.take() else { return };
-        let agents = self.sessions.parts().agents.clone();
-        let limits = Limits { channels: self.channels };
-        let target = session.target.clone();
-        let proxy = SshProxy::new(chain, channel, agents, target, allow, client, asked, limits);
+        let Some((chain, connection)) = session.take() else { return };
+        let (first, asked) = asked;
+        let proxy = SshProxy::new(Parts {
+            chain,
+            connection,
+            agents: self.sessions.parts().agents.clone(),
+            target: session.target.clone(),
+            allow,
+            client,
+            asked,
+            limits: Limits { channels: self.channels },
+        });
         let control = Arc::clone(&session.control);
         let lasts = session.context.expires_at.map(|at| (at - self.clock.now()).to_std().unwrap_or_default());
         self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
-        let (chain, outcome) = Box::pin(proxy.run(&control, lasts, left)).await;
+        let (chain, outcome) = Box::pin(proxy.run(first, &control, lasts, left)).await;
         span::ended(&span, &outcome);
         if let Some(chain) = chain {
             Box::pin(session.close(chain, outcome)).await;
@@ -228,11 +308,11 @@ async fn left(running: RunningSession<Client>) -> Outcome {
 /// What is to be opened.
 fn opening(
     caller: Caller,
+    role: ResourceRole,
     peer: SocketAddr,
     request_id: hoop_core::id::RequestId,
 ) -> Result<(Opening, SshAllow), Denial> {
-    let Caller { principal, tokens, role, client } = caller;
-    let role = role?;
+    let Caller { principal, passes, client, .. } = caller;
     let Target::Ssh(target) = &role.target else {
         let reason = format!("role {} is not reached over SSH", role.name);
         return Err(
@@ -244,7 +324,7 @@ fn opening(
     let opening = Opening {
         request_id,
         principal,
-        tokens,
+        passes,
         role,
         mode: AccessMode::Native,
         source: Some(peer),

@@ -7,10 +7,10 @@ use hoop_core::{
     ChannelClosed, ChannelEnd, ChannelId, Code, Denial, Fault, Forward, ForwardKind, Interest, Request, Response,
 };
 use hoop_proto::tunnel::v1::{SshEof, SshIncoming, ssh_channel, ssh_incoming, ssh_message};
-use russh::server::{ChannelOpenHandle, Msg};
+use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
-use super::session::Shared;
+use super::session::{Opened, Shared};
 use super::words;
 use crate::tunnel::{self, ChannelReceiver, ChannelSender, Received};
 
@@ -20,7 +20,7 @@ pub(super) async fn direct(
     id: ChannelId,
     kind: ssh_channel::Kind,
     channel: Channel<Msg>,
-    reply: ChannelOpenHandle,
+    reply: Opened,
 ) {
     let opened = open_direct(&shared, id, kind).await;
     match opened {

@@ -13,12 +13,12 @@ use hoop_proto::tunnel::v1::{
     SshAuthAgentReq, SshEnv, SshEof, SshExec, SshExitSignal, SshPtyReq, SshSession, SshShell, SshSignal, SshSubsystem,
     SshTerminalMode, SshWindowChange, ssh_channel, ssh_message,
 };
-use russh::server::{ChannelOpenHandle, Handle, Msg};
+use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::session::Shared;
+use super::session::{Opened, Shared};
 use super::words::{self, words};
 use crate::tunnel::{ChannelReceiver, ChannelSender, Received};
 
@@ -33,13 +33,14 @@ const MOST_VARIABLES: usize = 64;
 const LONGEST_VARIABLE: usize = 8 << 10;
 
 /// Serves a channel from its opening to its end.
-pub(super) async fn serve(shared: Arc<Shared>, id: ChannelId, channel: Channel<Msg>, reply: ChannelOpenHandle) {
+pub(super) async fn serve(shared: Arc<Shared>, id: ChannelId, channel: Channel<Msg>, reply: Opened) {
     let opened = shared.open(ssh_channel::Kind::Session(SshSession {})).await;
     let tunnel = match opened {
         Ok(tunnel) => tunnel,
+        Err(denial) if matches!(reply, Opened::Begun(_)) => return refuse(&shared.client, channel, &denial).await,
         Err(denial) => return reply.reject(words::open_failure(&denial)).await,
     };
-    reply.accept().await;
+    let begun = reply.accept().await;
     let (read, write) = channel.split();
     let (receiver, sender) = tunnel.split();
     let client = ToClient { write, handle: shared.client.clone(), terminal: AtomicBool::new(false) };
@@ -53,7 +54,7 @@ pub(super) async fn serve(shared: Arc<Shared>, id: ChannelId, channel: Channel<M
         bytes_out: AtomicU64::new(0),
     };
     let ended = tokio::select! {
-        ended = program.up(read) => ended,
+        ended = program.up(begun, read) => ended,
         ended = program.down(receiver) => ended,
         () = shared.ending.cancelled() => Err(Ended::Session),
     };
@@ -97,34 +98,37 @@ struct Prepared {
 
 /// From the client to the target.
 impl Program<'_> {
-    async fn up(&self, mut read: ChannelReadHalf) -> Result<ChannelEnd, Ended> {
+    async fn up(&self, begun: Vec<ChannelMsg>, mut read: ChannelReadHalf) -> Result<ChannelEnd, Ended> {
         let mut prepared = Prepared::default();
+        for message in begun {
+            self.take(&mut prepared, message).await?;
+        }
         while let Some(message) = read.wait().await {
-            match message {
-                ChannelMsg::Data { data } => self.input(data).await?,
-                ChannelMsg::Eof => self.say(ssh_message::Body::Eof(SshEof {})).await?,
-                ChannelMsg::Close => break,
-                ChannelMsg::RequestPty { .. } | ChannelMsg::SetEnv { .. } | ChannelMsg::AgentForward { .. } => {
-                    self.prepare(&mut prepared, message).await?;
-                }
-                ChannelMsg::RequestShell { .. } => {
-                    self.start(std::mem::take(&mut prepared), CommandKind::Shell, Bytes::new()).await?;
-                }
-                ChannelMsg::Exec { command, .. } => {
-                    self.start(std::mem::take(&mut prepared), CommandKind::Exec, command.into()).await?;
-                }
-                ChannelMsg::RequestSubsystem { name, .. } => {
-                    self.start(std::mem::take(&mut prepared), CommandKind::Subsystem, name.into()).await?;
-                }
-                ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
-                    self.resize(&mut prepared, col_width, row_height, pix_width, pix_height).await?;
-                }
-                ChannelMsg::Signal { signal } => self.signal(&signal).await?,
-                // The door has answered it already, or it says nothing to the target.
-                _ => {}
-            }
+            self.take(&mut prepared, message).await?;
         }
         Err(Ended::Client)
+    }
+
+    async fn take(&self, prepared: &mut Prepared, message: ChannelMsg) -> Result<(), Ended> {
+        match message {
+            ChannelMsg::Data { data } => self.input(data).await,
+            ChannelMsg::Eof => self.say(ssh_message::Body::Eof(SshEof {})).await,
+            ChannelMsg::Close => Err(Ended::Client),
+            ChannelMsg::RequestPty { .. } | ChannelMsg::SetEnv { .. } | ChannelMsg::AgentForward { .. } => {
+                self.prepare(prepared, message).await
+            }
+            ChannelMsg::RequestShell { .. } => self.start(prepared, CommandKind::Shell, Bytes::new()).await,
+            ChannelMsg::Exec { command, .. } => self.start(prepared, CommandKind::Exec, command.into()).await,
+            ChannelMsg::RequestSubsystem { name, .. } => {
+                self.start(prepared, CommandKind::Subsystem, name.into()).await
+            }
+            ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
+                self.resize(prepared, col_width, row_height, pix_width, pix_height).await
+            }
+            ChannelMsg::Signal { signal } => self.signal(&signal).await,
+            // The door has answered it already, or it says nothing to the target.
+            _ => Ok(()),
+        }
     }
 
     async fn prepare(&self, prepared: &mut Prepared, message: ChannelMsg) -> Result<(), Ended> {
@@ -164,12 +168,12 @@ impl Program<'_> {
     }
 
     /// A channel has one program.
-    async fn start(&self, prepared: Prepared, kind: CommandKind, text: Bytes) -> Result<(), Ended> {
+    async fn start(&self, prepared: &mut Prepared, kind: CommandKind, text: Bytes) -> Result<(), Ended> {
         if self.started.set(kind).is_err() {
             let denial = Denial::new("gateway", Code::ProtocolViolation, "a channel runs one program");
             return Err(Ended::Refused(denial));
         }
-        let Prepared { terminal, environment } = prepared;
+        let Prepared { terminal, environment } = std::mem::take(prepared);
         let command = Command { channel: self.id, kind, text, terminal, environment };
         // What the role does not allow is recorded as well.
         let allowed = self.allowed(&command);

@@ -10,7 +10,7 @@ use hoop_proto::tunnel::v1::{
     SshChannel, SshDirectStreamlocal, SshDirectTcpip, SshTcpipForward, open, ssh_channel, ssh_message,
 };
 use russh::server::{ChannelOpenHandle, Handle, Msg};
-use russh::{Channel, ChannelOpenFailure, Disconnect};
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, Disconnect};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -36,11 +36,42 @@ pub(crate) struct Limits {
 /// What a client asks for, beside the login.
 pub(crate) enum Asked {
     /// A channel.
-    Channel(Wanted, Channel<Msg>, ChannelOpenHandle),
+    Channel(Wanted, Channel<Msg>, Opened),
     /// That the target listens on an address, and on which port.
     Forward { host: String, port: u32, answer: oneshot::Sender<Option<u32>> },
     /// That it does not any more.
     CancelForward { host: String, port: u32, answer: oneshot::Sender<Option<u32>> },
+}
+
+/// Whether the client has its channel already.
+pub(crate) enum Opened {
+    /// It waits for the answer.
+    Wanted(ChannelOpenHandle),
+    /// It was needed to ask something.
+    Begun(Begun),
+}
+
+/// What was asked for on a channel that was needed to ask something: it is done afterwards.
+pub(crate) struct Begun(pub(crate) Vec<ChannelMsg>);
+
+impl Opened {
+    /// The client has its channel. Gives what was asked for on it already.
+    pub(super) async fn accept(self) -> Vec<ChannelMsg> {
+        match self {
+            Self::Wanted(reply) => {
+                reply.accept().await;
+                Vec::new()
+            }
+            Self::Begun(Begun(messages)) => messages,
+        }
+    }
+
+    /// It does not get one. A channel that it has ends without a word: it is dropped with the session.
+    pub(super) async fn reject(self, why: ChannelOpenFailure) {
+        if let Self::Wanted(reply) = self {
+            reply.reject(why).await;
+        }
+    }
 }
 
 /// The kind of channel that a client asks for.
@@ -92,6 +123,19 @@ impl Shared {
     }
 }
 
+/// What a session is made of.
+pub(crate) struct Parts {
+    pub(crate) chain: SessionChain,
+    /// The connection's own channel of the tunnel.
+    pub(crate) connection: tunnel::Channel,
+    pub(crate) agents: Agents,
+    pub(crate) target: OpenTarget,
+    pub(crate) allow: SshAllow,
+    pub(crate) client: Handle,
+    pub(crate) asked: mpsc::Receiver<Asked>,
+    pub(crate) limits: Limits,
+}
+
 /// A session that runs.
 pub(crate) struct SshProxy {
     shared: Arc<Shared>,
@@ -105,16 +149,8 @@ pub(crate) struct SshProxy {
 }
 
 impl SshProxy {
-    pub(crate) fn new(
-        chain: SessionChain,
-        connection: tunnel::Channel,
-        agents: Agents,
-        target: OpenTarget,
-        allow: SshAllow,
-        client: Handle,
-        asked: mpsc::Receiver<Asked>,
-        limits: Limits,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { chain, connection, agents, target, allow, client, asked, limits } = parts;
         let route = connection.route();
         let (receiver, sender) = connection.split();
         let shared = Shared {
@@ -132,13 +168,17 @@ impl SshProxy {
         Self { shared: Arc::new(shared), receiver, asked, answers: VecDeque::new(), channels, last: 0, limits }
     }
 
-    /// Serves until the session ends; `left` resolves when the client is gone. Gives the chain back, and how it ended.
+    /// Serves until the session ends, what is asked for `first` before all else; `left` resolves when the client is gone. Gives the chain back, and how it ended.
     pub(crate) async fn run(
         mut self,
+        first: Option<Asked>,
         control: &Control,
         lasts: Option<Duration>,
         left: impl Future<Output = Outcome>,
     ) -> (Option<SessionChain>, Outcome) {
+        if let Some(first) = first {
+            self.on_asked(first).await;
+        }
         let outcome = self.serve(control, lasts, left).await;
         if let Some(why) = outcome.denial() {
             let _ = self.shared.why.set(why.clone());
@@ -279,13 +319,19 @@ impl SshProxy {
 /// Tells a client that has no session why: on every channel that it opens, until it leaves.
 pub(crate) async fn refuse_all(
     client: &Handle,
+    mut first: Option<Asked>,
     mut asked: mpsc::Receiver<Asked>,
     why: &Denial,
     left: impl Future<Output = Outcome>,
 ) {
     let told = async {
-        while let Some(asked) = asked.recv().await {
-            match asked {
+        loop {
+            let next = match first.take() {
+                Some(first) => Some(first),
+                None => asked.recv().await,
+            };
+            let Some(next) = next else { return };
+            match next {
                 Asked::Channel(Wanted::Program, channel, reply) => {
                     reply.accept().await;
                     program::refuse(client, channel, why).await;

@@ -20,6 +20,7 @@ mod limits;
 mod masking;
 mod psql;
 mod secrets;
+mod ssh;
 mod stand;
 mod stock;
 mod store;

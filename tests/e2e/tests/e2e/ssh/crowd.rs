@@ -1,0 +1,21 @@
+//! Many at once.
+
+use super::{PLAIN, stand};
+
+#[test]
+fn two_hundred_sessions_run_at_once() {
+    let stand = stand();
+    let folder = stand.client.folder.join("crowd");
+    std::fs::create_dir(&folder).expect("an own folder");
+    // Each waits for all the others.
+    let wait = format!("while [ $(ls {0} | wc -l) -lt 200 ]; do sleep 0.3; done; echo done", folder.display());
+    std::thread::scope(|scope| {
+        for number in 0..200 {
+            let (folder, wait) = (&folder, &wait);
+            scope.spawn(move || {
+                let run = stand.client.run(PLAIN, &format!("touch {}/{number}; {wait}", folder.display()));
+                assert_eq!(run.ok(), "done\n");
+            });
+        }
+    });
+}

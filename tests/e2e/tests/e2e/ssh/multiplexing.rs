@@ -1,0 +1,83 @@
+//! Many channels of one connection.
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use hoop_testkit::{Guarded, Plan, find, output, until};
+
+use super::{Client, PLAIN, stand};
+
+/// A connection that `ssh -S` finds.
+struct Master {
+    _ssh: Guarded,
+    socket: String,
+}
+
+impl Master {
+    fn start(client: &Client, name: &str, role: &str) -> Self {
+        let socket = client.folder.join(name).display().to_string();
+        let mut command = vec![find("ssh", "openssh-client").display().to_string()];
+        command.extend(client.options());
+        command.extend(["-M", "-N", "-S", &socket].map(str::to_owned));
+        command.push(format!("{role}@127.0.0.1"));
+        let ssh = Guarded::start(&Plan {
+            name: name.to_owned(),
+            command,
+            environment: Vec::new(),
+            stop: "TERM",
+            folder: client.folder.path().to_owned(),
+        });
+        until(Duration::from_secs(20), "the shared connection", || {
+            std::path::Path::new(&socket).exists().then_some(())
+        });
+        Self { _ssh: ssh, socket }
+    }
+
+    fn ssh(&self, command: &str) -> Command {
+        let mut ssh = Command::new(find("ssh", "openssh-client"));
+        ssh.args(["-F", "none", "-S", &self.socket, "shared", command]);
+        ssh
+    }
+}
+
+#[test]
+fn ten_channels_of_one_connection_run_side_by_side() {
+    let stand = stand();
+    let master = Master::start(&stand.client, "ten", PLAIN);
+    // Each waits for all the others: none could end before the last has begun.
+    let folder = stand.client.folder.join("ten-files");
+    std::fs::create_dir(&folder).expect("an own folder");
+    let wait = format!(
+        "touch {0}/$N; while [ $(ls {0} | wc -l) -lt 10 ]; do sleep 0.05; done; echo done $N",
+        folder.display()
+    );
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..10)
+            .map(|number| {
+                let (master, wait) = (&master, &wait);
+                scope.spawn(move || output(&mut master.ssh(&format!("N={number}; {wait}")), b"").ok())
+            })
+            .collect();
+        for (number, run) in runs.into_iter().enumerate() {
+            assert_eq!(run.join().expect("it ends"), format!("done {number}\n"));
+        }
+    });
+}
+
+#[test]
+fn a_channel_that_is_not_read_stops_only_itself() {
+    let stand = stand();
+    let master = Master::start(&stand.client, "unread", PLAIN);
+    let mut unread =
+        master.ssh("echo begun; yes | head -c 100000000").stdout(Stdio::piped()).spawn().expect("ssh starts");
+    let mut pipe = unread.stdout.take().expect("its output is a pipe");
+    let mut begun = [0; 6];
+    pipe.read_exact(&mut begun).expect("it has begun");
+    for _ in 0..20 {
+        assert_eq!(output(&mut master.ssh("echo other"), b"").ok(), "other\n");
+    }
+    let rest = std::io::copy(&mut pipe, &mut std::io::sink()).expect("the rest can be read");
+    assert_eq!(rest, 100_000_000);
+    assert!(unread.wait().expect("it ends").success());
+}
