@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use hoop_core::id::{RequestId, SessionId};
 use hoop_core::{
     AccessMode, AccessRequest, Code, Decision, Denial, Obligations, Outcome, Principal, ResourceRole, SessionContext,
+    Target,
 };
 use hoop_proto::tunnel::v1::open;
 use tracing::{Instrument as _, info_span};
@@ -102,7 +103,9 @@ impl Sessions {
         let (channel, ready) = match self.parts().agents.open(target.clone()).instrument(agent).await {
             Ok(opened) => opened,
             Err(mut failure) => {
-                refused_login(&mut chain, &mut failure);
+                if let Target::Postgres(_) = context.role.target {
+                    refused_login(&mut chain, &mut failure);
+                }
                 return Err(self.refuse(&context, Some(chain), failure).await);
             }
         };

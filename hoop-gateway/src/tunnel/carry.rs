@@ -195,7 +195,11 @@ impl ChannelSender {
         self.down.send_item(body).map_err(|_| self.place.agent_lost())
     }
 
-    async fn send(&mut self, body: carry_down::Body) -> Result<(), Denial> {
+    /// Sends a message to the target, once it takes it.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the channel has ended.
+    pub async fn send(&mut self, body: carry_down::Body) -> Result<(), Denial> {
         std::future::poll_fn(|cx| self.poll_ready(cx)).await?;
         self.start_send(body)
     }

@@ -49,7 +49,7 @@ async fn on_channel(
     nothing: &Denial,
 ) -> Option<(ResourceRole, Begun)> {
     let begun = until_shell(channel).await;
-    let Some(begun) = begun else {
+    let Some(mut begun) = begun else {
         let names: Vec<&str> = roles.iter().map(|role| &*role.name).take(20).collect();
         let denial = Denial::new("gateway", Code::RoleNotFound, nothing.reason.clone())
             .hint(format!("name a role that you may reach: {}", names.join(", ")));
@@ -62,7 +62,7 @@ async fn on_channel(
     loop {
         match channel.wait().await? {
             ChannelMsg::Data { data } => {
-                let (echo, entered) = line.typed(&data);
+                let (echo, entered, taken) = line.typed(&data);
                 let _ = channel.data_bytes(echo).await;
                 match entered {
                     None => {}
@@ -71,7 +71,12 @@ async fn on_channel(
                         return None;
                     }
                     Some(Entered::Line(text)) => match pick(roles, &text) {
-                        Some(role) => return Some((role.clone(), begun)),
+                        Some(role) => {
+                            // What was typed beyond it is for the shell.
+                            let rest = data.slice(taken..);
+                            begun.0.extend((!rest.is_empty()).then_some(ChannelMsg::Data { data: rest }));
+                            return Some((role.clone(), begun));
+                        }
                         None => drop(channel.data_bytes("There is no such role. Which? ").await),
                     },
                 }
@@ -141,17 +146,17 @@ enum Entered {
 }
 
 impl Line {
-    /// What is shown of it, and what was entered. What is typed beyond that is left out.
-    fn typed(&mut self, keys: &[u8]) -> (Bytes, Option<Entered>) {
+    /// What is shown of it, what was entered, and how many of the keys that took.
+    fn typed(&mut self, keys: &[u8]) -> (Bytes, Option<Entered>, usize) {
         let mut echo = Vec::new();
-        for key in keys {
+        for (at, key) in keys.iter().enumerate() {
             match key {
                 b'\r' | b'\n' => {
                     echo.extend_from_slice(b"\r\n");
-                    return (echo.into(), Some(Entered::Line(std::mem::take(&mut self.0))));
+                    return (echo.into(), Some(Entered::Line(std::mem::take(&mut self.0))), at + 1);
                 }
-                0x03 => return (Bytes::from_static(b"^C\r\n"), Some(Entered::End)),
-                0x04 if self.0.is_empty() => return (Bytes::from_static(b"\r\n"), Some(Entered::End)),
+                0x03 => return (Bytes::from_static(b"^C\r\n"), Some(Entered::End), at + 1),
+                0x04 if self.0.is_empty() => return (Bytes::from_static(b"\r\n"), Some(Entered::End), at + 1),
                 0x7f | 0x08 if self.0.pop().is_some() => echo.extend_from_slice(b"\x08 \x08"),
                 b' '..=b'~' if self.0.len() < LONGEST => {
                     self.0.push(char::from(*key));
@@ -160,7 +165,7 @@ impl Line {
                 _ => {}
             }
         }
-        (echo.into(), None)
+        (echo.into(), None, keys.len())
     }
 }
 
@@ -171,10 +176,10 @@ mod tests {
     #[test]
     fn a_line_is_edited_as_it_is_typed() {
         let mut line = Line::default();
-        assert_eq!(line.typed(b"web-pp\x7f"), (Bytes::from_static(b"web-pp\x08 \x08"), None));
-        assert_eq!(line.typed(b"\x1b\xff"), (Bytes::new(), None));
-        let (echo, entered) = line.typed(b"rod\rrest");
-        assert_eq!((&echo[..], entered), (&b"rod\r\n"[..], Some(Entered::Line("web-prod".to_owned()))));
+        assert_eq!(line.typed(b"web-pp\x7f"), (Bytes::from_static(b"web-pp\x08 \x08"), None, 7));
+        assert_eq!(line.typed(b"\x1b\xff"), (Bytes::new(), None, 2));
+        let (echo, entered, taken) = line.typed(b"rod\rrest");
+        assert_eq!((&echo[..], entered, taken), (&b"rod\r\n"[..], Some(Entered::Line("web-prod".to_owned())), 4));
         assert_eq!(line.typed(b"\x04").1, Some(Entered::End));
         assert_eq!(line.typed(b"12\x04").1, None);
         assert_eq!(line.typed(b"\x03").1, Some(Entered::End));

@@ -1,6 +1,7 @@
 //! Forwarded connections. Their bytes are not looked at; where they go, and how many there are, is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hoop_core::{
@@ -13,6 +14,9 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use super::session::{Opened, Shared};
 use super::words;
 use crate::tunnel::{self, ChannelReceiver, ChannelSender, Received};
+
+/// How long the target may take to end a connection whose client has.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// A connection of the client, to an address or a socket as seen from the target.
 pub(super) async fn direct(
@@ -139,9 +143,15 @@ async fn carry(shared: &Shared, id: ChannelId, channel: Channel<Msg>, tunnel: tu
     let (receiver, sender) = tunnel.split();
     let (mut bytes_in, mut bytes_out) = (0, 0);
     {
+        // What a client has sent before it closed the channel still goes to the target: the stream is not given up before it
+        // has ended there.
+        let sent = async {
+            up(read, sender, &mut bytes_in).await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
         let moved = async {
             tokio::select! {
-                () = up(read, sender, &mut bytes_in) => {}
+                () = sent => {}
                 () = down(receiver, &write, &mut bytes_out) => {}
             }
         };
@@ -186,7 +196,8 @@ async fn down(mut receiver: ChannelReceiver, write: &ChannelWriteHalf<Msg>, move
             Ok(Received::Closed) | Err(_) => return,
         };
         if written.is_err() {
-            return;
+            // The client is gone; the end is that of the other direction.
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -10,8 +10,8 @@ use hoop_core::{
     OutputStream, Request, Response, Signal, Terminal, WindowChange, WindowSize,
 };
 use hoop_proto::tunnel::v1::{
-    SshAuthAgentReq, SshEnv, SshEof, SshExec, SshExitSignal, SshPtyReq, SshSession, SshShell, SshSignal, SshSubsystem,
-    SshTerminalMode, SshWindowChange, ssh_channel, ssh_message,
+    SshAuthAgentReq, SshEnv, SshEof, SshExec, SshExitSignal, SshMessage, SshPtyReq, SshSession, SshShell, SshSignal,
+    SshSubsystem, SshTerminalMode, SshWindowChange, carry_down, ssh_channel, ssh_message,
 };
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
@@ -42,23 +42,33 @@ pub(super) async fn serve(shared: Arc<Shared>, id: ChannelId, channel: Channel<M
     };
     let begun = reply.accept().await;
     let (read, write) = channel.split();
-    let (receiver, sender) = tunnel.split();
+    let (mut receiver, sender) = tunnel.split();
     let client = ToClient { write, handle: shared.client.clone(), terminal: AtomicBool::new(false) };
     let program = Program {
         shared: &shared,
         id,
         client,
-        sender: Mutex::new(sender),
+        sender: Mutex::new(Some(sender)),
         started: OnceLock::new(),
         bytes_in: AtomicU64::new(0),
         bytes_out: AtomicU64::new(0),
     };
     let ended = tokio::select! {
         ended = program.up(begun, read) => ended,
-        ended = program.down(receiver) => ended,
+        ended = program.down(&mut receiver) => ended,
         () = shared.ending.cancelled() => Err(Ended::Session),
     };
+    let is_open = ended.is_err();
     program.end(ended).await;
+    if is_open {
+        // What the client has sent still goes to the target: the stream is not given up before it has ended there.
+        drop(program.sender.lock().await.take());
+        let _ = timeout(LAST_WORDS, ended_by_target(&mut receiver)).await;
+    }
+}
+
+async fn ended_by_target(receiver: &mut ChannelReceiver) {
+    while let Ok(Received::Data(_) | Received::Ssh(_)) = receiver.receive().await {}
 }
 
 /// Tells a client why there is no session, on a channel of its own.
@@ -82,7 +92,7 @@ struct Program<'a> {
     shared: &'a Shared,
     id: ChannelId,
     client: ToClient,
-    sender: Mutex<ChannelSender>,
+    sender: Mutex<Option<ChannelSender>>,
     /// What runs.
     started: OnceLock<CommandKind>,
     bytes_in: AtomicU64,
@@ -270,17 +280,27 @@ impl Program<'_> {
     }
 
     async fn data(&self, bytes: Bytes) -> Result<(), Ended> {
-        self.sender.lock().await.data(bytes).await.map_err(|denial| self.fail(denial))
+        self.send(carry_down::Body::Data(bytes)).await
     }
 
     async fn say(&self, body: ssh_message::Body) -> Result<(), Ended> {
-        self.sender.lock().await.ssh(body).await.map_err(|denial| self.fail(denial))
+        self.send(carry_down::Body::Ssh(SshMessage { body: Some(body) })).await
+    }
+
+    async fn send(&self, body: carry_down::Body) -> Result<(), Ended> {
+        let mut sender = self.sender.lock().await;
+        let Some(sender) = sender.as_mut() else { return Err(Ended::Client) };
+        if sender.send(body).await.is_err() {
+            // The other direction hears of the end, and of what was said last.
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 }
 
 /// From the target to the client.
 impl Program<'_> {
-    async fn down(&self, mut receiver: ChannelReceiver) -> Result<ChannelEnd, Ended> {
+    async fn down(&self, receiver: &mut ChannelReceiver) -> Result<ChannelEnd, Ended> {
         let mut end = ChannelEnd::Closed;
         let mut held_back = false;
         loop {
