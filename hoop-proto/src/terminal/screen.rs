@@ -9,6 +9,8 @@ pub const MAX_COLUMNS: u16 = 500;
 pub const MAX_ROWS: u16 = 200;
 /// How many rows above and below the cursor's are kept.
 const AROUND: usize = 3;
+/// How much is read of much that is written at once, in bytes.
+const LAST_BYTES: usize = 4 << 10;
 /// What an idle screen may keep for sequences and characters that are not whole, in bytes.
 const MAX_REST: usize = 256;
 
@@ -124,6 +126,24 @@ impl Screen {
         all.extend_from_slice(bytes);
         let used = self.tokens(&all, &mut line);
         self.keep(all.get(used..).unwrap_or_default());
+    }
+
+    /// As [`write`](Self::write) for much at once, of which only the last lines matter. Places from before are gone.
+    pub fn write_end(&mut self, bytes: &[u8]) {
+        let end = bytes.len().saturating_sub(LAST_BYTES);
+        let Some(feed) = memchr::memrchr(b'\n', bytes.get(..end).unwrap_or_default()) else {
+            return self.write(bytes, |_| {});
+        };
+        let (gone, last) = bytes.split_at(feed + 1);
+        if let Some(switched) = alternate(gone) {
+            self.alternate = switched;
+        }
+        self.lexer = Lexer::new();
+        self.rest.clear();
+        self.scroll(self.rows);
+        self.lines.clear();
+        self.move_to(self.rows - 1, 0);
+        self.write(last, |_| {});
     }
 
     /// About how many bytes it takes.
@@ -374,6 +394,16 @@ impl Screen {
     }
 }
 
+/// Whether the last that is said of the alternate screen is that it is used.
+fn alternate(bytes: &[u8]) -> Option<bool> {
+    let of = |at: usize| {
+        let Some((Token::Csi(csi), _)) = Lexer::new().next(bytes.get(at..)?) else { return None };
+        let is_screen = csi.numbers().any(|mode| matches!(mode, 47 | 1047 | 1049));
+        (is_screen && matches!(csi.action, b'h' | b'l')).then_some(csi.action == b'h')
+    };
+    memchr::memmem::rfind_iter(bytes, b"\x1b[?").find_map(of)
+}
+
 /// Stands in the second place of a wide character.
 const ZERO_WIDTH: char = '\u{200b}';
 
@@ -467,6 +497,15 @@ mod tests {
         assert!(screen.is_alternate());
         screen.write(b"\x1b[?1049l", |_| {});
         assert!(!screen.is_alternate());
+    }
+
+    #[test]
+    fn of_much_at_once_the_end_is_read() {
+        let mut screen = written(80, "");
+        screen.write_end(format!("\x1b[?1049h{}\r\n\x1b[?1049l{0}\r\n$ ls", "x".repeat(9_000)).as_bytes());
+        assert_eq!((screen.line().as_str(), screen.is_alternate()), ("$ ls", false));
+        screen.write_end(format!("\x1b[?1049h\n{}", "x\r\n".repeat(9_000)).as_bytes());
+        assert!(screen.is_alternate());
     }
 
     #[test]
