@@ -84,7 +84,8 @@ impl Input for Wish {
         operation.parameter("channel", "query", false, about, json!({ "type": "integer", "minimum": 1 }));
         let about = "For asciicast: whether what was typed is in it, too. What could be a secret was never recorded.";
         operation.parameter("input", "query", false, about, json!({ "type": "boolean", "default": false }));
-        let about = "For asciicast: goes on while the session runs, with a comment line now and then where nothing happens.";
+        let about =
+            "For asciicast: goes on while the session runs, with a comment line now and then where nothing happens.";
         operation.parameter("follow", "query", false, about, json!({ "type": "boolean", "default": false }));
         operation.refuses(&[StatusCode::BAD_REQUEST]);
     }
@@ -105,8 +106,8 @@ impl Answer for LogFile {
             "application/octet-stream": { "schema": { "type": "string", "format": "binary" } },
             "application/x-asciicast": { "schema": { "type": "string" } },
         });
-        operation
-            .answer(StatusCode::OK, json!({ "description": "The recording, as it is stored.", "content": content }));
+        let about = "The recording, as it is stored, or a terminal of it.";
+        operation.answer(StatusCode::OK, json!({ "description": about, "content": content }));
     }
 }
 

@@ -76,7 +76,10 @@ impl Replay {
     }
 
     /// The next moment; `None` at the end of the log, which may go on later.
-    pub fn next(&mut self, log: impl Iterator<Item = Result<EventView, ReadError>>) -> Option<Result<Moment, ReadError>> {
+    pub fn next(
+        &mut self,
+        log: impl Iterator<Item = Result<EventView, ReadError>>,
+    ) -> Option<Result<Moment, ReadError>> {
         for event in log {
             if self.over {
                 break;

@@ -107,8 +107,8 @@ fn valid(text: &[u8], out: &mut Vec<u8>) -> Vec<u8> {
             });
         }
         let invalid = chunk.invalid();
-        let may_go_on = chunks.peek().is_none()
-            && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
+        let may_go_on =
+            chunks.peek().is_none() && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
         if may_go_on && !invalid.is_empty() {
             return invalid.to_vec();
         }
@@ -150,7 +150,8 @@ fn draws(csi: Csi<'_>) -> bool {
     let private = csi.private();
     let parameters = csi.parameters.get(usize::from(private.is_some())..).unwrap_or_default();
     // Colours alone have parts after a colon.
-    let plain = parameters.iter().all(|byte| byte.is_ascii_digit() || *byte == b';' || *byte == b':' && csi.action == b'm');
+    let plain =
+        parameters.iter().all(|byte| byte.is_ascii_digit() || *byte == b';' || *byte == b':' && csi.action == b'm');
     if !plain || !csi.intermediates.is_empty() || csi.numbers().any(|number| number > MAX_NUMBER) {
         return false;
     }
@@ -287,7 +288,10 @@ mod tests {
                 assert_eq!(out, filtered(bytes).as_bytes(), "{written:?} at {at}");
                 let damaged = [&bytes[..at], b"\x1b", &bytes[at..]].concat();
                 let left = filtered(&damaged);
-                assert!(!left.contains("\x1b]") && !left.contains("\x1bP") && !left.contains(['\u{5}', '\u{7}']), "{left:?}");
+                assert!(
+                    !left.contains("\x1b]") && !left.contains("\x1bP") && !left.contains(['\u{5}', '\u{7}']),
+                    "{left:?}"
+                );
             }
         }
     }

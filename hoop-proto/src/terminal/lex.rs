@@ -176,7 +176,8 @@ fn text(bytes: &[u8]) -> usize {
         let Some(at) = rest.iter().position(|byte| *byte < 0x20 || *byte == DELETE || *byte == C1_LEAD) else {
             return bytes.len();
         };
-        let is_text = rest.get(at) == Some(&C1_LEAD) && rest.get(at + 1).is_some_and(|next| !(0x80..0xa0).contains(next));
+        let is_text =
+            rest.get(at) == Some(&C1_LEAD) && rest.get(at + 1).is_some_and(|next| !(0x80..0xa0).contains(next));
         if !is_text {
             return from + at;
         }
@@ -244,7 +245,8 @@ mod tests {
 
     #[test]
     fn what_is_not_whole_waits() {
-        for (bytes, left) in [(&b"a\x1b"[..], 1), (b"a\x1b[1;3", 5), (b"\x1b(", 2), (b"a\xc2", 1), (b"\x1b]0;a\x1b", 1)] {
+        for (bytes, left) in [(&b"a\x1b"[..], 1), (b"a\x1b[1;3", 5), (b"\x1b(", 2), (b"a\xc2", 1), (b"\x1b]0;a\x1b", 1)]
+        {
             assert_eq!(tokens(bytes).1, left, "{}", bytes.escape_ascii());
         }
         let endless = [b"\x1b[".as_slice(), &[b'1'; 500]].concat();

@@ -108,7 +108,8 @@ impl Screen {
     /// The whole line that the cursor is on, over the rows that it fills.
     pub fn line(&self) -> String {
         let mut row = self.scrolled + u64::from(self.row);
-        let is_wrapped = |row: u64| row.checked_sub(self.scrolled).and_then(|row| self.line_at(row)).is_some_and(|row| row.wrapped);
+        let is_wrapped =
+            |row: u64| row.checked_sub(self.scrolled).and_then(|row| self.line_at(row)).is_some_and(|row| row.wrapped);
         while row.checked_sub(1).is_some_and(is_wrapped) {
             row -= 1;
         }
@@ -264,11 +265,9 @@ impl Screen {
     fn csi(&mut self, csi: Csi<'_>) {
         let (count, (row, column)) = (csi.count(), (self.row, self.column));
         match (csi.private(), csi.action) {
-            (Some(b'?'), b'h' | b'l') => {
-                if csi.numbers().any(|mode| matches!(mode, 47 | 1047 | 1049)) {
-                    self.alternate = csi.action == b'h';
-                    self.lines.clear();
-                }
+            (Some(b'?'), b'h' | b'l') if csi.numbers().any(is_alternate_screen) => {
+                self.alternate = csi.action == b'h';
+                self.lines.clear();
             }
             (Some(_), _) => {}
             (None, b'A' | b'F') => self.move_to(row.saturating_sub(count), if csi.action == b'F' { 0 } else { column }),
@@ -394,12 +393,15 @@ impl Screen {
     }
 }
 
+const fn is_alternate_screen(mode: u16) -> bool {
+    matches!(mode, 47 | 1047 | 1049)
+}
+
 /// Whether the last that is said of the alternate screen is that it is used.
 fn alternate(bytes: &[u8]) -> Option<bool> {
     let of = |at: usize| {
         let Some((Token::Csi(csi), _)) = Lexer::new().next(bytes.get(at..)?) else { return None };
-        let is_screen = csi.numbers().any(|mode| matches!(mode, 47 | 1047 | 1049));
-        (is_screen && matches!(csi.action, b'h' | b'l')).then_some(csi.action == b'h')
+        (csi.numbers().any(is_alternate_screen) && matches!(csi.action, b'h' | b'l')).then_some(csi.action == b'h')
     };
     memchr::memmem::rfind_iter(bytes, b"\x1b[?").find_map(of)
 }
@@ -428,7 +430,11 @@ fn clamped(columns: u32, rows: u32) -> (u16, u16) {
 /// How many columns a character takes. Who counts otherwise, reads a line with a character more or less in it.
 const fn width(char: char) -> u16 {
     match char {
-        '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' => 0,
+        '\u{300}'..='\u{36f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' => 0,
         '\u{1100}'..='\u{115f}'
         | '\u{2e80}'..='\u{303e}'
         | '\u{3041}'..='\u{a4cf}'

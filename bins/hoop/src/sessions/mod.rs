@@ -111,7 +111,9 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
             api.post(&format!("{}/kill", path(&session)), &json!({})).await?;
             shell.tell(format!("session {session} was told to end"));
         }
-        Command::Watch { session: Some(session), events, .. } => watch::one(&api, &path(&session), events, shell).await?,
+        Command::Watch { session: Some(session), events, .. } => {
+            watch::one(&api, &path(&session), events, shell).await?
+        }
         Command::Watch { session: None, filter, .. } => watch::all(&api, &filter, shell).await?,
         Command::Replay(_) | Command::Export(_) => {}
     }

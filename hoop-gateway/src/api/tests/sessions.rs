@@ -51,7 +51,8 @@ fn log(folder: &Path, session: SessionId, term: &str) -> (SessionLog, Recorder) 
     let space = Space { strict_percent: 0.0, all_percent: 0.0 };
     let config = RecorderConfig { space, ..RecorderConfig::new(folder, SigningKey::from_bytes(&[7; 32])) };
     let recorder = Recorder::open(config, Arc::new(SystemClock)).expect("a fresh folder").0;
-    let log = recorder.session(session, &Header { name: "alice".into(), ..Header::default() }).expect("a fresh recorder");
+    let log =
+        recorder.session(session, &Header { name: "alice".into(), ..Header::default() }).expect("a fresh recorder");
     let mut command = Vec::new();
     Command { channel: 1, program: "shell".into(), term: term.into(), ..Command::default() }.encode(&mut command);
     assert!(log.append(Kind::Command, &[&command]).expect("working").is_done());
@@ -85,13 +86,21 @@ async fn a_terminal_is_sent_as_asciicast_and_followed() {
     let request = Request::get(path(own, "&follow=true")).header(header::AUTHORIZATION, format!("Bearer {alice}"));
     let request = request.body(Body::empty()).expect("a request");
     let response = gateway.router.clone().oneshot(request).await.expect("infallible");
-    assert_eq!((response.status(), &response.headers()[header::CONTENT_TYPE]), (StatusCode::OK, &"application/x-asciicast".parse().expect("a value")));
+    assert_eq!(
+        (response.status(), &response.headers()[header::CONTENT_TYPE]),
+        (StatusCode::OK, &"application/x-asciicast".parse().expect("a value"))
+    );
     let follows = gateway.tasks.spawn(to_bytes(response.into_body(), 1 << 20));
     output(&log, "bin\r\n");
     log.close(&End { outcome: "completed".into(), ..End::default() }).await.expect("a working recorder");
     let followed = follows.await.expect("no panic").expect("a body");
     let followed = String::from_utf8_lossy(&followed).into_owned();
-    assert!(followed.starts_with("{\"") && followed.contains("\"o\", \"$ ls\\r\\n\"]") && followed.contains("\"bin\\r\\n\"]"), "{followed}");
+    assert!(
+        followed.starts_with("{\"")
+            && followed.contains("\"o\", \"$ ls\\r\\n\"]")
+            && followed.contains("\"bin\\r\\n\"]"),
+        "{followed}"
+    );
 
     let (status, whole) = body(&gateway, &alice, &path(own, "")).await;
     assert_eq!((status, whole.as_str()), (StatusCode::OK, followed.as_str()));

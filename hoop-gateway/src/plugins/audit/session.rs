@@ -9,7 +9,8 @@ use hoop_core::request::FunctionCall;
 use hoop_core::{
     ChannelClosed, ChannelEnd, ChannelId, Clock, Column, Command, Completion, CompletionKind, Denial, FileDone,
     FileOperation, Format, Forward, Hold, Input, Interest, Notification, Outcome, Output, OutputStream, Parameters,
-    Phase, Request, Response, ResultColumns, RowBatch, RowPart, SessionPlugin, Statement, TargetError, Verdict, WindowChange,
+    Phase, Request, Response, ResultColumns, RowBatch, RowPart, SessionPlugin, Statement, TargetError, Verdict,
+    WindowChange,
 };
 
 use super::channels::{self, Channels};

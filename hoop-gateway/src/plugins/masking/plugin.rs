@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hoop_core::{
-    ChannelEnd, ChannelId, Code, Denial, Detector, Interest, Outcome, Output, Plugin, ResourceRole, Response, RowBatch, RowError, Secret,
-    SessionContext, SessionPlugin, Verdict,
+    ChannelEnd, ChannelId, Code, Denial, Detector, Interest, Outcome, Output, Plugin, ResourceRole, Response, RowBatch,
+    RowError, Secret, SessionContext, SessionPlugin, Verdict,
 };
 
 use super::action::MaskingKey;

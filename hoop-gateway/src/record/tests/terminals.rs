@@ -166,7 +166,9 @@ async fn a_long_session_plays_and_verifies() {
     for number in 0..pieces {
         written.stream(number * 7_200 / pieces, Kind::Output, 1, &piece).await;
     }
-    written.payload(7_200, Kind::ChannelClosed, |out| ChannelClosed { channel: 1, ..Default::default() }.encode(out)).await;
+    written
+        .payload(7_200, Kind::ChannelClosed, |out| ChannelClosed { channel: 1, ..Default::default() }.encode(out))
+        .await;
     let path = written.log.close(&end()).await.expect("a working recorder").path;
     assert!(verify(&path, &public()).expect("readable").is_sealed());
     let (mut log, mut replay) = (read(&path).expect("a log"), Replay::new(None));

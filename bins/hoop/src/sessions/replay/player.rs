@@ -236,7 +236,8 @@ mod tests {
         log.close(&End::default()).await.expect("a working recorder").path
     }
 
-    const WRITTEN: [(i64, &str); 4] = [(0, "one\r\n"), (5, "two\r\n"), (65, "\x1b[1mthree\x1b[m\r\n"), (3_600, "\x1b]52;c;eA==\x07end")];
+    const WRITTEN: [(i64, &str); 4] =
+        [(0, "one\r\n"), (5, "two\r\n"), (65, "\x1b[1mthree\x1b[m\r\n"), (3_600, "\x1b]52;c;eA==\x07end")];
 
     fn written(shown: Option<Shown>) -> String {
         match shown {

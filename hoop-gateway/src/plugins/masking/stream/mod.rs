@@ -13,9 +13,9 @@
 
 mod edit;
 mod line;
-mod view;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::collections::HashMap;
 

@@ -103,7 +103,11 @@ fn what_comes_after_the_wait_is_masked_all_the_same() {
     for (first, then, left) in [
         ("4111 1111 11", "11 1111\r\n", "4111 1111 11*******\r\n"),
         ("ada@example.com", "pany ok\r\n", "[email]************ ok\r\n"),
-        ("-----BEGIN RSA PRIV", "ATE KEY-----\r\nMIIEpAIBAAKCAQEA\r\n$ \r\n", "-----BEGIN RSA PRIV************\r\n****************\r\n$ \r\n"),
+        (
+            "-----BEGIN RSA PRIV",
+            "ATE KEY-----\r\nMIIEpAIBAAKCAQEA\r\n$ \r\n",
+            "-----BEGIN RSA PRIV************\r\n****************\r\n$ \r\n",
+        ),
     ] {
         let (masker, mut streams, mut shown) = (masker(Action::Label), Streams::default(), String::new());
         for piece in [first, then] {
@@ -159,8 +163,16 @@ fn parts() -> impl Strategy<Value = String> {
         Just("4111\x1b[1m 1111 \x1b[0m1111 1111".to_owned()),
         Just("4111 1111 11 \r11 1111".to_owned()),
         Just("4111 1111 1111 111x\x08 \x081".to_owned()),
-        prop_oneof![Just(" "), Just("\n"), Just("\r\n"), Just("\t"), Just("\x1b[31m"), Just("\x1b[K"), Just("\x1b[5;5H")]
-            .prop_map(str::to_owned),
+        prop_oneof![
+            Just(" "),
+            Just("\n"),
+            Just("\r\n"),
+            Just("\t"),
+            Just("\x1b[31m"),
+            Just("\x1b[K"),
+            Just("\x1b[5;5H")
+        ]
+        .prop_map(str::to_owned),
         "[ -~]{0,12}",
         "[0-9 .@é-]{0,30}",
     ];

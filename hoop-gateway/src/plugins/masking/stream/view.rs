@@ -190,7 +190,9 @@ impl<'a> Reading<'a> {
             b'G' | b'`' => self.go(count - 1),
             b'K' => self.erase(csi.numbers().next().unwrap_or(0)),
             b'P' | b'@' | b'X' => self.change(csi.action, count),
-            b'A' | b'B' | b'E' | b'F' | b'H' | b'J' | b'L' | b'M' | b'S' | b'T' | b'd'..=b'f' | b's' | b'u' => self.leave(),
+            b'A' | b'B' | b'E' | b'F' | b'H' | b'J' | b'L' | b'M' | b'S' | b'T' | b'd'..=b'f' | b's' | b'u' => {
+                self.leave()
+            }
             _ => {}
         }
     }
