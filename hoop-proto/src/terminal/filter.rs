@@ -12,8 +12,8 @@ use super::lex::{Csi, Lexer, MAX_SEQUENCE_BYTES, Token};
 const MAX_NUMBER: u16 = 9_999;
 /// How often a character may be repeated by one sequence.
 const MAX_REPEAT: u16 = 1_000;
-/// Private modes that only concern what is drawn: wrapping, origin, cursor, alternate screen.
-const MODES: [u16; 7] = [6, 7, 25, 47, 1047, 1048, 1049];
+/// Private modes that only concern what is drawn: wrapping, cursor, alternate screen.
+const MODES: [u16; 6] = [7, 25, 47, 1047, 1048, 1049];
 
 /// The filter. Bytes may be cut anywhere between two calls.
 #[derive(Debug, Clone, Default)]
@@ -22,12 +22,15 @@ pub struct Filter {
     /// The beginning of a sequence or of a character.
     rest: Vec<u8>,
     text: Vec<u8>,
+    /// Whether the alternate screen is used, and whether only some rows scroll.
+    alternate: bool,
+    region: bool,
 }
 
 impl Filter {
     /// Nothing has come yet.
     pub const fn new() -> Self {
-        Self { lexer: Lexer::new(), rest: Vec::new(), text: Vec::new() }
+        Self { lexer: Lexer::new(), rest: Vec::new(), text: Vec::new(), alternate: false, region: false }
     }
 
     /// Appends to `out` what may go on of `bytes`: UTF-8.
@@ -42,6 +45,26 @@ impl Filter {
         let used = self.tokens(&all, out);
         self.rest = all.split_off(used);
         self.rest.shrink_to(MAX_SEQUENCE_BYTES);
+    }
+
+    /// What makes of a terminal again what it was before anything was let through: the screen, scrolling, colours, character
+    /// sets, wrapping and the cursor. The cursor stays where it is.
+    pub fn back(&self) -> Vec<u8> {
+        let screen: &[u8] = if self.alternate { b"\x1b[?1049l" } else { b"" };
+        // To let all rows scroll moves the cursor.
+        let region: &[u8] = if self.region { b"\x1b7\x1b[r\x1b8" } else { b"" };
+        [screen, region, b"\x1b[0m\x1b(B\x0f\x1b[?7h\x1b[4l\x1b[?25h"].concat()
+    }
+
+    /// Remembers what is to be put back.
+    fn changes(&mut self, csi: Csi<'_>) {
+        match (csi.private(), csi.action) {
+            (Some(b'?'), b'h' | b'l') if csi.numbers().any(|mode| matches!(mode, 47 | 1047 | 1049)) => {
+                self.alternate = csi.action == b'h';
+            }
+            (None, b'r') => self.region = true,
+            _ => {}
+        }
     }
 
     fn tokens(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
@@ -61,6 +84,7 @@ impl Filter {
                 Token::Csi(csi) => {
                     self.broken(out);
                     if draws(csi) {
+                        self.changes(csi);
                         out.extend_from_slice(b"\x1b[");
                         out.extend_from_slice(csi.parameters);
                         out.push(csi.action);
@@ -294,6 +318,19 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_terminal_is_put_back() {
+        let back = |written: &[u8]| {
+            let mut filter = Filter::new();
+            filter.push(written, &mut Vec::new());
+            String::from_utf8(filter.back()).expect("UTF-8")
+        };
+        let always = "\x1b[0m\x1b(B\x0f\x1b[?7h\x1b[4l\x1b[?25h";
+        assert_eq!(back(b"plain"), always);
+        assert_eq!(back(b"\x1b[?1049h\x1b[2;5r"), format!("\x1b[?1049l\x1b7\x1b[r\x1b8{always}"));
+        assert_eq!(back(b"\x1b[?1049h\x1b[?1049l"), always);
     }
 
     #[test]

@@ -7,9 +7,6 @@ use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
 use hoop_proto::terminal::filter::Filter;
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 
-/// Colours, character sets, wrapping, scrolling, cursor and alternate screen as they usually are.
-const BACK: &[u8] = b"\x1b[?1049l\x1b[r\x1b[0m\x1b(B\x0f\x1b[?7h\x1b[?6l\x1b[4l\x1b[?25h";
-
 /// Standard output, and where keys are taken, the terminal that they come from.
 pub(super) struct Stage {
     out: BufWriter<Stdout>,
@@ -47,12 +44,12 @@ impl Stage {
         self.out.write_all(&self.filtered)
     }
 
-    /// Clears the screen, and shows this, which draws and nothing else.
+    /// Clears the screen, and shows this.
     pub(super) fn redraw(&mut self, drawn: &[u8]) -> io::Result<()> {
+        self.out.write_all(&self.filter.back())?;
         self.filter = Filter::new();
-        self.out.write_all(BACK)?;
         self.out.write_all(b"\x1b[H\x1b[2J")?;
-        self.out.write_all(drawn)
+        self.write(drawn)
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
@@ -78,7 +75,7 @@ impl Drop for Stage {
     fn drop(&mut self) {
         // A terminal that is gone needs no restoring.
         if self.is_terminal {
-            let _ = self.out.write_all(BACK).and_then(|()| self.out.write_all(b"\r\n"));
+            let _ = self.out.write_all(&self.filter.back()).and_then(|()| self.out.write_all(b"\r\n"));
         }
         let _ = self.out.flush();
         if let Some((terminal, before)) = &self.keys {

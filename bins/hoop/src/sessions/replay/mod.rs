@@ -92,7 +92,8 @@ fn at_once(mut player: Player, mut stage: Stage) -> Result<(), Failure> {
 /// What was recorded on a larger terminal cannot look right.
 fn tell_size(player: &Player, shell: &Shell) {
     let (columns, rows) = player.size();
-    let is_small = |size: &Winsize| size.ws_col < columns || size.ws_row < rows;
+    let is_known = |size: &Winsize| size.ws_col > 0 && size.ws_row > 0;
+    let is_small = |size: &Winsize| is_known(size) && (size.ws_col < columns || size.ws_row < rows);
     if let Some(size) = tcgetwinsize(io::stdout()).ok().filter(is_small) {
         shell.tell(format!("recorded at {columns}x{rows}; this terminal has {}x{}", size.ws_col, size.ws_row));
     }
@@ -140,9 +141,8 @@ async fn play(mut player: Player, shell: &Shell) -> Result<(), Failure> {
                 if !wait.is_zero() {
                     stage.flush()?;
                 }
-                due += wait;
                 // What could not be shown in time does not make the rest run.
-                due = due.max(Instant::now() - Duration::from_millis(100));
+                due = (due + wait).max(Instant::now());
             }
         }
     }
