@@ -179,8 +179,7 @@ impl SessionChain {
     pub fn flush(&mut self, channel: ChannelId) -> Vec<Flow<Response>> {
         let mut flushed = Vec::new();
         for at in (0..self.links.len()).rev() {
-            let kept = self.links.get_mut(at).and_then(|link| link.plugin.on_flush(channel));
-            if let Some(output) = kept {
+            while let Some(output) = self.links.get_mut(at).and_then(|link| link.plugin.on_flush(channel)) {
                 flushed.push(self.resume_response(Resume(at), Response::Output(output)));
             }
         }

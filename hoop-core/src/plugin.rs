@@ -56,7 +56,8 @@ pub trait SessionPlugin: Send {
     }
 
     /// Nothing more came of a channel's output for a few milliseconds, or it has ended: what was kept back of it, because
-    /// it could have been the beginning of something, goes on now.
+    /// it could have been the beginning of something, goes on now. Asked until there is nothing more: a channel has two
+    /// streams.
     fn on_flush(&mut self, _channel: ChannelId) -> Option<Output> {
         None
     }

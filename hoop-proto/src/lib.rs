@@ -1,7 +1,8 @@
-//! Wire formats, sans I/O: the tunnel between agent and gateway, and the native protocols' frames.
+//! Wire formats, sans I/O: the tunnel between agent and gateway, the native protocols' frames, and what goes to a terminal.
 
 #![forbid(unsafe_code)]
 
 pub mod dsn;
 pub mod postgres;
+pub mod terminal;
 pub mod tunnel;

@@ -47,14 +47,14 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
 }
 
 /// A recording on this machine.
-enum Found {
+pub(crate) enum Found {
     Here(PathBuf),
     /// It is gone with this.
     Fetched(NamedTempFile),
 }
 
 impl Found {
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Here(path) => path,
             Self::Fetched(file) => file.path(),
@@ -62,8 +62,8 @@ impl Found {
     }
 }
 
-/// The recording that is meant.
-async fn find(session: Option<&str>, shell: &Shell) -> Result<Found, Failure> {
+/// The recording that is meant: of a session, or in a file; unless given, the latest session's.
+pub(crate) async fn find(session: Option<&str>, shell: &Shell) -> Result<Found, Failure> {
     if let Some(path) = session.map(Path::new).filter(|path| path.is_file()) {
         return Ok(Found::Here(path.to_owned()));
     }

@@ -26,6 +26,7 @@ mod page;
 mod parts;
 mod problem;
 mod rate;
+mod recording;
 mod reference;
 mod request;
 mod roles;

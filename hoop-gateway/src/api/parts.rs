@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use hoop_core::id::{AgentId, OrgId, RequestId, SessionId};
 use hoop_core::{Clock, Denial, PluginChain, Policy, ResourceRole, Secret};
 use hoop_proto::dsn::{Dsn, Mode};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 use tokio_util::task::TaskTracker;
 
@@ -213,6 +214,23 @@ pub trait Recordings: Send + Sync {
     /// # Errors
     /// When it cannot be read.
     async fn open(&self, session: SessionId) -> io::Result<Option<Recording>>;
+
+    /// The recording of a session from a byte on, for who follows one that is still written.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn open_from(&self, session: SessionId, offset: u64) -> io::Result<Option<Recording>> {
+        let Some(recording) = self.open(session).await? else { return Ok(None) };
+        let mut left = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = recording.bytes.map(move |bytes| {
+            let mut bytes = bytes?;
+            let gone = left.min(bytes.len());
+            left -= gone;
+            bytes.advance(gone);
+            Ok(bytes)
+        });
+        Ok(Some(Recording { len: recording.len.map(|len| len.saturating_sub(offset)), bytes: rest.boxed() }))
+    }
 }
 
 const _: Option<&dyn Recordings> = None;
@@ -224,11 +242,16 @@ pub struct RecordingFolder(pub PathBuf);
 #[async_trait]
 impl Recordings for RecordingFolder {
     async fn open(&self, session: SessionId) -> io::Result<Option<Recording>> {
+        self.open_from(session, 0).await
+    }
+
+    async fn open_from(&self, session: SessionId, offset: u64) -> io::Result<Option<Recording>> {
         let Some(path) = crate::record::find(&self.0, session) else { return Ok(None) };
-        let file = tokio::fs::File::open(path).await?;
+        let mut file = tokio::fs::File::open(path).await?;
+        file.seek(io::SeekFrom::Start(offset)).await?;
         // A log that is still written to grows meanwhile: what is there now is what is sent.
-        let len = file.metadata().await?.len();
-        let bytes = ReaderStream::with_capacity(tokio::io::AsyncReadExt::take(file, len), 64 * 1024).boxed();
+        let len = file.metadata().await?.len().saturating_sub(offset);
+        let bytes = ReaderStream::with_capacity(file.take(len), 64 * 1024).boxed();
         Ok(Some(Recording { len: Some(len), bytes }))
     }
 }

@@ -1,24 +1,19 @@
 //! `/api/v1/sessions`. Members see their own, auditors and administrators everyone's.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use hoop_core::id::{RequestId, RoleId, SessionId, UserId};
 use hoop_core::{Code, Denial};
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 
 use super::body::Named;
-use super::describe::{Accepted, Answer};
-use super::document::Operation;
+use super::describe::Accepted;
 use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
+use super::recording;
 use super::route::{Caller, Permission, Routes};
 use crate::store::Session;
 
@@ -30,7 +25,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .audited_get(
             "/api/v1/sessions/{id}/recording",
             Permission::Member,
-            "The recording of a session, for `hoop audit`.",
+            "The recording of a session, for `hoop audit` and for players of terminals.",
             recording,
         )
 }
@@ -109,41 +104,18 @@ async fn kill(State(api): State<Api>, caller: Caller, Named(id): Named) -> Resul
     Ok(Accepted { at: format!("/api/v1/sessions/{}", session.id), view: session.into() })
 }
 
-/// The recording as it is stored, for `hoop audit`.
-async fn recording(State(api): State<Api>, caller: Caller, Named(id): Named) -> Result<LogFile, Problem> {
+/// The recording as it is stored, for `hoop audit`, or a terminal of it.
+async fn recording(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(id): Named,
+    wish: recording::Wish,
+) -> Result<recording::LogFile, Problem> {
     let session = find(&api, &caller, caller.scope(), &id).await?;
-    let recording = api.recordings.open(session.id).await.map_err(|error| {
-        Denial::new("gateway", Code::Internal, format!("the recording of session {id} cannot be read")).caused_by(error)
-    })?;
-    let recording = recording.ok_or_else(|| Problem::not_found(format_args!("recording of session {id}")))?;
-    let mut response = Body::from_stream(recording.bytes).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{}.hooplog\"", session.id)) {
-        headers.insert(CONTENT_DISPOSITION, name);
-    }
-    if let Some(len) = recording.len {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
-    }
-    Ok(LogFile(response))
+    recording::send(api, caller, session, wish).await
 }
 
-struct LogFile(Response);
-
-impl IntoResponse for LogFile {
-    fn into_response(self) -> Response {
-        self.0
-    }
-}
-
-impl Answer for LogFile {
-    fn describe(operation: &mut Operation) {
-        let content = json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } });
-        operation
-            .answer(StatusCode::OK, json!({ "description": "The recording, as it is stored.", "content": content }));
-    }
-}
-
+/// The session with this id, of this user.
 async fn find(api: &Api, caller: &Caller, scope: Option<UserId>, id: &str) -> Result<Session, Problem> {
     let missing = || Problem::not_found(format_args!("session {id}"));
     let id: SessionId = id.parse().map_err(|_| missing())?;

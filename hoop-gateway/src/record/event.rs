@@ -369,6 +369,16 @@ payloads! {
         3 rows: u64,
     }
 
+    /// A line that was entered on a terminal.
+    Line {
+        /// Number of the channel.
+        1 channel: u64,
+        /// The line, masked.
+        2 text: Text,
+        /// Whether it was read from the screen: what the program made of it is not known.
+        3 best_effort: bool,
+    }
+
     /// A signal for a program.
     Signal {
         /// Number of the channel.
@@ -570,7 +580,8 @@ impl Rows {
     }
 }
 
-/// What stands before the bytes of a program: number of the channel (4 bytes), stream (1 byte), terminal (1 byte).
+/// What stands before the bytes of a program: number of the channel (4 bytes), stream (1 byte), flags (1 byte: 1 for a
+/// terminal, 2 for hidden).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamHead {
     /// Number of the channel.
@@ -579,6 +590,8 @@ pub struct StreamHead {
     pub stream: Stream,
     /// Whether it is that of a terminal.
     pub terminal: bool,
+    /// Whether asterisks stand for the bytes, because they could be a secret.
+    pub hidden: bool,
 }
 
 /// A stream of a program.
@@ -609,7 +622,7 @@ impl StreamHead {
             Stream::Stderr => 2,
             Stream::Other => u8::MAX,
         };
-        out[5] = u8::from(self.terminal);
+        out[5] = u8::from(self.terminal) | u8::from(self.hidden) << 1;
         out
     }
 }
@@ -623,6 +636,9 @@ pub struct StreamBytes {
     pub stream: Stream,
     /// Whether it is that of a terminal.
     pub terminal: bool,
+    /// Whether asterisks stand for the bytes, because they could be a secret.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
     /// The bytes.
     pub bytes: Text,
 }
@@ -630,7 +646,7 @@ pub struct StreamBytes {
 impl StreamBytes {
     fn decode(payload: &[u8]) -> Result<Self, Malformed> {
         let (channel, rest) = payload.split_first_chunk::<4>().ok_or(Malformed)?;
-        let (&[stream, terminal], bytes) = rest.split_first_chunk::<2>().ok_or(Malformed)?;
+        let (&[stream, flags], bytes) = rest.split_first_chunk::<2>().ok_or(Malformed)?;
         Ok(Self {
             channel: u32::from_le_bytes(*channel),
             stream: match stream {
@@ -639,7 +655,8 @@ impl StreamBytes {
                 2 => Stream::Stderr,
                 _ => Stream::Other,
             },
-            terminal: terminal == 1,
+            terminal: flags & 1 != 0,
+            hidden: flags & 2 != 0,
             bytes: Text(Bytes::copy_from_slice(bytes)),
         })
     }
@@ -681,6 +698,8 @@ pub enum Event {
     Input(StreamBytes),
     /// What a program wrote, as it was shown.
     Output(StreamBytes),
+    /// A line that was entered on a terminal.
+    Line(Line),
     /// A signal for a program.
     Signal(Signal),
     /// A connection that is forwarded.
@@ -731,6 +750,7 @@ impl Event {
             Kind::WindowChange => Self::WindowChange(WindowChange::decode(payload)?),
             Kind::Input => Self::Input(StreamBytes::decode(payload)?),
             Kind::Output => Self::Output(StreamBytes::decode(payload)?),
+            Kind::Line => Self::Line(Line::decode(payload)?),
             Kind::Signal => Self::Signal(Signal::decode(payload)?),
             Kind::Forward => Self::Forward(Forward::decode(payload)?),
             Kind::ChannelClosed => Self::ChannelClosed(ChannelClosed::decode(payload)?),
@@ -760,6 +780,7 @@ impl Event {
             Self::WindowChange(_) => Kind::WindowChange,
             Self::Input(_) => Kind::Input,
             Self::Output(_) => Kind::Output,
+            Self::Line(_) => Kind::Line,
             Self::Signal(_) => Kind::Signal,
             Self::Forward(_) => Kind::Forward,
             Self::ChannelClosed(_) => Kind::ChannelClosed,

@@ -78,6 +78,8 @@ kinds! {
     File = 19 "file"
     /// The end of something that was done with files.
     FileDone = 20 "file_done"
+    /// A line that was entered on a terminal.
+    Line = 21 "line"
     /// A signed checkpoint inside the log.
     Checkpoint = 250 "checkpoint"
     /// How the session ended.

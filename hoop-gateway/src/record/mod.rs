@@ -55,6 +55,7 @@
 //! by itself, several share one write and one fdatasync of the write-ahead log, from which recovery completes the files.
 //! When something cannot be written the recorder has *failed* and stays so: an error of fdatasync is never retried as success.
 
+pub mod asciicast;
 mod config;
 mod error;
 pub mod event;
@@ -66,6 +67,7 @@ mod path;
 mod reader;
 mod recorder;
 mod recover;
+pub mod replay;
 mod session;
 mod shared;
 mod space;
@@ -84,7 +86,7 @@ pub use key::{KeyError, PublicKey, load_or_create_key};
 pub(crate) use key::{create_key, read_key};
 pub use note::Checkpoint;
 pub use path::{find, sealed_path};
-pub use reader::{Flaw, ReadError, Reader, read};
+pub use reader::{Flaw, ReadError, Reader, read, read_from};
 pub use recorder::Recorder;
 pub use recover::{Recovered, Recovery};
 pub use session::{Appended, Room, SealedLog, SessionLog};

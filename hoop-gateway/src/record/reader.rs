@@ -188,8 +188,27 @@ pub(super) fn followed(bytes: &[u8], record: u64) -> bool {
 /// The events of a log, in order. It stops after the first error.
 pub struct Reader {
     path: PathBuf,
-    scanner: Scanner<BufReader<File>>,
+    scanner: Scanner<Box<dyn Read + Send>>,
     done: bool,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("path", &self.path).field("offset", &self.offset()).finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Where the next record begins.
+    pub const fn offset(&self) -> u64 {
+        self.scanner.offset
+    }
+
+    /// Goes on with a log that was read to its end and has grown since: `from` begins at [`offset`](Self::offset).
+    pub fn resume(&mut self, from: Box<dyn Read + Send>) {
+        self.scanner.reader = from;
+        self.done = false;
+    }
 }
 
 /// Reads the log at `path`, also while it is being written. Changes are found on the way as far as they can be without
@@ -199,8 +218,12 @@ pub struct Reader {
 /// When the file cannot be opened.
 pub fn read(path: &Path) -> Result<Reader, ReadError> {
     let file = File::open(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
-    let scanner = Scanner::new(BufReader::with_capacity(256 << 10, file));
-    Ok(Reader { path: path.to_owned(), scanner, done: false })
+    Ok(read_from(Box::new(BufReader::with_capacity(256 << 10, file)), path.to_owned()))
+}
+
+/// As [`read`], from wherever the log is kept; errors name it `path`.
+pub fn read_from(from: Box<dyn Read + Send>, path: PathBuf) -> Reader {
+    Reader { path, scanner: Scanner::new(from), done: false }
 }
 
 impl Iterator for Reader {

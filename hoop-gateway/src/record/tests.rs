@@ -3,6 +3,7 @@
 mod crash;
 mod edits;
 mod sessions;
+mod terminals;
 
 use std::fs;
 use std::path::{Path, PathBuf};

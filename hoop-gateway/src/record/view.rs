@@ -195,6 +195,7 @@ impl EventView {
             | Event::WindowChange(_)
             | Event::Input(_)
             | Event::Output(_)
+            | Event::Line(_)
             | Event::Signal(_)
             | Event::Forward(_)
             | Event::ChannelClosed(_)

@@ -15,12 +15,14 @@ use hoop_proto::postgres::frontend::{self, Bind, Execute, FunctionCall, Named, P
 use hoop_proto::postgres::rows::{DataRows, FunctionResult};
 use hoop_proto::postgres::startup::{self, Startup};
 use hoop_proto::postgres::{Frame, FrameError, Frames, Header, write_frame};
+use hoop_proto::terminal::filter::Filter;
+use hoop_proto::terminal::screen::{Place, Screen};
 
 /// A check: it says whether any decoder could read the bytes, and panics when one does not do what it must.
 pub type Check = fn(&[u8]) -> bool;
 
 /// All checks, by the names of their fuzz targets.
-pub const CHECKS: [(&str, Check); 7] = [
+pub const CHECKS: [(&str, Check); 8] = [
     ("frames", frames),
     ("startup", startup),
     ("frontend", frontend),
@@ -28,6 +30,7 @@ pub const CHECKS: [(&str, Check); 7] = [
     ("rows", rows),
     ("copy", copy),
     ("dsn", dsn),
+    ("terminal", terminal),
 ];
 
 /// The longest frame that the checks read.
@@ -301,4 +304,39 @@ fn written(write: impl FnOnce(&mut BytesMut)) -> Bytes {
     let mut out = BytesMut::new();
     write(&mut out);
     out.freeze()
+}
+
+/// Any split of what is written to a terminal draws the same; what goes on is UTF-8, and nothing in it is taken out by the
+/// filter a second time; a screen stays small. The first two bytes give the size of the screen, the third the split.
+pub fn terminal(data: &[u8]) -> bool {
+    let Some((&[columns, rows, longest], written)) = data.split_first_chunk::<3>() else { return false };
+    let longest = usize::from(longest).max(1);
+    let (whole, pieces) = (filtered(written, written.len().max(1)), filtered(written, longest));
+    assert_eq!(whole.escape_ascii().to_string(), pieces.escape_ascii().to_string());
+    assert!(std::str::from_utf8(&whole).is_ok());
+    assert_eq!(filtered(&whole, longest), whole);
+    let (columns, rows) = (u32::from(columns) * 3, u32::from(rows));
+    let (whole, pieces) = (shown(written, written.len().max(1), columns, rows), shown(written, longest, columns, rows));
+    assert_eq!(whole, pieces);
+    !written.is_empty()
+}
+
+fn filtered(written: &[u8], longest: usize) -> Vec<u8> {
+    let (mut filter, mut out) = (Filter::new(), Vec::new());
+    written.chunks(longest).for_each(|piece| filter.push(piece, &mut out));
+    out
+}
+
+/// The lines as they were when the cursor left them, and where it was.
+fn shown(written: &[u8], longest: usize, columns: u32, rows: u32) -> Vec<(Place, String)> {
+    let (mut screen, mut lines) = (Screen::new(columns, rows), Vec::new());
+    for piece in written.chunks(longest) {
+        screen.write(piece, |screen| lines.push((screen.cursor(), screen.line())));
+        assert!(screen.size() <= 20 << 10, "{} bytes", screen.size());
+    }
+    lines.push((screen.cursor(), screen.line()));
+    screen.resize(rows, columns);
+    screen.write(b"\x1b[H0123456789\x1b[9999;9999Hx\r\n", |screen| lines.push((screen.cursor(), screen.line())));
+    assert!(screen.size() <= 20 << 10);
+    lines
 }

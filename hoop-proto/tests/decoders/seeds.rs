@@ -11,6 +11,7 @@ pub fn seeds(check: &str) -> Vec<Vec<u8>> {
         "rows" => rows(),
         "copy" => copies(),
         "dsn" => keys(),
+        "terminal" => terminals(),
         other => unreachable!("no check is called {other}"),
     }
 }
@@ -98,4 +99,16 @@ fn keys() -> Vec<Vec<u8>> {
         b"grpc://shop:hoopk_abc@[::1]:1?mode=standard".to_vec(),
         b"grpc://shop:hoopk_abc@127.0.0.1".to_vec(),
     ]
+}
+
+fn terminals() -> Vec<Vec<u8>> {
+    let written = [
+        "$ ls\r\n\x1b[0m\x1b[01;34mbin\x1b[0m  caf\u{e9}\r\n$ ",
+        "$ echo abcdefgh\x08\x1b[K\x08\x1b[1P\x1b[4hxy\x1b[3@z\r\n",
+        "\x1b[?1049h\x1b[2J\x1b[1;1H~\x1b[24;80Hx\x1b[?1049l$ ",
+        "\x1b]0;title\x07\x1b]52;c;aGk=\x1b\\\x1bP$qm\x1b\\\x1b[c\x1b[6n\u{9b}31m\u{9d}t\u{9c}",
+        "\u{6f22}\u{5b57}\u{200b}\u{202e}\t\x0b\x1b7\x1b[5;5H\x1b8\x1bM\x1bD\x1bE\x1b[3J\x1b[9999999b",
+    ];
+    let sizes = [[27, 24, 3], [1, 2, 1], [255, 255, 7], [0, 0, 2]];
+    written.iter().zip(sizes.iter().cycle()).map(|(written, size)| [size, written.as_bytes()].concat()).collect()
 }

@@ -1,5 +1,8 @@
 //! `hoop sessions`.
 
+mod export;
+mod replay;
+mod stage;
 mod watch;
 
 use std::time::Duration;
@@ -34,10 +37,17 @@ pub(crate) enum Command {
         /// Its id, `ses_…`.
         session: String,
     },
-    /// Says when sessions start and end, until Ctrl-C; of one session, until it has ended.
+    /// Plays what happened on a terminal. Space pauses, the arrows go 10 s back or ahead, q ends.
+    Replay(replay::Options),
+    /// Writes a recording to standard output.
+    Export(export::Options),
+    /// Says when sessions start and end, until Ctrl-C. Of one session: shows its terminal until it has ended.
     Watch {
         /// Its id, `ses_…`; unless given, all.
         session: Option<String>,
+        /// Says of one session, too, only that it has ended.
+        #[arg(long)]
+        events: bool,
         #[command(flatten)]
         filter: Filter,
     },
@@ -83,6 +93,12 @@ impl Filter {
 }
 
 pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> {
+    let command = match command {
+        // These need no gateway where the recording is.
+        Command::Replay(options) => return replay::run(options, shell).await,
+        Command::Export(options) => return export::run(options, shell).await,
+        other => other,
+    };
     let api = shell.api().await?;
     match command {
         Command::List { limit, filter } => {
@@ -95,8 +111,11 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
             api.post(&format!("{}/kill", path(&session)), &json!({})).await?;
             shell.tell(format!("session {session} was told to end"));
         }
-        Command::Watch { session: Some(session), .. } => watch::one(&api, &path(&session), shell).await?,
-        Command::Watch { session: None, filter } => watch::all(&api, &filter, shell).await?,
+        Command::Watch { session: Some(session), events, .. } => {
+            watch::one(&api, &path(&session), events, shell).await?
+        }
+        Command::Watch { session: None, filter, .. } => watch::all(&api, &filter, shell).await?,
+        Command::Replay(_) | Command::Export(_) => {}
     }
     Ok(())
 }

@@ -4,27 +4,88 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::Utc;
+use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::stage::Stage;
 use super::{Filter, path};
 use crate::api::Api;
 use crate::failure::Failure;
 use crate::output::{self, Format, text};
 use crate::shell::Shell;
+use crate::stop::Stop;
 
 /// How often the gateway is asked.
 const EVERY: Duration = Duration::from_secs(1);
 /// Sessions that are looked at each time.
 const LATEST: usize = 200;
 
-/// Waits until a session has ended, and says how.
-pub(super) async fn one(api: &Api, path: &str, shell: &Shell) -> Result<(), Failure> {
+/// Shows the terminal of a session until it has ended, unless only its `events` are wanted; then says how it ended.
+pub(super) async fn one(api: &Api, path: &str, events: bool, shell: &Shell) -> Result<(), Failure> {
+    if !events {
+        show_terminal(api, path, shell).await?;
+    }
     loop {
         let session = api.get(path).await?;
         if !session["ended_at"].is_null() {
             return super::show(&session, shell);
         }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Shows what is written on the session's terminal, as it is recorded; nothing where it has none.
+async fn show_terminal(api: &Api, path: &str, shell: &Shell) -> Result<(), Failure> {
+    let live = format!("{path}/recording?format=asciicast&follow=true");
+    let mut response = match api.send(Method::GET, &live, None).await {
+        Err(failure) if failure.is_not_found() => return Ok(()),
+        other => other?,
+    };
+    let mut stop = Stop::new()?;
+    let mut stage = Stage::of_output();
+    let mut lines = Lines::default();
+    loop {
+        let chunk = tokio::select! {
+            chunk = response.chunk() => chunk?,
+            failure = stop.any(shell.timeout) => return Err(failure),
+        };
+        let Some(chunk) = chunk else { return Ok(()) };
+        for line in lines.push(&chunk) {
+            if let Some(written) = written(&line) {
+                stage.write(written.as_bytes())?;
+            }
+        }
+        stage.flush()?;
+    }
+}
+
+/// What a line of an asciicast says was written.
+fn written(line: &[u8]) -> Option<String> {
+    match serde_json::from_slice::<(f64, String, String)>(line) {
+        Ok((_, code, data)) if code == "o" => Some(data),
+        _ => None,
+    }
+}
+
+/// Longest line that is taken, in bytes: a record of 1 MiB in which every byte is escaped.
+const MAX_LINE: usize = 8 << 20;
+
+/// Puts lines together.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        self.0.extend_from_slice(bytes);
+        let mut lines = Vec::new();
+        while let Some(end) = self.0.iter().position(|byte| *byte == b'\n') {
+            let rest = self.0.split_off(end + 1);
+            lines.push(std::mem::replace(&mut self.0, rest));
+        }
+        if self.0.len() > MAX_LINE {
+            self.0.clear();
+        }
+        lines
     }
 }
 
@@ -122,6 +183,15 @@ mod tests {
         assert_eq!(events(&mut seen, &later), ["ended 2", "started 3", "ended 3", "started 4"]);
         assert!(events(&mut seen, &later).is_empty());
         assert_eq!(seen.not_in(&[session("5", false)]), ["4"]);
+    }
+
+    #[test]
+    fn what_was_written_is_taken_from_its_lines() {
+        let mut lines = Lines::default();
+        let cast = "{\"version\":3}\n[0.5, \"o\", \"caf\u{e9}\\u001b[m\"]\n# waiting\n[1.0, \"i\", \"x\"]\n[0.0, \"o\", \"!\"]\n";
+        let all: Vec<_> = cast.as_bytes().chunks(7).flat_map(|chunk| lines.push(chunk)).collect();
+        let told: Vec<_> = all.iter().filter_map(|line| written(line)).collect();
+        assert_eq!(told, ["caf\u{e9}\u{1b}[m", "!"]);
     }
 
     #[test]

@@ -1,6 +1,12 @@
 //! Sessions and their recordings.
 
+use std::path::Path;
+
+use ed25519_dalek::SigningKey;
+
 use super::*;
+use crate::record::event::{Command, End, Header, Stream, StreamHead};
+use crate::record::{Kind, Recorder, RecorderConfig, SessionLog, Space};
 
 #[tokio::test]
 async fn sessions_are_listed_killed_and_their_recordings_sent() {
@@ -38,4 +44,69 @@ async fn sessions_are_listed_killed_and_their_recordings_sent() {
     let (_, events) = gateway.get(&gateway.admin, "/api/v1/events?limit=1").await;
     let event = &events["items"][0];
     assert_eq!((&event["user"], &event["action"]), (&json!("alice"), &json!("GET /api/v1/sessions/{id}/recording")));
+}
+
+/// The log of a session, in which a shell has a terminal; with the recorder that writes it.
+fn log(folder: &Path, session: SessionId, term: &str) -> (SessionLog, Recorder) {
+    let space = Space { strict_percent: 0.0, all_percent: 0.0 };
+    let config = RecorderConfig { space, ..RecorderConfig::new(folder, SigningKey::from_bytes(&[7; 32])) };
+    let recorder = Recorder::open(config, Arc::new(SystemClock)).expect("a fresh folder").0;
+    let log =
+        recorder.session(session, &Header { name: "alice".into(), ..Header::default() }).expect("a fresh recorder");
+    let mut command = Vec::new();
+    Command { channel: 1, program: "shell".into(), term: term.into(), ..Command::default() }.encode(&mut command);
+    assert!(log.append(Kind::Command, &[&command]).expect("working").is_done());
+    (log, recorder)
+}
+
+fn output(log: &SessionLog, text: &str) {
+    let head = StreamHead { channel: 1, stream: Stream::Stdout, terminal: true, hidden: false }.encode();
+    assert!(log.append(Kind::Output, &[&head, text.as_bytes()]).expect("working").is_done());
+}
+
+async fn body(gateway: &Gateway, token: &str, path: &str) -> (StatusCode, String) {
+    let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+    let request = request.body(Body::empty()).expect("a request");
+    let response = gateway.router.clone().oneshot(request).await.expect("infallible");
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+#[tokio::test]
+async fn a_terminal_is_sent_as_asciicast_and_followed() {
+    let gateway = Gateway::start().await;
+    let alice = gateway.user("alice", "member", &[]).await;
+    let (own, other) = (gateway.session("alice").await, gateway.session("root").await);
+    let (log, _recorder) = log(&gateway.folder.path().join("recordings"), own, "xterm");
+    output(&log, "$ ls\r\n");
+    log.durable().await.expect("a working disk");
+    let path = |id: SessionId, query: &str| format!("/api/v1/sessions/{id}/recording?format=asciicast{query}");
+
+    let request = Request::get(path(own, "&follow=true")).header(header::AUTHORIZATION, format!("Bearer {alice}"));
+    let request = request.body(Body::empty()).expect("a request");
+    let response = gateway.router.clone().oneshot(request).await.expect("infallible");
+    assert_eq!(
+        (response.status(), &response.headers()[header::CONTENT_TYPE]),
+        (StatusCode::OK, &"application/x-asciicast".parse().expect("a value"))
+    );
+    let follows = gateway.tasks.spawn(to_bytes(response.into_body(), 1 << 20));
+    output(&log, "bin\r\n");
+    log.close(&End { outcome: "completed".into(), ..End::default() }).await.expect("a working recorder");
+    let followed = follows.await.expect("no panic").expect("a body");
+    let followed = String::from_utf8_lossy(&followed).into_owned();
+    assert!(
+        followed.starts_with("{\"")
+            && followed.contains("\"o\", \"$ ls\\r\\n\"]")
+            && followed.contains("\"bin\\r\\n\"]"),
+        "{followed}"
+    );
+
+    let (status, whole) = body(&gateway, &alice, &path(own, "")).await;
+    assert_eq!((status, whole.as_str()), (StatusCode::OK, followed.as_str()));
+    assert_eq!(body(&gateway, &alice, &path(other, "")).await.0, StatusCode::NOT_FOUND, "another user's");
+    let (status, problem) = body(&gateway, &alice, &path(own, "&channel=7")).await;
+    assert!(status == StatusCode::NOT_FOUND && problem.contains("terminal on channel 7"), "{problem}");
+    let wrong = format!("/api/v1/sessions/{own}/recording?follow=true");
+    assert_eq!(body(&gateway, &alice, &wrong).await.0, StatusCode::BAD_REQUEST);
 }

@@ -8,6 +8,7 @@ use hoop_core::{
 };
 
 use super::redact::Redactor;
+use super::terminal::Terminal;
 use crate::record::event::{
     self, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, MAX_PARAMETER_BYTES, MAX_STATEMENT_BYTES, Text, Variable,
 };
@@ -25,6 +26,8 @@ pub(super) struct Channel {
     since: Instant,
     pub(super) input: Kept,
     pub(super) output: Kept,
+    /// Where the program has one.
+    pub(super) terminal: Option<Box<Terminal>>,
 }
 
 /// How much of a stream the log holds.
@@ -57,8 +60,19 @@ impl Kept {
 
 impl Channels {
     pub(super) fn open(&mut self, id: ChannelId, now: Instant) -> &mut Channel {
-        let new = || Channel { since: now, input: Kept::default(), output: Kept::default() };
+        let new = || Channel { since: now, input: Kept::default(), output: Kept::default(), terminal: None };
         self.0.entry(id).or_insert_with(new)
+    }
+
+    pub(super) fn terminal(&mut self, id: ChannelId) -> Option<&mut Terminal> {
+        self.0.get_mut(&id).and_then(|channel| channel.terminal.as_deref_mut())
+    }
+
+    /// The channels that are open.
+    pub(super) fn ids(&self) -> Vec<ChannelId> {
+        let mut ids: Vec<_> = self.0.keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     pub(super) fn close(&mut self, closed: &ChannelClosed, now: Instant) -> event::ChannelClosed {

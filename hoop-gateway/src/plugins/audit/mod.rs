@@ -11,9 +11,13 @@
 //! | COPY from the client | its rows, in which what the detectors find is overwritten |
 //! | the end of a statement | tag or error, refusal, duration, sums of rows and bytes |
 //! | a program | its command, variables and terminal; what it reads and writes, without a terminal up to [`AuditOptions::stream_bytes_per_channel`] |
+//! | what is typed on a terminal | as it is, in which what the detectors find is overwritten; hidden where it could be a secret, which is told by the question before it or by its not appearing; and the lines that were entered, as the screen showed them |
 //! | files, forwarded connections | path, size and digest; address and bytes |
 //! | notices, notifications, cancel requests | as they are |
 //! | the end of the session | outcome, reason, sums |
+//!
+//! What is typed is held until it appears, until the next line is typed, or until the channel ends: up to 1 KiB of it is in no
+//! log when a gateway dies. What was shown of it is.
 //!
 //! In a strict session a statement goes on, and its end is shown, only when they are on disk. Otherwise audit never
 //! waits, unless its buffer is full: then it waits for room, and loses nothing. A recorder that fails ends the session
@@ -23,6 +27,7 @@ mod channels;
 mod redact;
 mod session;
 mod statement;
+mod terminal;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,7 @@
 //! Audit of one session.
 
+mod programs;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,8 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hoop_core::request::FunctionCall;
 use hoop_core::{
-    ChannelClosed, ChannelEnd, ChannelId, Clock, Column, Command, Completion, CompletionKind, Denial, FileDone,
-    FileOperation, Format, Forward, Hold, Input, Interest, Notification, Outcome, Output, OutputStream, Parameters,
+    Clock, Column, Completion, CompletionKind, Denial, Format, Hold, Interest, Notification, Outcome, Parameters,
     Phase, Request, Response, ResultColumns, RowBatch, RowPart, SessionPlugin, Statement, TargetError, Verdict,
 };
 
@@ -18,7 +19,7 @@ use super::statement::Running;
 use super::{Closed, OnClose, refused};
 use crate::record::event::{
     self, Cancel, Columns, Complete, End, Failed, MAX_COLUMNS, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, MAX_PARAMETER_BYTES,
-    MAX_PARAMETERS, MAX_STATEMENT_BYTES, Parameter, RowFormat, RowsHead, Shown, Stream, StreamHead, Text, Totals,
+    MAX_PARAMETERS, MAX_STATEMENT_BYTES, Parameter, RowFormat, RowsHead, Shown, Text, Totals,
 };
 use crate::record::{Appended, Kind, MAX_PAYLOAD, RecordError, SessionLog};
 
@@ -279,67 +280,6 @@ impl SessionAudit {
     }
 }
 
-/// Programs, files and forwarded connections.
-impl SessionAudit {
-    fn command(&mut self, command: &Command) -> Result<(), Denial> {
-        self.channels.open(command.channel, self.clock.monotonic());
-        self.totals.commands += 1;
-        let event = channels::command(command, &self.redactor, &mut self.memory.hits);
-        self.add(Kind::Command, |out| event.encode(out))
-    }
-
-    fn forward(&mut self, forward: &Forward) -> Result<(), Denial> {
-        if forward.channel != ChannelId(0) {
-            self.channels.open(forward.channel, self.clock.monotonic());
-            self.totals.forwards += 1;
-        }
-        self.add(Kind::Forward, |out| channels::forward(forward).encode(out))
-    }
-
-    fn channel_closed(&mut self, closed: &ChannelClosed) -> Result<(), Denial> {
-        self.totals.denied += u64::from(matches!(closed.end, ChannelEnd::Refused(_)));
-        let event = self.channels.close(closed, self.clock.monotonic());
-        self.add(Kind::ChannelClosed, |out| event.encode(out))
-    }
-
-    fn file(&mut self, file: &FileOperation) -> Result<(), Denial> {
-        self.totals.files += 1;
-        self.add(Kind::File, |out| channels::file(file).encode(out))
-    }
-
-    fn file_done(&mut self, done: &FileDone) -> Result<(), Denial> {
-        self.totals.denied += u64::from(done.denial.is_some());
-        self.add(Kind::FileDone, |out| channels::file_done(done).encode(out))
-    }
-
-    fn input(&mut self, input: &Input) -> Result<(), Denial> {
-        self.totals.input_bytes += input.bytes.len() as u64;
-        let limit = if input.terminal { u64::MAX } else { self.limits.stream };
-        let kept = &mut self.channels.open(input.channel, self.clock.monotonic()).input;
-        let keep = kept.add(&input.bytes, limit);
-        if keep == 0 {
-            return Ok(());
-        }
-        // Redacted before it is cut: half a value would not be found.
-        let bytes = self.redactor.framed(&input.bytes, &mut self.memory.hits);
-        let head = StreamHead { channel: input.channel.0, stream: Stream::Stdin, terminal: input.terminal };
-        stream(&mut self.recording, Kind::Input, head, bytes.get(..keep).unwrap_or_default())
-    }
-
-    fn output(&mut self, output: &Output) -> Result<(), Denial> {
-        self.totals.output_bytes += output.bytes.len() as u64;
-        let limit = if output.terminal { u64::MAX } else { self.limits.stream };
-        let kept = &mut self.channels.open(output.channel, self.clock.monotonic()).output;
-        let keep = kept.add(&output.bytes, limit);
-        let which = match output.stream {
-            OutputStream::Stdout => Stream::Stdout,
-            OutputStream::Stderr => Stream::Stderr,
-        };
-        let head = StreamHead { channel: output.channel.0, stream: which, terminal: output.terminal };
-        stream(&mut self.recording, Kind::Output, head, output.bytes.get(..keep).unwrap_or_default())
-    }
-}
-
 #[async_trait]
 impl SessionPlugin for SessionAudit {
     fn interest(&self) -> Interest {
@@ -364,10 +304,7 @@ impl SessionPlugin for SessionAudit {
             Request::Cancel => (self.cancel(), false),
             Request::Command(command) => (self.command(command), true),
             Request::Input(input) => (self.input(input), false),
-            Request::WindowChange(change) => {
-                let event = channels::window_change(change);
-                (self.add(Kind::WindowChange, |out| event.encode(out)), false)
-            }
+            Request::WindowChange(change) => (self.window_change(change), false),
             Request::Signal(signal) => {
                 let event = channels::signal(signal);
                 (self.add(Kind::Signal, |out| event.encode(out)), false)
@@ -406,6 +343,10 @@ impl SessionPlugin for SessionAudit {
     }
 
     async fn close(&mut self, outcome: &Outcome) {
+        for channel in self.channels.ids() {
+            // What cannot be recorded any more is told below.
+            let _ = self.typed_to_the_end(channel);
+        }
         let Some(log) = self.recording.log.take() else { return };
         let session = log.id();
         if let Some(Waiting { room, records }) = self.recording.waiting.take()
@@ -441,12 +382,6 @@ fn pieces(log: &mut Recording, kind: Kind, statement: u64, rows: u64, bytes: &[u
         log.add(kind, &[&RowsHead { statement, rows, format }.encode(), piece])?;
     }
     Ok(())
-}
-
-/// Appends bytes of a program in records of a bounded length.
-fn stream(log: &mut Recording, kind: Kind, head: StreamHead, bytes: &[u8]) -> Result<(), Denial> {
-    let head = head.encode();
-    bytes.chunks(MAX_PAYLOAD - StreamHead::LENGTH).try_for_each(|piece| log.add(kind, &[&head, piece]))
 }
 
 fn columns(columns: &[Column]) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! Audit, seen from the chain.
 
+mod terminals;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

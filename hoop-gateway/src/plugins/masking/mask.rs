@@ -96,6 +96,12 @@ impl Masker {
         }
     }
 
+    /// What stands for a value that was found in a text that has no NULL.
+    pub(crate) fn shown_in_text(&self, label: &Label, value: &[u8]) -> Vec<u8> {
+        self.counts.add(label);
+        replacement(self.action(label), label.as_str(), value, &self.key).unwrap_or_else(|| b"[masked]".to_vec())
+    }
+
     /// Masks a whole value of a column that a rule names.
     pub(crate) fn whole(
         &self,

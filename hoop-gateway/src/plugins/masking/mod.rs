@@ -1,7 +1,7 @@
 //! Masking: what must not be seen is replaced on its way to the client.
 //!
 //! [`detect`] finds values by what they look like, [`MaskingRules`] names columns and says what is done, [`Masking`] does
-//! it in the chain, and a [`Redactor`] does it to what is recorded. Detection is a leak reducer and no wall against who may
+//! it in the chain, and a [`Redactor`] does it to what is recorded. What programs write is searched as a stream (`stream`). Detection is a leak reducer and no wall against who may
 //! write any SQL; column rules hold for the column that values come from, whatever a statement calls it.
 
 mod action;
@@ -14,6 +14,7 @@ mod plan;
 mod plugin;
 mod redact;
 mod rules;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod types;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hoop_core::{
-    Code, Denial, Detector, Interest, Outcome, Plugin, ResourceRole, Response, RowBatch, RowError, Secret,
-    SessionContext, SessionPlugin, Verdict,
+    ChannelEnd, ChannelId, Code, Denial, Detector, Interest, Outcome, Output, Plugin, ResourceRole, Response, RowBatch,
+    RowError, Secret, SessionContext, SessionPlugin, Verdict,
 };
 
 use super::action::MaskingKey;
@@ -17,6 +17,7 @@ use super::mask::Masker;
 use super::plan::Plan;
 use super::redact::Redactor;
 use super::rules::{ColumnRule, MaskingRules};
+use super::stream::Streams;
 
 const NAME: &str = "masking";
 
@@ -108,7 +109,8 @@ impl Plugin for Masking {
         }
         let masker = self.masker(&rules, session, self.counts.open(session.id));
         let counts = Counted { counts: self.counts.clone(), session: session.id };
-        Ok(Some(Box::new(SessionMasking { masker, columns, plan: None, scratch: Scratch::default(), counts })))
+        let (scratch, streams) = (Scratch::default(), Streams::default());
+        Ok(Some(Box::new(SessionMasking { masker, columns, plan: None, scratch, streams, counts })))
     }
 
     fn check_role(&self, role: &ResourceRole) -> Result<(), Denial> {
@@ -135,6 +137,8 @@ struct SessionMasking {
     /// The plan of the result that began last.
     plan: Option<Plan>,
     scratch: Scratch,
+    /// What programs write.
+    streams: Streams,
     counts: Counted,
 }
 
@@ -172,6 +176,10 @@ impl SessionPlugin for SessionMasking {
         if !self.columns.is_empty() {
             always |= Interest::ORIGINS;
         }
+        if !self.masker.detectors.is_empty() {
+            // The end of a channel ends what is kept of its streams.
+            always |= Interest::OUTPUT | Interest::COMMANDS;
+        }
         match &self.plan {
             Some(plan) if !plan.is_active() => always,
             _ => always | Interest::ROWS,
@@ -196,12 +204,27 @@ impl SessionPlugin for SessionMasking {
                 setting.value = self.masker.message(&setting.value);
                 Ok(())
             }
+            Response::Output(output) => {
+                self.streams.output(output, &self.masker);
+                Ok(())
+            }
+            Response::ChannelClosed(closed) => {
+                self.streams.close(closed.channel);
+                if let ChannelEnd::ExitSignal { message, .. } = &mut closed.end {
+                    *message = self.masker.message(message);
+                }
+                Ok(())
+            }
             _ => Ok(()),
         };
         match done {
             Ok(()) => Verdict::Pass(response),
             Err(denial) => Verdict::Deny(denial),
         }
+    }
+
+    fn on_flush(&mut self, channel: ChannelId) -> Option<Output> {
+        self.streams.flush(channel, &self.masker)
     }
 
     async fn close(&mut self, _outcome: &Outcome) {

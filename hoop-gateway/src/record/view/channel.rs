@@ -10,6 +10,10 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, event: &Event, most: usize) -> f
         Event::Command(command) => program(f, command),
         Event::WindowChange(w) => write!(f, "~{} window {}x{}", w.channel, w.columns, w.rows),
         Event::Input(bytes) | Event::Output(bytes) => stream(f, bytes, most),
+        Event::Line(line) => {
+            let how = if line.best_effort { " (as read from the screen)" } else { "" };
+            write!(f, "~{} ENTERED{how}: {}", line.channel, line.text)
+        }
         Event::Signal(s) => write!(f, "~{} signal {}", s.channel, s.name),
         Event::Forward(forward) => forwarded(f, forward),
         Event::ChannelClosed(end) => closed(f, end),
@@ -50,6 +54,9 @@ fn stream(f: &mut fmt::Formatter<'_>, s: &StreamBytes, most: usize) -> fmt::Resu
         Stream::Other => "moved",
     };
     write!(f, "~{} {what} {}", s.channel, counted(s.bytes.0.len() as u64, "byte"))?;
+    if s.hidden {
+        return f.write_str(", hidden");
+    }
     let text = s.bytes.to_string();
     text.lines().take(most).try_for_each(|line| write!(f, "\n    {line}"))?;
     left_out(f, text.lines().count(), most)

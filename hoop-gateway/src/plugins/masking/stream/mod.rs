@@ -1,0 +1,133 @@
+//! Masking of what programs write: streams of bytes that are cut anywhere, with a terminal's control sequences among them.
+//!
+//! Detectors read lines. A line that is not whole yet is let go up to where its end could be the beginning of a value; that
+//! tail, of at most [`MAX_HELD`] bytes, is kept back until more comes or [`Streams::flush`] asks for it, a few milliseconds
+//! later. What was let go is remembered for a while, so that of a value that came too slowly at least the rest is masked.
+//!
+//! A line is read as it is written, without its control sequences, and where the cursor moves within it also as it stands
+//! afterwards (`view`). A value that a program puts together on the screen piece by piece, in no order, is not found: it is
+//! nowhere in the stream.
+//!
+//! On a terminal a value is replaced character by character, so that everything else keeps its column. Elsewhere it is
+//! replaced as in a row.
+
+mod edit;
+mod line;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use hoop_core::{ChannelId, Output, OutputStream};
+use memchr::{memchr, memmem, memrchr};
+
+use super::mask::Masker;
+use edit::{Edits, Piece};
+use line::{Line, Run};
+
+/// The longest tail of a line that is kept back, in bytes. A longer value is found only where it comes in one piece.
+pub(crate) const MAX_HELD: usize = 8 << 10;
+
+/// The streams of a session.
+#[derive(Debug, Default)]
+pub(crate) struct Streams(HashMap<(ChannelId, OutputStream), Stream>);
+
+impl Streams {
+    /// Masks a piece of what a program writes. It may become empty.
+    pub(crate) fn output(&mut self, output: &mut Output, masker: &Masker) {
+        let stream = self.0.entry((output.channel, output.stream)).or_default();
+        stream.terminal = output.terminal;
+        output.bytes = stream.push(&output.bytes, masker);
+        output.held_back = stream.line.is_held();
+    }
+
+    /// What is kept back of one of the channel's streams.
+    pub(crate) fn flush(&mut self, channel: ChannelId, masker: &Masker) -> Option<Output> {
+        let of = |stream| (channel, stream);
+        let which = [OutputStream::Stdout, OutputStream::Stderr]
+            .into_iter()
+            .find(|which| self.0.get(&of(*which)).is_some_and(|stream| stream.line.is_held()))?;
+        let stream = self.0.get_mut(&of(which))?;
+        let bytes = stream.flush(masker);
+        Some(Output { channel, stream: which, bytes, terminal: stream.terminal, held_back: false })
+    }
+
+    /// The channel has ended, and nothing of it is kept back any more.
+    pub(crate) fn close(&mut self, channel: ChannelId) {
+        self.0.retain(|(of, _), _| *of != channel);
+    }
+}
+
+/// One stream.
+#[derive(Debug, Default)]
+struct Stream {
+    terminal: bool,
+    line: Line,
+    /// What a value that began before makes of the bytes that come next.
+    run: Option<Run>,
+}
+
+impl Stream {
+    fn push(&mut self, bytes: &Bytes, masker: &Masker) -> Bytes {
+        let held = self.line.held().to_vec();
+        let mut edits = Edits::new(self.terminal);
+        self.line.next();
+        let (mut rest, mut at) = (bytes.as_ref(), held.len());
+        if !self.line.is_empty() {
+            let (head, after) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |feed| feed + 1));
+            self.line.extend(head);
+            if head.ends_with(b"\n") {
+                self.line.finish(&mut self.run, masker, &mut edits);
+            }
+            (rest, at) = (after, at + head.len());
+        }
+        if let Some(feed) = memrchr(b'\n', rest) {
+            let (block, after) = rest.split_at(feed + 1);
+            self.block(block, at, masker, &mut edits);
+            (rest, at) = (after, at + block.len());
+        }
+        if !rest.is_empty() {
+            self.line.begin(rest, at);
+        }
+        self.line.let_go(&mut self.run, masker, &mut edits);
+        let shown = held.len() + bytes.len() - self.line.held().len();
+        if edits.is_empty() && held.is_empty() {
+            return bytes.slice(..shown);
+        }
+        edits.apply(&[&held, bytes], shown)
+    }
+
+    fn flush(&mut self, masker: &Masker) -> Bytes {
+        let held = self.line.held().to_vec();
+        let mut edits = Edits::new(self.terminal);
+        self.line.next();
+        self.line.let_all_go(&mut self.run, masker, &mut edits);
+        let shown = held.len();
+        edits.apply(&[&held], shown)
+    }
+
+    /// Whole lines.
+    fn block(&mut self, block: &[u8], at: usize, masker: &Masker, edits: &mut Edits) {
+        let is_plain = self.run.is_none()
+            && !masker.detectors.needs_every_value()
+            && view::is_plain(block)
+            && memmem::find(block, line::KEY_BEGINS).is_none();
+        if is_plain {
+            let mut hits = Vec::new();
+            masker.detectors.find(block, &mut hits);
+            for hit in hits {
+                edits.next();
+                edits.hide(masker, &hit.label, Piece { raw: block, shown: 0, base: at }, hit.start..hit.end);
+            }
+            return;
+        }
+        let mut from = 0;
+        for feed in memchr::memchr_iter(b'\n', block) {
+            let raw = block.get(from..=feed).unwrap_or_default();
+            line::mask(Piece { raw, shown: 0, base: at + from }, &mut self.run, masker, edits);
+            from = feed + 1;
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What is masked is in no piece, wherever a stream is cut.
+
+use proptest::prelude::*;
+
+use super::super::action::{Action, MaskingKey};
+use super::super::counts::MaskCounts;
+use super::super::detect::{Builtin, Detectors};
+use super::*;
+
+const CARD: &str = "4111 1111 1111 1111";
+const EMAIL: &str = "ada@example.com";
+const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU\nAAAAEbm9uZQAAAAAAAAABAAAAMwAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+
+fn masker(action: Action) -> Masker {
+    Masker {
+        detectors: Detectors::all(),
+        actions: Builtin::ALL.into_iter().map(|builtin| (builtin, action)).collect(),
+        key: MaskingKey::derive(b"secret", "org"),
+        max_value_bytes: 1 << 20,
+        counts: MaskCounts::default(),
+    }
+}
+
+fn output(bytes: &[u8], terminal: bool) -> Output {
+    let bytes = Bytes::copy_from_slice(bytes);
+    Output { channel: ChannelId(1), stream: OutputStream::Stdout, bytes, terminal, held_back: false }
+}
+
+/// What is shown of the pieces, flushed only at their end.
+fn shown<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, terminal: bool) -> String {
+    let (masker, mut streams, mut shown) = (masker(Action::Label), Streams::default(), Vec::new());
+    for piece in pieces {
+        let mut output = output(piece, terminal);
+        streams.output(&mut output, &masker);
+        shown.extend_from_slice(&output.bytes);
+    }
+    while let Some(output) = streams.flush(ChannelId(1), &masker) {
+        shown.extend_from_slice(&output.bytes);
+    }
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+fn whole(text: &str, terminal: bool) -> String {
+    shown([text.as_bytes()], terminal)
+}
+
+#[test]
+fn values_are_replaced_and_keep_their_columns_on_a_terminal() {
+    let text = format!("mail {EMAIL}, card {CARD}.\n");
+    assert_eq!(whole(&text, false), "mail [email], card [card].\n");
+    assert_eq!(whole(&text, true), "mail [email]********, card [card]*************.\n");
+    assert_eq!(whole(EMAIL, false), "[email]", "at the end of all");
+}
+
+#[test]
+fn control_sequences_do_not_hide_a_value_and_are_kept() {
+    for (text, left) in [
+        ("\x1b[32mada\x1b[1m@\x1b[0mexample.com\x1b[0m ok\r\n", "\x1b[32m[em\x1b[1ma\x1b[0mil]********\x1b[0m ok\r\n"),
+        ("4111 1111\u{9b}1m 1111 1111\n", "[card]***\u{9b}1m**********\n"),
+        ("4111 1111 11 \r11 1111\r\n", "[card]****** \r*******\r\n"),
+        ("4111 1111\x1b[C1111 1111\r\n", "[card]***\x1b[C*********\r\n"),
+        ("4111 1111 1111 1112\x081\r\n", "[card]************2\x08*\r\n"),
+        ("4111 111x\x08\x1b[K1 1111 1111\r\n", "[card]**x\x08\x1b[K***********\r\n"),
+        ("4\x084 \x1b]0;ada@example.com\x07x\r\n", "4\x084 \x1b]0;[email]********\x07x\r\n"),
+        ("4111 1111 1111 1111\rdone\r\n", "[card]*************\rdone\r\n"),
+    ] {
+        assert_eq!(whole(text, true), left, "{text:?}");
+    }
+}
+
+#[test]
+fn a_private_key_is_masked_to_its_end() {
+    assert_eq!(whole(&format!("$ cat\n{KEY}$ ada@host:~$\n"), false), "$ cat\n[cloud_key]\n$ ada@host:~$\n");
+    let on_terminal = whole(&format!("{}user@host1:~$ ", KEY.replace('\n', "\r\n")), true);
+    assert!(!on_terminal.contains("b3Blbn") && !on_terminal.contains("AAAA"), "{on_terminal}");
+    assert!(on_terminal.ends_with("\r\nuser@host1:~$ "), "{on_terminal}");
+    let quoted = whole("grep: -----BEGIN RSA PRIVATE KEY-----\nuser@host1:~$ ls\n", true);
+    assert!(quoted.ends_with("user@host1:~$ ls\n"), "what is no line of a key ends it: {quoted}");
+}
+
+#[test]
+fn nothing_found_is_not_copied() {
+    let (masker, mut streams) = (masker(Action::Label), Streams::default());
+    let bytes = Bytes::from("some lines\nof output without values\n".repeat(100));
+    let mut output = Output { bytes: bytes.clone(), ..output(b"", true) };
+    streams.output(&mut output, &masker);
+    assert_eq!((output.bytes.as_ptr(), output.bytes.len()), (bytes.as_ptr(), bytes.len()));
+    assert!(!output.held_back);
+}
+
+#[test]
+fn only_what_could_begin_a_value_is_kept_back() {
+    for (text, held) in [("ok \n", 0), ("$ ", 0), ("done. ", 0), ("mail ada", 3), ("a\x1b[3", 4), ("4111 11", 7)] {
+        let (masker, mut streams) = (masker(Action::Label), Streams::default());
+        let mut output = output(text.as_bytes(), true);
+        streams.output(&mut output, &masker);
+        assert_eq!((text.len() - output.bytes.len(), output.held_back), (held, held > 0), "{text:?}");
+    }
+}
+
+#[test]
+fn what_comes_after_the_wait_is_masked_all_the_same() {
+    for (first, then, left) in [
+        ("4111 1111 11", "11 1111\r\n", "4111 1111 11*******\r\n"),
+        ("ada@example.com", "pany ok\r\n", "[email]************ ok\r\n"),
+        (
+            "-----BEGIN RSA PRIV",
+            "ATE KEY-----\r\nMIIEpAIBAAKCAQEA\r\n$ \r\n",
+            "-----BEGIN RSA PRIV************\r\n****************\r\n$ \r\n",
+        ),
+    ] {
+        let (masker, mut streams, mut shown) = (masker(Action::Label), Streams::default(), String::new());
+        for piece in [first, then] {
+            let mut output = output(piece.as_bytes(), true);
+            streams.output(&mut output, &masker);
+            shown.push_str(&String::from_utf8_lossy(&output.bytes));
+            while let Some(output) = streams.flush(ChannelId(1), &masker) {
+                shown.push_str(&String::from_utf8_lossy(&output.bytes));
+            }
+        }
+        assert_eq!(shown, left);
+    }
+}
+
+#[test]
+fn both_streams_of_a_channel_are_flushed_and_forgotten() {
+    let (masker, mut streams) = (masker(Action::Label), Streams::default());
+    for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+        streams.output(&mut Output { stream, ..output(b"ada", false) }, &masker);
+    }
+    let flushed: Vec<_> = std::iter::from_fn(|| streams.flush(ChannelId(1), &masker)).map(|out| out.stream).collect();
+    assert_eq!(flushed, [OutputStream::Stdout, OutputStream::Stderr]);
+    streams.close(ChannelId(1));
+    assert!(streams.0.is_empty());
+}
+
+#[test]
+fn what_is_kept_has_a_limit() {
+    let (masker, mut streams) = (masker(Action::Label), Streams::default());
+    for _ in 0..2_000 {
+        let mut output = output(&[b'a'; 100], true);
+        streams.output(&mut output, &masker);
+        let line = &streams.0[&(ChannelId(1), OutputStream::Stdout)].line;
+        assert!(line.held().len() <= MAX_HELD);
+    }
+}
+
+/// Values, and what stands between and in them.
+fn parts() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        Just(CARD.to_owned()),
+        Just(EMAIL.to_owned()),
+        Just("DE89 3704 0044 0532 0130 00".to_owned()),
+        Just("+49 171 1234567".to_owned()),
+        Just("10.20.30.40".to_owned()),
+        Just("fe80::1:2".to_owned()),
+        Just("AKIAIOSFODNN7EXAMPLE".to_owned()),
+        Just("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
+        Just("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl".to_owned()),
+        Just("４１１１ １１１１ １１１１ １１１１".to_owned()),
+        Just(KEY.to_owned()),
+        Just(KEY.replace('\n', "\r\n")),
+        Just("4111\x1b[1m 1111 \x1b[0m1111 1111".to_owned()),
+        Just("4111 1111 11 \r11 1111".to_owned()),
+        Just("4111 1111 1111 111x\x08 \x081".to_owned()),
+        prop_oneof![
+            Just(" "),
+            Just("\n"),
+            Just("\r\n"),
+            Just("\t"),
+            Just("\x1b[31m"),
+            Just("\x1b[K"),
+            Just("\x1b[5;5H")
+        ]
+        .prop_map(str::to_owned),
+        "[ -~]{0,12}",
+        "[0-9 .@é-]{0,30}",
+    ];
+    proptest::collection::vec(part, 1..12).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn any_split_shows_the_same(text in parts(), pieces in proptest::collection::vec(1_usize..40, 1..20), terminal: bool) {
+        let mut rest = text.as_bytes();
+        let mut split = Vec::new();
+        for length in pieces.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (now, later) = rest.split_at((*length).min(rest.len()));
+            split.push(now);
+            rest = later;
+        }
+        prop_assert_eq!(shown(split, terminal), whole(&text, terminal));
+    }
+
+    #[test]
+    fn a_canary_is_in_no_piece(
+        before in "[a-z \r\n]{0,40}",
+        between in "[a-z \r\n]{0,40}",
+        at in 0_usize..19,
+        sequence in prop_oneof![Just(""), Just("\x1b[m"), Just("\x1b[38;5;1m"), Just("\x1b[?25l"), Just("\x1b(B")],
+        cut in 1_usize..60,
+        terminal: bool,
+    ) {
+        let card = format!("{}{sequence}{}", &CARD[..at], &CARD[at..]);
+        let text = format!("{before} {card} {between} {EMAIL} {between}");
+        let shown = shown(text.as_bytes().chunks(cut), terminal).replace(sequence, "");
+        prop_assert!(!shown.contains("1111") && !shown.contains("ada@") && !shown.contains("example"), "{}", shown);
+    }
+
+    #[test]
+    fn any_bytes_break_nothing(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..20), terminal: bool) {
+        shown(pieces.iter().map(Vec::as_slice), terminal);
+    }
+}
