@@ -4,4 +4,5 @@
 
 pub mod dsn;
 pub mod postgres;
+pub mod ssh;
 pub mod tunnel;

@@ -16,11 +16,16 @@ use hoop_proto::postgres::rows::{DataRows, FunctionResult};
 use hoop_proto::postgres::startup::{self, Startup};
 use hoop_proto::postgres::{Frame, FrameError, Frames, Header, write_frame};
 
+#[path = "files.rs"]
+mod files;
+
+pub use files::{scp, sftp, shell};
+
 /// A check: it says whether any decoder could read the bytes, and panics when one does not do what it must.
 pub type Check = fn(&[u8]) -> bool;
 
 /// All checks, by the names of their fuzz targets.
-pub const CHECKS: [(&str, Check); 7] = [
+pub const CHECKS: [(&str, Check); 10] = [
     ("frames", frames),
     ("startup", startup),
     ("frontend", frontend),
@@ -28,6 +33,9 @@ pub const CHECKS: [(&str, Check); 7] = [
     ("rows", rows),
     ("copy", copy),
     ("dsn", dsn),
+    ("sftp", sftp),
+    ("scp", scp),
+    ("shell", shell),
 ];
 
 /// The longest frame that the checks read.
