@@ -222,9 +222,10 @@ pub struct FileOperation {
     pub id: u64,
     /// What.
     pub kind: FileKind,
-    /// The path, as the client gives it.
+    /// The path, as the client gives it. Of a link it is where that leads.
     pub path: Bytes,
-    /// The other path, of a rename or a link.
+    /// The other path, of a rename or a link. With `scp`, where a file goes or a folder is made if `path` is a folder: which
+    /// of both it is, only the target knows.
     pub to: Option<Bytes>,
 }
 

@@ -14,11 +14,11 @@
 //!
 //! let mut source = Source::default();
 //! source.receive(Bytes::from_static(b"C0644 2 notes\n"));
-//! let Some(Part::Line { line: Line::File { size: 2, name, .. }, .. }) = source.next()? else { panic!() };
+//! let Some(Part::Line { line: Line::File { size: 2, name, .. }, .. }) = source.part()? else { panic!() };
 //! assert_eq!(name, "notes");
 //! source.answered(true);
 //! source.receive(Bytes::from_static(b"hi\0"));
-//! assert_eq!(source.next()?, Some(Part::Data { bytes: Bytes::from_static(b"hi"), left: 0 }));
+//! assert_eq!(source.part()?, Some(Part::Data { bytes: Bytes::from_static(b"hi"), left: 0 }));
 //! # Ok::<(), hoop_proto::ssh::scp::ScpError>(())
 //! ```
 
@@ -167,7 +167,7 @@ impl Source {
     ///
     /// # Errors
     /// [`ScpError`]; what is left is not to be read any more.
-    pub fn next(&mut self) -> Result<Option<Part>, ScpError> {
+    pub fn part(&mut self) -> Result<Option<Part>, ScpError> {
         match self.expects {
             Expects::Line => self.line(),
             Expects::Answer(_) if self.inbox.is_empty() => Ok(None),
@@ -217,7 +217,7 @@ impl Sink {
     ///
     /// # Errors
     /// [`ScpError`]; what is left is not to be read any more.
-    pub fn next(&mut self) -> Result<Option<(Answer, Bytes)>, ScpError> {
+    pub fn answer(&mut self) -> Result<Option<(Answer, Bytes)>, ScpError> {
         answer(&mut self.0)
     }
 }
@@ -258,7 +258,7 @@ fn parse(bytes: &Bytes) -> Result<Line, ScpError> {
 }
 
 fn times(text: &[u8]) -> Option<Line> {
-    let mut numbers = text.split(|byte| *byte == b' ').map(|number| decimal(number));
+    let mut numbers = text.split(|byte| *byte == b' ').map(decimal);
     let (modified, _, accessed, _) = (numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??);
     numbers.next().is_none().then_some(Line::Times { modified, accessed })
 }

@@ -9,9 +9,9 @@
 //!
 //! let mut requests = Requests::default();
 //! requests.receive(Bytes::from_static(b"\0\0\0\x0d\x0d\0\0\0\x07\0\0\0\x04/tmp"));
-//! let Some(Part::Packet { id: 7, packet: Request::Remove { path }, .. }) = requests.next()? else { panic!() };
+//! let Some(Part::Packet { id: 7, packet: Request::Remove { path }, .. }) = requests.part()? else { panic!() };
 //! assert_eq!(path, "/tmp");
-//! assert!(requests.next()?.is_none());
+//! assert!(requests.part()?.is_none());
 //! # Ok::<(), hoop_proto::ssh::sftp::SftpError>(())
 //! ```
 //!
@@ -26,7 +26,7 @@ use bytes::Bytes;
 
 pub use fields::Attributes;
 pub use reply::{Reply, Status, write_status};
-pub use request::{OpenFlags, Request, write_init};
+pub use request::{OpenFlags, Request, write_impossible, write_init};
 
 use super::piece::{Inbox, Need};
 
@@ -105,7 +105,7 @@ impl Requests {
     ///
     /// # Errors
     /// [`SftpError`]; what is left is not to be read any more.
-    pub fn next(&mut self) -> Result<Option<Part<Request>>, SftpError> {
+    pub fn part(&mut self) -> Result<Option<Part<Request>>, SftpError> {
         self.0.next(request::head, Request::parse, Request::data)
     }
 }
@@ -120,7 +120,7 @@ impl Replies {
     ///
     /// # Errors
     /// [`SftpError`]; what is left is not to be read any more.
-    pub fn next(&mut self) -> Result<Option<Part<Reply>>, SftpError> {
+    pub fn part(&mut self) -> Result<Option<Part<Reply>>, SftpError> {
         self.0.next(reply::head, Reply::parse, Reply::data)
     }
 }

@@ -73,7 +73,7 @@ pub fn commands(text: &[u8]) -> Option<Vec<Command>> {
 }
 
 /// The words of a text that is one program with its arguments, and nothing else.
-pub(super) fn only_command(text: &[u8]) -> Option<Vec<Word>> {
+pub fn only_command(text: &[u8]) -> Option<Vec<Word>> {
     match commands(text)?.as_slice() {
         [Command::Simple(Simple { assignments, words })] if assignments.is_empty() => Some(words.clone()),
         _ => None,

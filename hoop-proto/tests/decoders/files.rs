@@ -26,14 +26,14 @@ pub fn sftp(data: &[u8]) -> bool {
         let mut requests = Requests::default();
         move |piece: Option<Bytes>| {
             piece.into_iter().for_each(|piece| requests.receive(piece));
-            requests.next().map(|next| next.map(part))
+            requests.part().map(|next| next.map(part))
         }
     });
     let replies = any_split(stream, longest, || {
         let mut replies = Replies::default();
         move |piece: Option<Bytes>| {
             piece.into_iter().for_each(|piece| replies.receive(piece));
-            replies.next().map(|next| next.map(part))
+            replies.part().map(|next| next.map(part))
         }
     });
     requests | replies
@@ -46,7 +46,7 @@ pub fn scp(data: &[u8]) -> bool {
         let mut source = Source::default();
         move |piece: Option<Bytes>| -> Next<Line, ScpError> {
             piece.into_iter().for_each(|piece| source.receive(piece));
-            let Some(part) = source.next()? else { return Ok(None) };
+            let Some(part) = source.part()? else { return Ok(None) };
             if let scp::Part::Line { line: Line::File { size, .. }, .. } = part {
                 source.answered(size % 2 == 0);
             }
@@ -61,7 +61,7 @@ pub fn scp(data: &[u8]) -> bool {
         let mut sink = Sink::default();
         move |piece: Option<Bytes>| {
             piece.into_iter().for_each(|piece| sink.receive(piece));
-            sink.next().map(|next| next.map(|(answer, bytes)| (Some(answer), bytes)))
+            sink.answer().map(|next| next.map(|(answer, bytes)| (Some(answer), bytes)))
         }
     });
     Command::parse(data).is_some() | source | sink

@@ -83,7 +83,8 @@ impl Options {
 fn place(word: &Word) -> Option<Vec<u8>> {
     let mut path = Vec::new();
     for (at, part) in word.parts.iter().enumerate() {
-        if !part.known && !(at == 0 && part.text.starts_with(b"~")) {
+        let is_home = at == 0 && part.text.starts_with(b"~");
+        if !part.known && !is_home {
             return None;
         }
         path.extend_from_slice(&part.text);

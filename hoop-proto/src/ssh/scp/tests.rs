@@ -9,22 +9,22 @@ fn source(bytes: &[u8]) -> Source {
 #[test]
 fn a_file_follows_its_line_when_that_is_accepted() {
     let mut accepted = source(b"C0644 0 empty\n");
-    assert!(matches!(accepted.next(), Ok(Some(Part::Line { line: Line::File { mode: 0o644, size: 0, .. }, .. }))));
-    assert_eq!(accepted.next(), Ok(None));
+    assert!(matches!(accepted.part(), Ok(Some(Part::Line { line: Line::File { mode: 0o644, size: 0, .. }, .. }))));
+    assert_eq!(accepted.part(), Ok(None));
     accepted.answered(true);
     accepted.receive(Bytes::from_static(b"\0E\n"));
-    assert!(matches!(accepted.next(), Ok(Some(Part::Sent { answer: Answer::Ok, .. }))));
-    assert!(matches!(accepted.next(), Ok(Some(Part::Line { line: Line::End, .. }))));
+    assert!(matches!(accepted.part(), Ok(Some(Part::Sent { answer: Answer::Ok, .. }))));
+    assert!(matches!(accepted.part(), Ok(Some(Part::Line { line: Line::End, .. }))));
 
     let mut refused = source(b"C0644 5 x\n");
-    assert!(refused.next().is_ok());
+    assert!(refused.part().is_ok());
     refused.answered(false);
     refused.receive(Bytes::from_static(b"D0755 0 dir\n"));
-    assert!(matches!(refused.next(), Ok(Some(Part::Line { line: Line::Directory { .. }, .. }))));
+    assert!(matches!(refused.part(), Ok(Some(Part::Line { line: Line::Directory { .. }, .. }))));
 
     let mut hasty = source(b"C0644 5 x\nhello\0");
-    assert!(hasty.next().is_ok());
-    assert_eq!(hasty.next(), Err(ScpError::NotAnswered));
+    assert!(hasty.part().is_ok());
+    assert_eq!(hasty.part(), Err(ScpError::NotAnswered));
 }
 
 #[test]
@@ -45,21 +45,21 @@ fn lines_that_are_none_are_refused() {
         b"\0",
         b"\n",
     ] {
-        assert!(source(line).next().is_err(), "{}", line.escape_ascii());
+        assert!(source(line).part().is_err(), "{}", line.escape_ascii());
     }
-    assert_eq!(source(&[&b"C0644 5 "[..], &[b'x'; MAX_LINE]].concat()).next(), Err(ScpError::TooLong));
+    assert_eq!(source(&[&b"C0644 5 "[..], &[b'x'; MAX_LINE]].concat()).part(), Err(ScpError::TooLong));
 }
 
 #[test]
 fn answers() {
     let mut sink = Sink::default();
     sink.receive(Bytes::from_static(b"\0\x01scp: no\n\x02"));
-    assert!(matches!(sink.next(), Ok(Some((Answer::Ok, _)))));
-    assert!(matches!(sink.next(), Ok(Some((Answer::Warning(text), _))) if text == "scp: no"));
-    assert_eq!(sink.next(), Ok(None));
+    assert!(matches!(sink.answer(), Ok(Some((Answer::Ok, _)))));
+    assert!(matches!(sink.answer(), Ok(Some((Answer::Warning(text), _))) if text == "scp: no"));
+    assert_eq!(sink.answer(), Ok(None));
     sink.receive(Bytes::from_static(b"gone\nx"));
-    assert!(matches!(sink.next(), Ok(Some((Answer::Fatal(text), _))) if text == "gone"));
-    assert_eq!(sink.next(), Err(ScpError::Begin(b'x')));
+    assert!(matches!(sink.answer(), Ok(Some((Answer::Fatal(text), _))) if text == "gone"));
+    assert_eq!(sink.answer(), Err(ScpError::Begin(b'x')));
 }
 
 #[test]

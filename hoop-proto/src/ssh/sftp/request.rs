@@ -7,6 +7,7 @@ use super::{HEAD, MAX_HANDLE, Need, SftpError, size};
 
 pub(super) const INIT: u8 = 1;
 const WRITE: u8 = 6;
+const FSTAT: u8 = 8;
 
 /// A request, named as in the draft, and OpenSSH's extensions by theirs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,9 +82,9 @@ pub enum Request {
 pub struct OpenFlags(pub u32);
 
 impl OpenFlags {
-    /// To be read.
+    /// To be read; servers open a file for it too when it is not to be written.
     pub const fn reads(self) -> bool {
-        self.0 & 1 != 0
+        self.0 & 1 != 0 || self.0 & 2 == 0
     }
 
     /// To be written, or made, or emptied.
@@ -129,7 +130,7 @@ impl Request {
             5 => Self::Read { handle: f.handle()?, offset: f.u64()?, length: f.u32()? },
             WRITE => Self::Write { handle: f.handle()?, offset: f.u64()?, length: f.u32()? },
             7 => Self::Lstat { path: f.path()? },
-            8 => Self::Fstat { handle: f.handle()? },
+            FSTAT => Self::Fstat { handle: f.handle()? },
             9 => Self::Setstat { path: f.path()?, attributes: f.attributes()? },
             10 => Self::Fsetstat { handle: f.handle()?, attributes: f.attributes()? },
             11 => Self::Opendir { path: f.path()? },
@@ -189,5 +190,18 @@ pub fn write_init(version: u32) -> Bytes {
     out.put_u32(5);
     out.put_u8(INIT);
     out.put_u32(version);
+    out.freeze()
+}
+
+/// A request that every server answers and none does anything for: the attributes of a handle that it never gave.
+pub fn write_impossible(id: u32) -> Bytes {
+    const HANDLE: &[u8] = b"refused by the gateway";
+    let handle = u32::try_from(HANDLE.len()).unwrap_or(0);
+    let mut out = BytesMut::with_capacity(HEAD + 4 + HANDLE.len());
+    out.put_u32(5 + 4 + handle);
+    out.put_u8(FSTAT);
+    out.put_u32(id);
+    out.put_u32(handle);
+    out.put_slice(HANDLE);
     out.freeze()
 }

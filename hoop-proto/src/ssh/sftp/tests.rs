@@ -13,7 +13,7 @@ fn packet(kind: u8, body: &[u8]) -> Bytes {
 fn request(kind: u8, body: &[u8]) -> Result<Request, SftpError> {
     let mut requests = Requests::default();
     requests.receive(packet(kind, body));
-    match requests.next()?.expect("all of it is there") {
+    match requests.part()?.expect("all of it is there") {
         Part::Packet { packet, .. } => Ok(packet),
         Part::Data { .. } => panic!("nothing stands before it"),
     }
@@ -24,18 +24,18 @@ fn the_bytes_of_files_are_not_put_together() {
     let head = b"\0\0\0\x1a\x06\0\0\0\x07\0\0\0\x01h\0\0\0\0\0\0\0\x09\0\0\0\x04";
     let mut requests = Requests::default();
     requests.receive(Bytes::from_static(head));
-    let Ok(Some(Part::Packet { id: 7, packet: Request::Write { offset: 9, length: 4, .. }, bytes })) = requests.next()
+    let Ok(Some(Part::Packet { id: 7, packet: Request::Write { offset: 9, length: 4, .. }, bytes })) = requests.part()
     else {
         panic!("the head is enough")
     };
     assert_eq!(bytes, &head[..]);
-    assert_eq!(requests.next(), Ok(None));
+    assert_eq!(requests.part(), Ok(None));
     for (piece, left) in [(&b"abc"[..], 1), (b"d", 0)] {
         requests.receive(Bytes::from_static(piece));
-        assert_eq!(requests.next(), Ok(Some(Part::Data { bytes: Bytes::from_static(piece), left })));
+        assert_eq!(requests.part(), Ok(Some(Part::Data { bytes: Bytes::from_static(piece), left })));
     }
     requests.receive(Bytes::from_static(b"\0\0\0\x05\x01\0\0\0\x03"));
-    assert!(matches!(requests.next(), Ok(Some(Part::Packet { packet: Request::Init { version: 3 }, .. }))));
+    assert!(matches!(requests.part(), Ok(Some(Part::Packet { packet: Request::Init { version: 3 }, .. }))));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn lengths_that_cannot_be_are_refused_by_the_head() {
     for length in [0, 4, MAX_PACKET as u32 + 1, u32::MAX] {
         let mut requests = Requests::default();
         requests.receive([&length.to_be_bytes()[..], b"\x0d"].concat().into());
-        assert_eq!(requests.next(), Err(SftpError::Length { kind: 13, length }));
+        assert_eq!(requests.part(), Err(SftpError::Length { kind: 13, length }));
     }
     let long = |length: usize| [&b"\0\0\0\x01"[..], &(length as u32).to_be_bytes(), &vec![b'a'; length]].concat();
     assert!(request(13, &long(MAX_PATH)).is_ok() && request(13, &long(MAX_PATH + 1)).is_err());
@@ -87,10 +87,10 @@ fn extensions_are_known_by_name() {
 fn a_status_is_written_as_it_is_read() {
     let mut replies = Replies::default();
     replies.receive(write_status(9, Status::PERMISSION_DENIED, "no"));
-    let Ok(Some(Part::Packet { id: 9, packet, .. })) = replies.next() else { panic!("a packet") };
+    let Ok(Some(Part::Packet { id: 9, packet, .. })) = replies.part() else { panic!("a packet") };
     assert_eq!(packet, Reply::Status { status: Status::PERMISSION_DENIED, message: Bytes::from_static(b"no") });
     replies.receive(Bytes::from_static(b"\0\0\0\x09\x65\0\0\0\x01\0\0\0\0"));
-    assert!(matches!(replies.next(), Ok(Some(Part::Packet { packet: Reply::Status { status: Status::OK, .. }, .. }))));
+    assert!(matches!(replies.part(), Ok(Some(Part::Packet { packet: Reply::Status { status: Status::OK, .. }, .. }))));
 }
 
 #[test]

@@ -210,9 +210,9 @@ impl Parser<'_> {
                 b'\\' => self.escaped(&mut written)?,
                 b'$' => self.dollar(&mut written, false)?,
                 b'`' => self.backquoted(&mut written)?,
-                b'=' if self.at == start => self.to_slash(&mut written),
+                b'=' if self.at == start => self.home(&mut written),
                 b'~' if self.at == start || matches!(self.text.get(self.at - 1), Some(b'=' | b':')) => {
-                    self.to_slash(&mut written);
+                    self.home(&mut written);
                 }
                 b'*' | b'?' | b'[' => {
                     written.unknown(&[byte], true);
@@ -242,7 +242,7 @@ impl Parser<'_> {
     }
 
     /// `~` and a user's name: a home.
-    fn to_slash(&mut self, written: &mut Written) {
+    fn home(&mut self, written: &mut Written) {
         let end = self.rest().iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"~=._-+".contains(byte));
         let start = self.at;
         self.at += end.unwrap_or(self.rest().len());
