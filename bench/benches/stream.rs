@@ -98,7 +98,8 @@ fn stream(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let stream = OutputStream::Stdout;
                 let bytes = black_box(bytes.clone());
-                let output = Output { channel: ChannelId(1), stream, bytes, terminal: true, held_back: false };
+                let output =
+                    Output { channel: ChannelId(1), stream, bytes, terminal: true, exact: false, held_back: false };
                 chain.response(Response::Output(output))
             });
         });

@@ -115,6 +115,8 @@ pub struct Output {
     pub bytes: Bytes,
     /// Whether it is written on a terminal.
     pub terminal: bool,
+    /// Whether it is a protocol between two programs that move files, as of rsync and git: nothing of it can be replaced.
+    pub exact: bool,
     /// Set by a plugin that keeps a tail back, because it could be the beginning of something: who moves the bytes asks for
     /// it a few milliseconds later when nothing more came ([`SessionPlugin::on_flush`](crate::SessionPlugin::on_flush)).
     pub held_back: bool,
@@ -222,9 +224,10 @@ pub struct FileOperation {
     pub id: u64,
     /// What.
     pub kind: FileKind,
-    /// The path, as the client gives it.
+    /// The path, as the client gives it. Of a link it is where that leads.
     pub path: Bytes,
-    /// The other path, of a rename or a link.
+    /// The other path, of a rename or a link. With `scp`, where a file goes or a folder is made if `path` is a folder: which
+    /// of both it is, only the target knows.
     pub to: Option<Bytes>,
 }
 

@@ -4,5 +4,6 @@
 
 pub mod dsn;
 pub mod postgres;
+pub mod ssh;
 pub mod terminal;
 pub mod tunnel;

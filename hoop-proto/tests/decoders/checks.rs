@@ -18,11 +18,16 @@ use hoop_proto::postgres::{Frame, FrameError, Frames, Header, write_frame};
 use hoop_proto::terminal::filter::Filter;
 use hoop_proto::terminal::screen::{Place, Screen};
 
+#[path = "files.rs"]
+mod files;
+
+pub use files::{scp, sftp, shell};
+
 /// A check: it says whether any decoder could read the bytes, and panics when one does not do what it must.
 pub type Check = fn(&[u8]) -> bool;
 
 /// All checks, by the names of their fuzz targets.
-pub const CHECKS: [(&str, Check); 8] = [
+pub const CHECKS: [(&str, Check); 11] = [
     ("frames", frames),
     ("startup", startup),
     ("frontend", frontend),
@@ -31,6 +36,9 @@ pub const CHECKS: [(&str, Check); 8] = [
     ("copy", copy),
     ("dsn", dsn),
     ("terminal", terminal),
+    ("sftp", sftp),
+    ("scp", scp),
+    ("shell", shell),
 ];
 
 /// The longest frame that the checks read.

@@ -12,6 +12,9 @@ pub fn seeds(check: &str) -> Vec<Vec<u8>> {
         "copy" => copies(),
         "dsn" => keys(),
         "terminal" => terminals(),
+        "sftp" => packets(),
+        "scp" => copied_files(),
+        "shell" => commands(),
         other => unreachable!("no check is called {other}"),
     }
 }
@@ -111,4 +114,48 @@ fn terminals() -> Vec<Vec<u8>> {
     ];
     let sizes = [[27, 24, 3], [1, 2, 1], [255, 255, 7], [0, 0, 2]];
     written.iter().zip(sizes.iter().cycle()).map(|(written, size)| [size, written.as_bytes()].concat()).collect()
+}
+
+fn packets() -> Vec<Vec<u8>> {
+    let packet = |body: &[u8]| {
+        let mut packet = vec![5];
+        packet.extend(u32::try_from(body.len()).expect("a short one").to_be_bytes());
+        packet.extend(body);
+        packet
+    };
+    vec![
+        packet(b"\x01\0\0\0\x03"),
+        packet(b"\x02\0\0\0\x03\0\0\0\x04name\0\0\0\x011"),
+        packet(b"\x03\0\0\0\x01\0\0\0\x02/a\0\0\0\x1a\0\0\0\x04\0\0\x01\xa4"),
+        packet(b"\x05\0\0\0\x01\0\0\0\x01h\0\0\0\0\0\0\0\0\0\0\x80\0"),
+        packet(b"\x06\0\0\0\x01\0\0\0\x01h\0\0\0\0\0\0\0\0\0\0\0\x02hi"),
+        packet(b"\x09\0\0\0\x01\0\0\0\x01a\x80\0\0\x0d\0\0\0\0\0\0\0\x09\0\0\0\x07\0\0\0\x01\0\0\0\x02\0\0\0\x01\0\0\0\x01n\0\0\0\x01v"),
+        packet(b"\x12\0\0\0\x01\0\0\0\x01a\0\0\0\x01b"),
+        packet(b"\xc8\0\0\0\x01\0\0\0\x09copy-data\0\0\0\x01a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01b\0\0\0\0\0\0\0\0"),
+        packet(b"\xc8\0\0\0\x01\0\0\0\x12limits@openssh.com"),
+        packet(b"\x65\0\0\0\x01\0\0\0\x03\0\0\0\x02no\0\0\0\x02en"),
+        packet(b"\x66\0\0\0\x01\0\0\0\x01h"),
+        packet(b"\x67\0\0\0\x01\0\0\0\x02hi"),
+        packet(b"\x68\0\0\0\x01\0\0\0\x01\0\0\0\x01a\0\0\0\x01l\0\0\0\0"),
+        packet(b"\x69\0\0\0\x01\0\0\0\0"),
+    ]
+}
+
+fn copied_files() -> Vec<Vec<u8>> {
+    vec![
+        b"\x03T1700000000 0 1700000001 0\nC0644 2 a b\nhi\0E\n".to_vec(),
+        b"\x02D0755 0 dir\nC0600 0 empty\n\0E\n".to_vec(),
+        b"\x04C0644 3 refused\n\x01scp: no\n\x02gone\n".to_vec(),
+        b"\x01\0\0\x01scp: no space\n\0".to_vec(),
+        b"scp -r -p -t -- '/tmp/a b'".to_vec(),
+        b"/usr/bin/scp -vf ~/*.txt".to_vec(),
+    ]
+}
+
+fn commands() -> Vec<Vec<u8>> {
+    vec![
+        b"systemctl status 'a b' \"c\\$d\" e\\ f".to_vec(),
+        b"A=1 B= env | sort -u >/tmp/x 2>&1 && echo `date` $(id -u; hostname) || true &".to_vec(),
+        b"ls *.txt ~/x {a,b} $HOME \"$@\" ''; cat </etc/hosts &>>log\n".to_vec(),
+    ]
 }

@@ -67,7 +67,7 @@ pub fn find(name: &str, package: &str) -> PathBuf {
         .unwrap_or_default();
     versions.sort();
     folders.extend(versions.into_iter().rev());
-    folders.push("/usr/sbin".into());
+    folders.extend(["/usr/sbin", "/usr/lib/openssh"].map(PathBuf::from));
     let found = folders.into_iter().map(|folder| folder.join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("{name} is missing; install it with: apt-get install {package}"))
 }

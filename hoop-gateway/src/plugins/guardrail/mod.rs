@@ -1,6 +1,7 @@
-//! *guardrail*: refuses statements by what they do, by the tables and functions they touch, and by pattern.
+//! *guardrail*: refuses statements by what they do, by the tables and functions they touch, and by pattern; commands by the
+//! programs that they run ([`CommandRule`]); and what is done with files by operation and path ([`FileRule`]).
 //!
-//! It decides on the parsed statement, with the server's own grammar, so neither spelling nor comments get past it, and text
+//! Of statements it decides on the parsed statement, with the server's own grammar, so neither spelling nor comments get past it, and text
 //! in a string does not trip it. What a statement holds within (a DELETE in a CTE, the statement of an EXPLAIN, a PREPARE or a
 //! COPY) counts as much as what is outside; every statement of a text is looked at.
 //!
@@ -9,22 +10,32 @@
 //! grammar does not take, or that is nested too deeply to be read (about 45 operators or joins in a chain, or 95 UNIONs), is
 //! refused unless the role's settings say `"unparsable": "pass"`.
 
+mod commands;
 mod facts;
+mod files;
+mod list;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod wild;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use hoop_core::{
-    Code, Denial, Interest, Outcome, Phase, Plugin, Request, ResourceRole, SessionContext, SessionPlugin, Statement,
-    TextEncoding, TextSettings, Verdict,
+    Code, Denial, Interest, Outcome, Phase, Plugin, Principal, Request, ResourceRole, SessionContext, SessionPlugin,
+    Statement, TextEncoding, TextSettings, Verdict,
 };
 use pg_query::ParserOptions;
 
+pub use commands::CommandRule;
+use commands::Commands;
 use facts::Facts;
+use files::Files;
+pub use files::{FileRule, Operation};
+pub use list::Action;
+use list::List;
 use rules::Compiled;
 pub use rules::{GuardrailRules, Kind, Rule, Unparsable};
 
@@ -64,22 +75,19 @@ impl Plugin for Guardrail {
     }
 
     fn check_role(&self, role: &ResourceRole) -> Result<(), Denial> {
-        self.rules(role)?.rules.into_iter().try_for_each(|rule| Compiled::new(rule).map(drop))
+        SessionGuardrail::new(self.rules(role)?).map(drop)
     }
 
     async fn open(&self, session: &SessionContext) -> Result<Option<Box<dyn SessionPlugin>>, Denial> {
-        let GuardrailRules { rules, unparsable, max_statement_bytes } = self.rules(&session.role)?;
-        let rules = rules.into_iter().filter(|rule| rule.applies_to(&session.principal));
-        let rules = rules.map(Compiled::new).collect::<Result<Vec<_>, _>>()?;
-        if rules.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Box::new(SessionGuardrail { rules, unparsable, max_statement_bytes, seen: Vec::new(), next: 0 })))
+        let guardrail = SessionGuardrail::new(self.rules(&session.role)?)?.of(&session.principal);
+        if guardrail.interest() == Interest::NONE { Ok(None) } else { Ok(Some(Box::new(guardrail))) }
     }
 }
 
 struct SessionGuardrail {
     rules: Vec<Compiled>,
+    commands: List<Commands>,
+    files: List<Files>,
     unparsable: Unparsable,
     max_statement_bytes: usize,
     /// Texts that were let through.
@@ -88,6 +96,27 @@ struct SessionGuardrail {
 }
 
 impl SessionGuardrail {
+    /// # Errors
+    /// What is wrong with a rule.
+    fn new(rules: GuardrailRules) -> Result<Self, Denial> {
+        let GuardrailRules { rules, commands, files, unparsable, max_statement_bytes } = rules;
+        Ok(Self {
+            rules: rules.into_iter().map(Compiled::new).collect::<Result<_, _>>()?,
+            commands: commands::list(commands)?,
+            files: files::list(files)?,
+            unparsable,
+            max_statement_bytes,
+            seen: Vec::new(),
+            next: 0,
+        })
+    }
+
+    /// The rules that hold for a principal.
+    fn of(mut self, principal: &Principal) -> Self {
+        self.rules.retain(|rule| rule.applies_to(principal));
+        Self { commands: self.commands.of(principal), files: self.files.of(principal), ..self }
+    }
+
     fn judge(&mut self, statement: &Statement) -> Result<(), Denial> {
         if self.seen.iter().any(|(text, settings)| *text == statement.text && *settings == statement.settings) {
             return Ok(());
@@ -140,7 +169,10 @@ impl SessionGuardrail {
 #[async_trait]
 impl SessionPlugin for SessionGuardrail {
     fn interest(&self) -> Interest {
-        Interest::STATEMENTS
+        let if_any = |is_empty, interest| if is_empty { Interest::NONE } else { interest };
+        if_any(self.rules.is_empty(), Interest::STATEMENTS)
+            | if_any(self.commands.is_empty(), Interest::COMMANDS)
+            | if_any(self.files.is_empty(), Interest::FILES)
     }
 
     fn on_request(&mut self, request: Request) -> Verdict<Request> {
@@ -149,6 +181,8 @@ impl SessionPlugin for SessionGuardrail {
             Request::Statement(statement) if statement.phase == Phase::Execute => Ok(()),
             Request::Statement(statement) => self.judge(statement),
             Request::Function(_) => self.judge_function(),
+            Request::Command(command) => commands::judge(&self.commands, command, self.unparsable),
+            Request::File(operation) => files::judge(&self.files, operation),
             _ => Ok(()),
         };
         match judged {

@@ -6,7 +6,10 @@ use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::NAME;
+use super::commands::CommandRule;
 use super::facts::{Facts, Name};
+use super::files::FileRule;
+use super::list::{applies, wrong};
 
 /// Longest pattern, in bytes, and how large it may become when it is compiled.
 const MAX_PATTERN: usize = 4 * 1024;
@@ -30,9 +33,13 @@ const MAX_COMPILED: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardrailRules {
-    /// In order; the first that matches refuses.
+    /// On statements, in order; the first that matches refuses.
     pub rules: Vec<Rule>,
-    /// What happens to a statement that cannot be read.
+    /// On commands and subsystems of a machine, in order; the first that matches decides.
+    pub commands: Vec<CommandRule>,
+    /// On files of a machine, in order; the first that matches decides.
+    pub files: Vec<FileRule>,
+    /// What happens to a statement or a command that cannot be read.
     pub unparsable: Unparsable,
     /// Longest text that is read, in bytes; a longer one counts as unparsable.
     pub max_statement_bytes: usize,
@@ -40,18 +47,24 @@ pub struct GuardrailRules {
 
 impl Default for GuardrailRules {
     fn default() -> Self {
-        Self { rules: Vec::new(), unparsable: Unparsable::Deny, max_statement_bytes: 1 << 20 }
+        Self {
+            rules: Vec::new(),
+            commands: Vec::new(),
+            files: Vec::new(),
+            unparsable: Unparsable::Deny,
+            max_statement_bytes: 1 << 20,
+        }
     }
 }
 
-/// What happens to a statement that cannot be read.
+/// What happens to a statement that cannot be read, or to a command where no rule of its list allows any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unparsable {
     /// It is refused.
     #[default]
     Deny,
-    /// It goes on; the server is likely to refuse it, too.
+    /// It goes on; a server is likely to refuse such a statement, too.
     Pass,
 }
 
@@ -90,8 +103,7 @@ pub struct Rule {
 impl Rule {
     /// Whether the rule holds for this principal.
     pub(super) fn applies_to(&self, principal: &Principal) -> bool {
-        let any = |groups: &[String]| groups.iter().any(|group| principal.is_in(group));
-        !any(&self.except_groups) && (self.for_groups.is_empty() || any(&self.for_groups))
+        applies(&self.except_groups, &self.for_groups, principal)
     }
 }
 
@@ -206,10 +218,7 @@ pub(super) struct Compiled {
 
 impl Compiled {
     pub(super) fn new(rule: Rule) -> Result<Self, Denial> {
-        let wrong = |what: String| {
-            let reason = format!("rule {} of guardrail cannot be used: {what}", rule.name);
-            Denial::new(NAME, Code::InvalidRequest, reason).hint("ask an administrator to correct the role")
-        };
+        let wrong = |what: String| wrong(&rule.name, &what);
         if rule.name.is_empty() {
             return Err(wrong("it has no name".to_owned()));
         }
@@ -232,6 +241,10 @@ impl Compiled {
             None => None,
         };
         Ok(Self { rule, pattern })
+    }
+
+    pub(super) fn applies_to(&self, principal: &Principal) -> bool {
+        self.rule.applies_to(principal)
     }
 
     /// Whether everything that the rule gives holds. `text` writes the statement out.

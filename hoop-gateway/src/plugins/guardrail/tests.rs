@@ -1,12 +1,12 @@
+mod machines;
+
 use hoop_core::StatementId;
 use proptest::prelude::*;
 
 use super::*;
 
 fn guardrail(rules: &str) -> SessionGuardrail {
-    let GuardrailRules { rules, unparsable, max_statement_bytes } = serde_json::from_str(rules).expect("rules");
-    let rules = rules.into_iter().map(|rule| Compiled::new(rule).expect("usable")).collect();
-    SessionGuardrail { rules, unparsable, max_statement_bytes, seen: Vec::new(), next: 0 }
+    SessionGuardrail::new(serde_json::from_str(rules).expect("rules")).expect("usable")
 }
 
 fn statement(text: impl Into<Bytes>, settings: TextSettings) -> Statement {

@@ -204,7 +204,7 @@ impl SessionPlugin for SessionMasking {
                 setting.value = self.masker.message(&setting.value);
                 Ok(())
             }
-            Response::Output(output) => {
+            Response::Output(output) if !output.exact => {
                 self.streams.output(output, &self.masker);
                 Ok(())
             }

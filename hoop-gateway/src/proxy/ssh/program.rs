@@ -18,6 +18,7 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::files::{self, Files, Moved};
 use super::session::{Opened, Shared};
 use super::words::{self, words};
 use crate::tunnel::{ChannelReceiver, ChannelSender, Received};
@@ -50,6 +51,7 @@ pub(super) async fn serve(shared: Arc<Shared>, id: ChannelId, channel: Channel<M
         client,
         sender: Mutex::new(Some(sender)),
         started: OnceLock::new(),
+        files: OnceLock::new(),
         bytes_in: AtomicU64::new(0),
         bytes_out: AtomicU64::new(0),
     };
@@ -94,9 +96,17 @@ struct Program<'a> {
     client: ToClient,
     sender: Mutex<Option<ChannelSender>>,
     /// What runs.
-    started: OnceLock<CommandKind>,
+    started: OnceLock<Started>,
+    /// Where it moves files.
+    files: OnceLock<Files>,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+}
+
+/// A program that was started, or refused.
+struct Started {
+    /// Whether what it writes is a protocol between two programs.
+    exact: bool,
 }
 
 /// A terminal and variables, before there is a program that gets them.
@@ -179,12 +189,12 @@ impl Program<'_> {
 
     /// A channel has one program.
     async fn start(&self, prepared: &mut Prepared, kind: CommandKind, text: Bytes) -> Result<(), Ended> {
-        if self.started.set(kind).is_err() {
+        let Prepared { terminal, environment } = std::mem::take(prepared);
+        let command = Command { channel: self.id, kind, text, terminal, environment };
+        if self.started.set(Started { exact: files::is_exact(&command) }).is_err() {
             let denial = Denial::new("gateway", Code::ProtocolViolation, "a channel runs one program");
             return Err(Ended::Refused(denial));
         }
-        let Prepared { terminal, environment } = std::mem::take(prepared);
-        let command = Command { channel: self.id, kind, text, terminal, environment };
         // What the role does not allow is recorded as well.
         let allowed = self.allowed(&command);
         let command = match self.request(Interest::COMMANDS, Request::Command(command)).await? {
@@ -192,6 +202,11 @@ impl Program<'_> {
             _ => return Err(self.fail(changed())),
         };
         allowed.map_err(Ended::Refused)?;
+        if self.shared.chain.wants(Interest::FILES)
+            && let Some(files) = Files::of(&command, self.id)
+        {
+            let _ = self.files.set(files);
+        }
         self.say(match kind {
             CommandKind::Shell => ssh_message::Body::Shell(SshShell {}),
             CommandKind::Exec => ssh_message::Body::Exec(SshExec { command: command.text }),
@@ -225,11 +240,30 @@ impl Program<'_> {
             return Err(Ended::Refused(denial));
         }
         self.bytes_in.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if let Some(files) = self.files.get() {
+            let moved = files.client(bytes, &self.shared.chain).await;
+            return self.moved(moved).await;
+        }
         let input = Input { channel: self.id, bytes, terminal: self.client.is_terminal() };
         match self.request(Interest::INPUT, Request::Input(input)).await? {
             Request::Input(input) => self.data(input.bytes).await,
             _ => Err(self.fail(changed())),
         }
+    }
+
+    /// Passes on what was decoded.
+    async fn moved(&self, moved: Result<Moved, Denial>) -> Result<(), Ended> {
+        let Moved { to_target, to_client } = moved.map_err(|denial| match denial.code.fault() {
+            Fault::Gateway => self.fail(denial),
+            Fault::Client | Fault::Policy | Fault::Target => Ended::Refused(denial),
+        })?;
+        for piece in to_target {
+            self.data(piece).await?;
+        }
+        for piece in to_client {
+            self.client.write(OutputStream::Stdout, piece).await?;
+        }
+        Ok(())
     }
 
     async fn resize(
@@ -358,12 +392,17 @@ impl Program<'_> {
     /// Whether something is kept back of it.
     async fn output(&self, stream: OutputStream, bytes: Bytes) -> Result<bool, Ended> {
         self.bytes_out.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if let (OutputStream::Stdout, Some(files)) = (stream, self.files.get()) {
+            let moved = files.target(bytes, &self.shared.chain).await;
+            return self.moved(moved).await.map(|()| false);
+        }
         if !self.shared.chain.wants(Interest::OUTPUT) {
             self.client.write(stream, bytes).await?;
             return Ok(false);
         }
         let terminal = self.client.is_terminal();
-        let output = Output { channel: self.id, stream, bytes, terminal, held_back: false };
+        let exact = self.started.get().is_some_and(|started| started.exact);
+        let output = Output { channel: self.id, stream, bytes, terminal, exact, held_back: false };
         let response = self.shared.chain.response(Response::Output(output)).await;
         self.show(response.map_err(|denial| self.fail(denial))?).await
     }
@@ -413,6 +452,9 @@ impl Program<'_> {
     }
 
     async fn closed(&self, end: ChannelEnd) -> Result<(), Denial> {
+        if let Some(files) = self.files.get() {
+            files.close(&self.shared.chain).await.inspect_err(|denial| self.shared.fail(denial.clone()))?;
+        }
         if !self.shared.chain.wants(Interest::COMMANDS) {
             return Ok(());
         }

@@ -27,7 +27,7 @@ fn typed(text: &'static str) -> Request {
 fn shown(text: &'static str) -> Response {
     let bytes = text.into();
     let stream = OutputStream::Stdout;
-    Response::Output(Output { channel: CHANNEL, stream, bytes, terminal: true, held_back: false })
+    Response::Output(Output { channel: CHANNEL, stream, bytes, terminal: true, exact: false, held_back: false })
 }
 
 fn closed() -> Response {

@@ -51,7 +51,7 @@ impl Streams {
             .find(|which| self.0.get(&of(*which)).is_some_and(|stream| stream.line.is_held()))?;
         let stream = self.0.get_mut(&of(which))?;
         let bytes = stream.flush(masker);
-        Some(Output { channel, stream: which, bytes, terminal: stream.terminal, held_back: false })
+        Some(Output { channel, stream: which, bytes, terminal: stream.terminal, exact: false, held_back: false })
     }
 
     /// The channel has ended, and nothing of it is kept back any more.

@@ -23,7 +23,7 @@ fn masker(action: Action) -> Masker {
 
 fn output(bytes: &[u8], terminal: bool) -> Output {
     let bytes = Bytes::copy_from_slice(bytes);
-    Output { channel: ChannelId(1), stream: OutputStream::Stdout, bytes, terminal, held_back: false }
+    Output { channel: ChannelId(1), stream: OutputStream::Stdout, bytes, terminal, exact: false, held_back: false }
 }
 
 /// What is shown of the pieces, flushed only at their end.
