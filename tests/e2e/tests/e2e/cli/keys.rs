@@ -6,8 +6,19 @@ use std::process::Command;
 use hoop_testkit::{Output, direct_only, find, make_key, output, public_key};
 use serde_json::json;
 
-use super::{GROUP, Machine, fails, parsed};
+use super::{Machine, fails, parsed};
 use crate::stand::{AGENT, stand};
+
+/// The group that may use the roles of these tests.
+const GROUP: &str = "keys-users";
+
+/// A machine on which a new user of these roles has signed in.
+fn machine_of(user: &str) -> Machine {
+    let machine = Machine::new();
+    stand().gateway.user(user, &[GROUP]);
+    machine.login(user).ok();
+    machine
+}
 
 /// `hoop` as an administrator.
 fn admin(arguments: &[&str]) -> Output {
@@ -38,7 +49,7 @@ fn somebody_adds_a_key_and_takes_it_away() {
     if direct_only() {
         return;
     }
-    let machine = Machine::of("keys-ada");
+    let machine = machine_of("keys-ada");
     let file = key(&machine, "id");
     let added = parsed(&machine.run(&["keys", "add", &file, "--expires", "1h", "-o", "json"]));
     assert_eq!(
@@ -71,7 +82,7 @@ fn ssh_takes_the_settings_that_are_written_for_it() {
     if direct_only() {
         return;
     }
-    let machine = Machine::of("keys-bob");
+    let machine = machine_of("keys-bob");
     role("keys-web", "");
     let file = machine.folder.join("demo.conf");
     let path = file.display().to_string();
@@ -118,7 +129,7 @@ fn an_ssh_role_is_made_tried_and_exported() {
     if direct_only() {
         return;
     }
-    let machine = Machine::of("keys-eve");
+    let machine = machine_of("keys-eve");
     let file = key(&machine, "host");
     let host_key = public_key(&machine.folder.join("host"));
     role("keys-db", &host_key);
