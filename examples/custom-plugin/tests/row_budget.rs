@@ -42,7 +42,7 @@ fn start(folder: &Folder) -> Guarded {
     Guarded::start(&Plan {
         name: "custom-plugin".to_owned(),
         command: vec![env!("CARGO_BIN_EXE_custom-plugin").to_owned()],
-        environment: vec![data, free("HTTP"), free("GRPC"), free("POSTGRES")],
+        environment: vec![data, free("HTTP"), free("GRPC"), free("POSTGRES"), free("SSH")],
         stop: "INT",
         folder: folder.path().to_owned(),
     })

@@ -7,13 +7,13 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use nix::unistd::{Uid, User};
+use nix::unistd::{Group, Uid, User};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::gateway::shifted;
 use super::postgres::free_port;
-use super::postgres::install::{Life, as_server, private_folder, server_user};
+use super::postgres::install::{Life, as_server, as_server_in, private_folder, server_user};
 use super::{parts, words};
 use crate::connect::program;
 use crate::failure::Failure;
@@ -171,7 +171,9 @@ fn public_key(file: &Path) -> Result<String, Failure> {
 
 fn serve(sshd: &Path, dir: &Path, port: u16, host_key: &Path, client_key: &Path) -> Result<Child, Failure> {
     let log = words::open_log(&dir.join("logs/sshd.log"))?;
-    let mut command = Command::from(as_server(Life::EndsWithUs));
+    // A terminal belongs to this group, and who is not in it cannot give it one where the system does not.
+    let tty = Group::from_name("tty")?.map(|group| group.gid);
+    let mut command = Command::from(as_server_in(Life::EndsWithUs, tty));
     command.arg(sshd).args(["-D", "-e", "-f", "/dev/null", "-p", &port.to_string()]);
     command.arg("-h").arg(host_key);
     let authorized = format!("AuthorizedKeysFile={}", client_key.with_added_extension("pub").display());

@@ -122,9 +122,8 @@ impl Settings {
         let Self { url, user, host, port, prefix, .. } = self;
         let (identity, known_hosts) = (quoted_path(&self.identity)?, quoted_path(&self.known_hosts)?);
         check_word(host)?;
-        let mut text = format!(
-            "# Made by hoop ssh-config for {user} at {url}; made anew, it has the roles of that day.\n# Connections that share one login begin sooner: ControlMaster auto, ControlPath ~/.ssh/hoop-%C, ControlPersist 10m.\n"
-        );
+        let mut text =
+            format!("# Made by hoop ssh-config for {user} at {url}; made anew, it has the roles of that day.\n");
         for role in &self.roles {
             check_word(role)?;
             let _ = write!(
@@ -141,6 +140,7 @@ Host {prefix}{role}
     GlobalKnownHostsFile /dev/null
     StrictHostKeyChecking yes
     UpdateHostKeys no
+    # With these, connections share one login and begin sooner:
     # ControlMaster auto
     # ControlPath ~/.ssh/hoop-%C
     # ControlPersist 10m

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
-use nix::unistd::{Uid, User};
+use nix::unistd::{Gid, Uid, User};
 
 use crate::failure::Failure;
 use crate::place::write_private;
@@ -72,13 +72,19 @@ pub(in crate::dev) fn server_user() -> Result<Option<User>, Failure> {
 /// The beginning of a command that runs as the server's user. util-linux' `setpriv` does what this program cannot do
 /// without unsafe code: it sets the signal that a process gets when its parent dies.
 pub(in crate::dev) fn as_server(life: Life) -> Command {
+    as_server_in(life, None)
+}
+
+/// The same with another group beside the user's own, where that takes root.
+pub(in crate::dev) fn as_server_in(life: Life, group: Option<Gid>) -> Command {
     let root = Uid::effective().is_root();
     if (!root && life == Life::OfItsOwn) || !Path::new("/usr/bin/setpriv").exists() {
         return Command::new("/usr/bin/env");
     }
     let mut command = Command::new("/usr/bin/setpriv");
     if root {
-        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+        let groups = group.map_or_else(|| "--clear-groups".to_owned(), |group| format!("--groups={group}"));
+        command.args(["--reuid=postgres", "--regid=postgres", &groups]);
     }
     if life == Life::EndsWithUs {
         // SIGINT is a fast shutdown.

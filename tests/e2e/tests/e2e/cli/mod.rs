@@ -4,6 +4,7 @@ mod accounts;
 mod company;
 mod connect;
 mod exec;
+mod keys;
 mod login;
 mod via;
 
