@@ -12,6 +12,7 @@ mod rows;
 mod schema;
 mod secrets;
 mod sessions;
+mod sign_ins;
 mod tokens;
 mod users;
 mod versions;
@@ -23,8 +24,8 @@ use sqlx::types::Uuid;
 
 use super::{Connection, Engine, Row};
 use crate::store::{
-    AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, Store, StoreError,
-    Tokens, Users, Versions,
+    AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, SignInRequests, Store,
+    StoreError, Tokens, Users, Versions,
 };
 
 impl Engine {
@@ -94,6 +95,10 @@ impl Store for Engine {
     }
 
     fn idempotency(&self) -> &dyn Idempotency {
+        self
+    }
+
+    fn sign_in_requests(&self) -> &dyn SignInRequests {
         self
     }
 }
