@@ -5,6 +5,7 @@ mod company;
 mod connect;
 mod exec;
 mod login;
+mod sign_in;
 mod via;
 
 use std::fs::File;
