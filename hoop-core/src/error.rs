@@ -63,6 +63,12 @@ codes! {
     Throttled "throttled" Client
     /// No token, or one that is not valid (any more).
     Unauthenticated "unauthenticated" Client
+    /// Nobody has decided on the sign-in yet; ask again (RFC 8628).
+    AuthorizationPending "authorization_pending" Client
+    /// The client asks more often than it was told to; it asks more slowly from now on (RFC 8628).
+    SlowDown "slow_down" Client
+    /// Nobody has decided on the sign-in in time (RFC 8628).
+    ExpiredToken "expired_token" Client
     /// The policy does not allow this role to this principal.
     AccessDenied "access_denied" Policy
     /// The rule that allows it asks what for, and nothing was said.

@@ -9,7 +9,9 @@ use hoop_core::{Clock, Plugin, PluginChain, Policy, SystemClock};
 use tokio_util::task::TaskTracker;
 
 use crate::access::{Access, AccessPolicy};
+use crate::auth::browser::BrowserSignIns;
 use crate::auth::credential::NativeCredentials;
+use crate::auth::device::DeviceSignIns;
 use crate::auth::token::AgentTokens;
 use crate::auth::{GatewaySecret, PasswordError, Passwords, Throttle};
 use crate::changes::Changes;
@@ -177,6 +179,13 @@ impl GatewayBuilder {
                 Arc::clone(&clock),
                 keys.secret.agent_key(),
             )),
+            device_sign_ins: Arc::new(DeviceSignIns::new(
+                Arc::clone(&store.shared),
+                Arc::clone(&clock),
+                keys.secret.user_code_key(),
+            )),
+            browser_sign_ins: Arc::new(BrowserSignIns::new(Arc::clone(&store.shared), Arc::clone(&clock))),
+            setup_token: keys.secret.setup_token(),
             request_key: keys.secret.request_key(),
             ssh_host_keys: SshHostKeys::of(&keys.secret),
             ssh_authorities: ssh_authorities.unwrap_or_default(),

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `hoop.db` | the store, unless it is elsewhere or in PostgreSQL |
 //! | `recordings/` | the recordings, unless they are elsewhere |
-//! | `secret.key` | the secret that agents' tokens and masked tokens are made with |
+//! | `secret.key` | the secret that agents' tokens, masked tokens and the set-up token are made with |
 //! | `recording.key`, `recording.pub` | the key pair that signs recordings; who verifies needs the `.pub` alone |
 //! | `tls/` | the self-signed certificate and its key, unless another is configured |
 //! | `operator.key` | the operator's key of a `hoop dev`; elsewhere it is where `secrets.key_file` says, better apart from the store |
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
 
-use crate::auth::GatewaySecret;
+use crate::auth::{GatewaySecret, SetupToken};
 use crate::config::Config;
 use crate::folder_lock::FolderLock;
 use crate::listen::{TlsError, TlsIdentity};
@@ -70,7 +70,7 @@ impl DataFolder {
 
     /// The gateway's secret, made where there is none.
     pub(crate) fn secret(&self) -> Result<GatewaySecret, DataError> {
-        Ok(GatewaySecret::load_or_create(&self.path.join("secret.key"))?)
+        secret(&self.path)
     }
 
     /// The key that signs recordings, made where there is none; its public half is left beside it.
@@ -97,6 +97,20 @@ impl DataFolder {
 pub async fn open_store(config: &Config) -> Result<SqlStore, DataError> {
     make_folder(&config.data).map_err(|source| DataError::File { path: config.data.clone(), source })?;
     Ok(SqlStore::open(config.store_url().expose()).await?)
+}
+
+/// What the first administrator of this configuration's gateway shows at `/setup`; the gateway's secret is made where there is
+/// none yet.
+///
+/// # Errors
+/// [`DataError`].
+pub fn setup_token(config: &Config) -> Result<SetupToken, DataError> {
+    make_folder(&config.data).map_err(|source| DataError::File { path: config.data.clone(), source })?;
+    Ok(secret(&config.data)?.setup_token())
+}
+
+fn secret(data: &Path) -> Result<GatewaySecret, DataError> {
+    Ok(GatewaySecret::load_or_create(&data.join("secret.key"))?)
 }
 
 /// Keeps a gateway from running on the data folder of this configuration, for as long as the returned value lives.

@@ -12,10 +12,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
 use crate::api::{self, ApiParts, ApiSettings, Endpoint, Endpoints, Rates, Readiness, RecordingFolder};
+use crate::auth::browser::BrowserSignIns;
 use crate::auth::credential::NativeCredentials;
+use crate::auth::device::DeviceSignIns;
 use crate::auth::keys::UserKeys;
 use crate::auth::token::AgentTokens;
-use crate::auth::{self, FirstAdmin, FirstAdminError, Passwords, Throttle};
+use crate::auth::{self, FirstAdmin, FirstAdminError, Passwords, SetupToken, Throttle};
 use crate::builder::{BuildProblem, GatewayBuilder};
 use crate::changes::Changes;
 use crate::config::{Config, TlsUse};
@@ -55,6 +57,9 @@ pub(crate) struct Parts {
     pub(crate) passwords: Passwords,
     pub(crate) credentials: Arc<NativeCredentials>,
     pub(crate) agent_tokens: Arc<AgentTokens>,
+    pub(crate) device_sign_ins: Arc<DeviceSignIns>,
+    pub(crate) browser_sign_ins: Arc<BrowserSignIns>,
+    pub(crate) setup_token: SetupToken,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) request_key: Secret<[u8; 32]>,
@@ -236,6 +241,9 @@ impl Gateway {
             agent_tokens: Arc::clone(&parts.agent_tokens),
             access: parts.access.clone(),
             policy: Arc::clone(&parts.policy),
+            device_sign_ins: Arc::clone(&parts.device_sign_ins),
+            browser_sign_ins: Arc::clone(&parts.browser_sign_ins),
+            setup_token: parts.setup_token.clone(),
             throttle: Arc::clone(&parts.throttle),
             clock: Arc::clone(&parts.clock),
             agents: Arc::new(parts.agents.clone()),
@@ -271,7 +279,10 @@ impl Gateway {
             Some((host, port)) => Endpoint { host: host.clone(), port: *port, tls },
             None => Endpoint { host: host_of(address, config), port: address.port(), tls },
         };
+        let http = &config.listen.http;
+        let own = || endpoint(&None, addresses.http, http.tls).base();
         Endpoints {
+            pages: http.public.as_deref().map_or_else(own, |url| url.trim_end_matches('/').to_owned()),
             postgres: endpoint(&public.postgres, addresses.postgres, config.listen.postgres.tls != TlsUse::Off),
             ssh: endpoint(&public.ssh, addresses.ssh, false),
             ssh_host_keys: self.parts.ssh_host_keys.public(),

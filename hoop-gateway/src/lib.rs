@@ -46,6 +46,6 @@ pub mod tunnel;
 
 pub use access::AccessPolicy;
 pub use builder::{BuildError, BuildProblem, GatewayBuilder};
-pub use data::{DataError, lock_data, open_store};
+pub use data::{DataError, lock_data, open_store, setup_token};
 pub use gateway::{BindError, Gateway};
 pub use running::{Addresses, AgentKeyError, Running};

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Openapi,
     /// Make the first administrator, with a password that is shown once.
     FirstAdmin(FirstAdmin),
+    /// Print what the first administrator shows at `/setup` in a browser; it is good for nothing once there is a user.
+    SetupToken(Sources),
     /// Look after the store: users, roles, agents, sessions and the trail of the API. Recordings are not in it.
     #[command(subcommand)]
     Store(StoreCommand),

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use hoop_core::SystemClock;
 use hoop_gateway::auth::{Passwords, first_admin};
-use hoop_gateway::open_store;
+use hoop_gateway::{open_store, setup_token};
 
 use cli::{Cli, Command, ConfigCommand, FirstAdmin};
 
@@ -37,6 +37,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::FirstAdmin(arguments) => make_first_admin(arguments).await,
+        Command::SetupToken(sources) => {
+            println!("{}", setup_token(&sources.load()?.config)?.expose());
+            eprintln!("The page /setup of this gateway takes it for as long as there is no user.");
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Store(command) => store::run(command).await,
         Command::Secrets(command) => secrets::run(command).await,
     }

@@ -29,8 +29,8 @@ async fn serve(config: Config, arguments: &Start) -> anyhow::Result<ExitCode> {
     // They are caught before anything is opened, so that nothing is left half open by one that comes early.
     let mut signals = Signals::new()?;
     let gateway = Gateway::builder().config(config).build().await?;
-    say_how_to_begin(&gateway).await;
     let running = gateway.bind().await?;
+    say_how_to_begin(&running).await;
     if arguments.output == Output::Json {
         print_addresses(running.addresses())?;
     }
@@ -58,10 +58,15 @@ async fn stop(running: Running, signals: &mut Signals) -> ExitCode {
 }
 
 /// Nobody can sign in to a gateway without users.
-async fn say_how_to_begin(gateway: &Gateway) {
-    match gateway.store().users().list(OrgId::DEFAULT, None, None, 1).await {
+async fn say_how_to_begin(running: &Running) {
+    match running.gateway().store().users().list(OrgId::DEFAULT, None, None, 1).await {
         Ok(users) if users.items.is_empty() => {
-            tracing::warn!("there is no user yet; make the first administrator: hoop-gateway first-admin NAME");
+            let url = format!("{}/setup", running.endpoints().pages);
+            tracing::warn!(
+                url,
+                "there is no user yet; make the first administrator in a browser, with what hoop-gateway setup-token \
+                 shows, or here: hoop-gateway first-admin NAME"
+            );
         }
         // A store that fails here fails at the first request as well, and says why there.
         _ => {}

@@ -68,8 +68,13 @@ impl Api {
 
     #[must_use]
     pub(crate) fn with_token(mut self, token: &str) -> Self {
-        token.clone_into(&mut self.token);
+        self.set_token(token);
         self
+    }
+
+    /// Is signed in with this from now on.
+    pub(crate) fn set_token(&mut self, token: &str) {
+        token.clone_into(&mut self.token);
     }
 
     /// Lets another machine be spoken to without encryption, as somebody has said.
@@ -216,7 +221,7 @@ async fn refusal(response: Response) -> Failure {
     let text = field("detail").or_else(|| field("title")).unwrap_or_else(|| status.to_string());
     let named = problem["code"].as_str().and_then(|code| code.parse().ok());
     let code = named.map_or_else(|| by_status(status), Failure::exit_code);
-    let failure = Failure::new(code, text);
+    let failure = Failure::new(code, text).named(named);
     match (code, field("hint")) {
         (Failure::NOT_SIGNED_IN, _) => failure.hint("hoop login"),
         (_, Some(hint)) if hint == "PUT /api/v1/me/password" => failure.hint("hoop login asks for a new one"),

@@ -11,6 +11,8 @@ pub(crate) struct Failure {
     code: u8,
     error: anyhow::Error,
     hint: Option<String>,
+    /// What the gateway calls it, where it is the gateway's refusal.
+    named: Option<Code>,
 }
 
 impl Failure {
@@ -32,7 +34,7 @@ impl Failure {
     pub(crate) const INTERRUPTED: u8 = 130;
 
     pub(crate) fn new(code: u8, text: impl Into<String>) -> Self {
-        Self { code, error: anyhow::anyhow!(text.into()), hint: None }
+        Self { code, error: anyhow::anyhow!(text.into()), hint: None, named: None }
     }
 
     /// Adds what to do next.
@@ -50,6 +52,7 @@ impl Failure {
                 Self::NOT_SIGNED_IN
             }
             Code::RoleNotFound | Code::NotFound => Self::NOT_FOUND,
+            Code::ExpiredToken => Self::TIMED_OUT,
             Code::GatewayDraining | Code::StoreUnavailable => Self::UNAVAILABLE,
             other => match other.fault() {
                 Fault::Policy => Self::DENIED,
@@ -57,6 +60,18 @@ impl Failure {
                 Fault::Client | Fault::Gateway => 1,
             },
         }
+    }
+
+    /// Adds what the gateway calls it.
+    #[must_use]
+    pub(crate) fn named(mut self, named: Option<Code>) -> Self {
+        self.named = named;
+        self
+    }
+
+    /// Whether the gateway calls it that.
+    pub(crate) fn is(&self, named: Code) -> bool {
+        self.named == Some(named)
     }
 
     /// What to do next, where that is known.
@@ -109,6 +124,6 @@ impl fmt::Display for Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { code: 1, error: error.into(), hint: None }
+        Self { code: 1, error: error.into(), hint: None, named: None }
     }
 }

@@ -5,6 +5,7 @@ use axum::http::header::{COOKIE, HOST, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use hoop_core::Code;
+use url::{Host, Url};
 
 use super::describe::Answer;
 use super::document::Operation;
@@ -80,6 +81,26 @@ pub(super) fn same_origin(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem>
         .hint("programs send the token as `Authorization: Bearer`, not as a cookie"))
 }
 
+/// Whether a browser keeps the cookie of a page: it came over TLS, or from the browser's own machine. Otherwise people would
+/// sign in again and again, and not be told why.
+pub(super) fn is_kept(headers: &HeaderMap) -> Result<(), Problem> {
+    let origin = headers.get(ORIGIN).and_then(|value| value.to_str().ok()).and_then(|origin| Url::parse(origin).ok());
+    let plain = origin.as_ref().filter(|origin| origin.scheme() == "http").and_then(Url::host);
+    let here = plain.is_none_or(|host| match host {
+        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    });
+    if here {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::TlsRequired,
+        "this page came without encryption, and browsers keep no sign-in of such a one",
+    )
+    .hint("open it with https; its operator sets listen.http.tls, or a proxy that ends TLS"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +113,21 @@ mod tests {
     fn the_cookie_is_found_among_others() {
         assert_eq!(token(&headers(&[("cookie", "a=b; __Host-hoop=hoopt_x; c=d")])), Some("hoopt_x"));
         assert_eq!(token(&headers(&[("cookie", "hoop=hoopt_x; x__Host-hoop=y")])), None);
+    }
+
+    #[test]
+    fn a_cookie_is_kept_of_what_is_encrypted_or_near() {
+        for (origin, kept) in [
+            ("https://gw.example.com", true),
+            ("http://gw.example.com", false),
+            ("http://192.0.2.1:8009", false),
+            ("http://localhost:8009", true),
+            ("http://127.0.0.1:8009", true),
+            ("http://[::1]:8009", true),
+            ("null", true),
+        ] {
+            assert_eq!(is_kept(&headers(&[("origin", origin)])).is_ok(), kept, "{origin}");
+        }
     }
 
     #[test]

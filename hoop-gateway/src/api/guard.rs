@@ -24,7 +24,17 @@ use crate::store::{Event, Token, User};
 
 /// The name that a caller gave who is not signed in yet; for the audit trail.
 #[derive(Debug, Clone)]
-pub(super) struct GivenName(pub(super) String);
+pub(super) struct GivenName(String);
+
+impl GivenName {
+    /// The trail is kept whatever the name is: of a NUL, not every database could.
+    pub(super) fn of(name: &str) -> Self {
+        Self(name.chars().take(MAX_NAME).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect())
+    }
+}
+
+/// The longest name that is looked up.
+pub(super) const MAX_NAME: usize = 256;
 
 /// What is known of a request beside its answer.
 #[derive(Default)]

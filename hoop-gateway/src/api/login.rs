@@ -15,13 +15,13 @@ use super::body::Body;
 use super::cookie::{self, WithCookie};
 use super::describe::{Answer, Done, Input};
 use super::document::Operation;
-use super::guard::GivenName;
+use super::guard::{GivenName, MAX_NAME};
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Proof, Routes, Source};
 use super::users::UserView;
-use crate::auth::token;
-use crate::store::{Token, User};
+use crate::auth::sign_in;
+use crate::store::User;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -46,23 +46,30 @@ struct Login {
 }
 
 #[derive(Serialize, ToSchema)]
-struct SignedIn {
+pub(super) struct SignedIn {
     /// Unless it is in the cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     token: Option<String>,
     expires_at: DateTime<Utc>,
     user: UserView,
-    must_change_password: bool,
+    pub(super) must_change_password: bool,
 }
 
-/// The longest name that is looked up.
-const MAX_NAME: usize = 256;
+impl SignedIn {
+    pub(super) fn new(user: User, expires_at: DateTime<Utc>) -> Self {
+        Self { token: None, expires_at, must_change_password: user.must_change_password, user: user.into() }
+    }
+
+    pub(super) fn with_token(self, secret: &Secret<String>) -> Self {
+        Self { token: Some(secret.expose().clone()), ..self }
+    }
+}
 
 /// Where a browser says that the request comes from.
-struct Browser {
-    uri: Uri,
-    headers: HeaderMap,
+pub(super) struct Browser {
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
 }
 
 impl<S: Sync> axum::extract::FromRequestParts<S> for Browser {
@@ -78,15 +85,17 @@ impl Input for Browser {
 }
 
 /// An answer to somebody who gave a name.
-struct Given<T> {
-    name: GivenName,
-    answer: T,
+pub(super) struct Given<T> {
+    pub(super) name: Option<GivenName>,
+    pub(super) answer: T,
 }
 
 impl<T: IntoResponse> IntoResponse for Given<T> {
     fn into_response(self) -> Response {
         let mut response = self.answer.into_response();
-        response.extensions_mut().insert(self.name);
+        if let Some(name) = self.name {
+            response.extensions_mut().insert(name);
+        }
         response
     }
 }
@@ -103,8 +112,7 @@ async fn login(
     browser: Browser,
     Body(login): Body<Login>,
 ) -> Given<Result<WithCookie<Json<SignedIn>>, Problem>> {
-    // The trail is kept whatever the name is: of a NUL, not every database could.
-    let name = GivenName(login.user.chars().take(MAX_NAME).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect());
+    let name = Some(GivenName::of(&login.user));
     Given { name, answer: sign_in(&api, source, &browser, login).await }
 }
 
@@ -114,72 +122,68 @@ async fn sign_in(
     browser: &Browser,
     login: Login,
 ) -> Result<WithCookie<Json<SignedIn>>, Problem> {
-    let Login { user: name, password, cookie } = login;
-    let password = Secret::new(password);
-    if name.len() > MAX_NAME {
-        return Err(Problem::field("/user", "too long"));
-    }
-    if cookie {
+    if login.cookie {
         // Otherwise a foreign page could sign a browser in as somebody else.
         cookie::same_origin(&browser.uri, &browser.headers)?;
     }
+    let (secret, signed_in) = by_password(api, source, &login.user, Secret::new(login.password)).await?;
+    if login.cookie {
+        let seconds = api.settings.token_ttl.as_secs();
+        return Ok(WithCookie::set(Json(signed_in), secret.expose(), seconds));
+    }
+    Ok(WithCookie::none(Json(signed_in.with_token(&secret))))
+}
+
+/// Signs in who knows the password of this user.
+pub(super) async fn by_password(
+    api: &Api,
+    source: Source,
+    name: &str,
+    password: Secret<String>,
+) -> Result<(Secret<String>, SignedIn), Problem> {
+    if name.len() > MAX_NAME {
+        return Err(Problem::field("/user", "too long"));
+    }
     let address = source.0.map(|source| source.ip());
-    api.throttle.check(address, &name)?;
-    let user = api.store.users().by_name(OrgId::DEFAULT, &name).await?;
+    api.throttle.check(address, name)?;
+    let user = api.store.users().by_name(OrgId::DEFAULT, name).await?;
     let hash = user.as_ref().and_then(|user| user.password_hash.clone());
     let matches = api.passwords.verify(password, hash).await;
     // Unknown, disabled and wrong have one answer, after the same work.
     let Some(user) = user.filter(|user| matches && !user.disabled) else {
-        api.throttle.failed(address, &name);
+        api.throttle.failed(address, name);
         api.telemetry.logins_failed.increment(1);
         return Err(refused());
     };
-    api.throttle.succeeded(address, &name);
-    let (secret, signed_in) = issue(api, user).await?;
-    if cookie {
-        let seconds = api.settings.token_ttl.as_secs();
-        return Ok(WithCookie::set(Json(signed_in), secret.expose(), seconds));
-    }
-    Ok(WithCookie::none(Json(SignedIn { token: Some(secret.expose().clone()), ..signed_in })))
+    api.throttle.succeeded(address, name);
+    issue(api, user).await
 }
 
 fn refused() -> Problem {
     Problem::new(Code::LoginFailed, "user or password is wrong")
 }
 
-async fn issue(api: &Api, user: User) -> Result<(Secret<String>, SignedIn), Problem> {
-    let (secret, hash) = token::generate();
-    let now = api.clock.now();
-    let token = Token {
-        org: user.org,
-        id: TokenId::new(&*api.clock),
-        user: user.id,
-        hash,
-        grant: None,
-        expires_at: now + TimeDelta::from_std(api.settings.token_ttl).unwrap_or(TimeDelta::MAX),
-        revoked_at: None,
-        last_used_at: None,
-        created_at: now,
-    };
-    api.store.tokens().create(&token).await?;
-    // A change takes away the tokens that there are. Where it came before this one, it is seen here.
-    let stored = api.store.users().get(user.org, user.id).await?;
-    if stored.is_none_or(|stored| stored.disabled || stored.password_hash != user.password_hash) {
-        api.store.tokens().revoke(token.org, token.id, None, now).await?;
-        return Err(refused());
-    }
-    tracing::info!(user = user.name, "signed in");
-    let signed_in = SignedIn {
-        token: None,
-        expires_at: token.expires_at,
-        must_change_password: user.must_change_password,
-        user: user.into(),
-    };
-    Ok((secret, signed_in))
+/// Signs in a user who has proven who they are.
+pub(super) async fn issue(api: &Api, user: User) -> Result<(Secret<String>, SignedIn), Problem> {
+    let (id, now) = (TokenId::new(&*api.clock), api.clock.now());
+    let expires_at = now + ttl(api);
+    let secret = sign_in::issue(&*api.store, &user, id, now, expires_at).await?.ok_or_else(refused)?;
+    Ok((secret, SignedIn::new(user, expires_at)))
+}
+
+/// How long a sign-in is good.
+pub(super) fn ttl(api: &Api) -> TimeDelta {
+    TimeDelta::from_std(api.settings.token_ttl).unwrap_or(TimeDelta::MAX)
+}
+
+/// Ends the sign-in of the caller.
+pub(super) async fn end(api: &Api, caller: &Caller) -> Result<(), Problem> {
+    api.store.tokens().revoke(caller.user.org, caller.token.id, None, api.clock.now()).await?;
+    Ok(())
 }
 
 async fn logout(State(api): State<Api>, caller: Caller) -> Result<WithCookie<Done>, Problem> {
-    api.store.tokens().revoke(caller.user.org, caller.token.id, None, api.clock.now()).await?;
+    end(&api, &caller).await?;
     Ok(match caller.proof {
         Proof::Cookie => WithCookie::clear(Done),
         Proof::Bearer => WithCookie::none(Done),

@@ -35,17 +35,27 @@ struct ChangePassword {
     new: String,
 }
 
-/// Signs every other place out that the user was signed in at, and takes the user's credentials away. Sessions that run go on:
-/// it is the user's own change.
 async fn change_password(
     State(api): State<Api>,
     source: Source,
     caller: Caller,
     Body(change): Body<ChangePassword>,
 ) -> Result<Done, Problem> {
-    let (version, user) = find(&api, caller.user.org, &caller.user.name).await?;
+    new_password(&api, source, &caller, Secret::new(change.current), Secret::new(change.new)).await?;
+    Ok(Done)
+}
+
+/// Signs every other place out that the user was signed in at, and takes the user's credentials away. Sessions that run go on:
+/// it is the user's own change.
+pub(super) async fn new_password(
+    api: &Api,
+    source: Source,
+    caller: &Caller,
+    current: Secret<String>,
+    new: Secret<String>,
+) -> Result<(), Problem> {
+    let (version, user) = find(api, caller.user.org, &caller.user.name).await?;
     let (token, address) = (caller.token.id, source.0.map(|source| source.ip()));
-    let (current, new) = (Secret::new(change.current), Secret::new(change.new));
     api.throttle.check(address, &user.name)?;
     if !api.passwords.verify(current.clone(), user.password_hash.clone()).await {
         api.throttle.failed(address, &user.name);
@@ -54,13 +64,13 @@ async fn change_password(
     if current.expose() == new.expose() {
         return Err(Problem::field("/new", "must differ from the current password"));
     }
-    let password_hash = Some(hash(&api, "/new", new).await?);
+    let password_hash = Some(hash(api, "/new", new).await?);
     let user = User { password_hash, must_change_password: false, ..user };
     if !api.store.versions().update_user(&user, version).await? {
         return Err(stale());
     }
     api.store.tokens().revoke_all(user.org, user.id, Some(token), api.clock.now()).await?;
-    revoke_credentials(&api, &user).await?;
+    revoke_credentials(api, &user).await?;
     api.changes.tell(user.org, Subject::User, user.id, Some(user.id), "updated");
-    Ok(Done)
+    Ok(())
 }

@@ -1,11 +1,13 @@
-//! The REST API on port 8009: `/api/v1/…`, `/healthz`, `/readyz`, `/metrics`.
+//! The REST API on port 8009: `/api/v1/…`, `/healthz`, `/readyz`, `/metrics`; and the pages on which people sign in.
 //!
 //! **Invariants.** Every route names the permission it needs where it is registered, and its handler is described by its own
-//! types; there is no other way to register one, so that the document of the API has all of it. Every refusal is rendered in `problem.rs`, and nowhere else. Every request that changes
-//! something, or reads a recording, is an event of the audit trail.
+//! types, so that the document of the API has all of it; only pages for people are not in it, and stand in `pages/`. Every refusal
+//! is rendered in `problem.rs`, or by the page that it is about. Every request that changes something, or reads a recording, is
+//! an event of the audit trail.
 
 mod access;
 mod agents;
+mod auth;
 mod body;
 mod cookie;
 mod credentials;
@@ -18,11 +20,13 @@ mod groups;
 mod guard;
 mod health;
 mod host_key;
+mod html;
 mod idempotency;
 mod keys;
 mod login;
 mod me;
 mod page;
+mod pages;
 mod parts;
 mod problem;
 mod rate;
@@ -86,6 +90,8 @@ fn with_all(routes: Routes) -> Routes {
         health::routes,
         reference::routes,
         login::routes,
+        auth::routes,
+        pages::routes,
         me::routes,
         users::routes,
         service_accounts::routes,

@@ -20,9 +20,11 @@ use tokio_util::task::TaskTracker;
 use super::rate::{Limits, Rates};
 use super::reference::Reference;
 use crate::access::Access;
+use crate::auth::browser::BrowserSignIns;
 use crate::auth::credential::NativeCredentials;
+use crate::auth::device::DeviceSignIns;
 use crate::auth::token::AgentTokens;
-use crate::auth::{Passwords, Throttle};
+use crate::auth::{Passwords, SetupToken, Throttle};
 use crate::changes::Changes;
 use crate::secrets::SecretKeeper;
 use crate::session::Reached;
@@ -44,6 +46,12 @@ pub struct ApiParts {
     pub access: Access,
     /// Decides who may reach a role.
     pub policy: Arc<dyn Policy>,
+    /// Signs devices in that have no browser.
+    pub device_sign_ins: Arc<DeviceSignIns>,
+    /// Signs programs in by the browser of their machine.
+    pub browser_sign_ins: Arc<BrowserSignIns>,
+    /// What the first administrator shows.
+    pub setup_token: SetupToken,
     /// Slows down who guesses; the same one as every other door's.
     pub throttle: Arc<Throttle>,
     /// Time.
@@ -118,9 +126,20 @@ pub struct Endpoint {
     pub tls: bool,
 }
 
+impl Endpoint {
+    /// The beginning of a URL of it, over HTTP.
+    pub(crate) fn base(&self) -> String {
+        let Self { host, port, tls } = self;
+        let scheme = if *tls { "https" } else { "http" };
+        if host.contains(':') { format!("{scheme}://[{host}]:{port}") } else { format!("{scheme}://{host}:{port}") }
+    }
+}
+
 /// Where clients and agents find the gateway: what is written into URLs and agents' keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {
+    /// The pages and the API, as the beginning of a URL: `https://hoop.example.com`.
+    pub pages: String,
     /// PostgreSQL clients.
     pub postgres: Endpoint,
     /// SSH clients.

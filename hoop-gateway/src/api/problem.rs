@@ -93,7 +93,22 @@ impl Problem {
         Self::new(Code::NotFound, format!("there is no {what}"))
     }
 
-    fn status(&self) -> StatusCode {
+    /// What happened and why, for people.
+    pub(super) fn reason(&self) -> &str {
+        &self.0.denial.reason
+    }
+
+    /// What to do next.
+    pub(super) fn next(&self) -> Option<&str> {
+        self.0.denial.hint.as_deref()
+    }
+
+    /// Seconds after which it may be tried again.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        self.0.retry_after
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
         status(self.code())
     }
 }
@@ -157,14 +172,21 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Marks a refusal that a page tells of, in its own words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told;
+
 /// Gives a response that is a refusal its body. Others go through as they are.
 pub(super) fn render(mut response: Response, request_id: RequestId, path: &str) -> Response {
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let Some(problem) = response.extensions().get::<Problem>().cloned() else { return response };
     let (denial, status) = (&problem.0.denial, problem.status());
     // That a gateway drains is said once, and not to everyone who asks.
     if status.is_server_error() && denial.code != Code::GatewayDraining {
         let source = denial.source.as_deref().map(|source| source as &dyn std::error::Error);
         tracing::error!(code = %denial.code, reason = denial.reason, error = source, "request failed");
+    }
+    if response.extensions().get::<Told>().is_some() {
+        return response;
     }
     let body = Body {
         r#type: format!("urn:hoop:problem:{}", denial.code),

@@ -8,13 +8,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::describe::Answer;
 use super::document::Operation;
+use super::html::{self, escape};
 use super::parts::Api;
 use super::route::{Permission, Routes};
 
@@ -37,14 +35,7 @@ pub(super) struct Reference {
 
 impl Reference {
     pub(super) fn new(document: &Value) -> Self {
-        let style = BASE64_STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
-        Self {
-            json: document.to_string().into(),
-            page: page(document).into(),
-            policy: format!(
-                "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-            ),
-        }
+        Self { json: document.to_string().into(), page: page(document).into(), policy: html::policy(STYLE, "'none'") }
     }
 }
 
@@ -173,10 +164,6 @@ fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
 
 fn text(value: &Value) -> String {
     escape(value.as_str().unwrap_or_default())
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -46,12 +46,12 @@ pub(super) async fn handle(State(api): State<Api>, mut request: Request, next: N
     response
 }
 
-/// What browsers need to be told of every answer. A page may have a policy of its own.
+/// What browsers need to be told of every answer. A page may have policies of its own.
 fn protect(headers: &mut HeaderMap, over_tls: bool) {
     let fixed = HeaderValue::from_static;
     headers.insert(CACHE_CONTROL, fixed("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
-    headers.insert(REFERRER_POLICY, fixed("no-referrer"));
+    headers.entry(REFERRER_POLICY).or_insert(fixed("no-referrer"));
     headers.insert(HeaderName::from_static("cross-origin-resource-policy"), fixed("same-origin"));
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(fixed("default-src 'none'; frame-ancestors 'none'"));
     if over_tls {

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::handler::Handler;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, on};
 use hoop_core::id::UserId;
 use hoop_core::{Code, Principal};
@@ -16,6 +17,7 @@ use hoop_core::{Code, Principal};
 use super::describe::{Described, Input};
 use super::document::Operation;
 use super::guard::guard;
+use super::pages;
 use super::parts::Api;
 use super::problem::Problem;
 use crate::auth::{Scope, credential};
@@ -163,6 +165,23 @@ impl Routes {
     pub(super) fn may_refuse(mut self, statuses: &[StatusCode]) -> Self {
         if let Some(operation) = self.operations.last_mut() {
             operation.refuses(statuses);
+        }
+        self
+    }
+
+    /// A page for people, which the document of the API does not have: what is sent to it is audited, what is read is not.
+    pub(super) fn page<T: 'static, H: Handler<T, Api>>(
+        mut self,
+        method: Method,
+        path: &str,
+        needs: Permission,
+        handler: H,
+    ) -> Self {
+        let trail = if method == Method::GET { Trail::Silent } else { Trail::Event };
+        if let Some(api) = &self.api {
+            let filter = MethodFilter::try_from(method).expect("pages are read and sent to");
+            let guarded = on(filter, handler).route_layer(from_fn_with_state((api.clone(), needs, trail), guard));
+            self.router = self.router.route(path, guarded.route_layer(from_fn(pages::tell)));
         }
         self
     }

@@ -1,7 +1,12 @@
-//! The first administrator. There is no route for it: whoever can start the gateway can make one, and nobody else.
+//! The first administrator. Whoever can start the gateway can make one, and nobody else: on its machine, or in a browser with
+//! a token that is shown there.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hoop_core::id::{OrgId, UserId};
 use hoop_core::{Clock, Secret};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use super::credential::random_text;
 use super::password::{PasswordError, Passwords};
@@ -44,18 +49,60 @@ pub async fn first_admin(
         return Ok(None);
     }
     let password = Secret::new(random_text(26));
+    let made = make_first(store, passwords, clock, name, password.clone(), must_change_password).await?;
+    Ok(made.map(|user| FirstAdmin { name: user.name, password }))
+}
+
+/// Makes an administrator with this password where there is no user at all yet; `None` where there is one, also where several
+/// are made at once.
+///
+/// # Errors
+/// [`FirstAdminError`].
+pub(crate) async fn make_first(
+    store: &dyn Store,
+    passwords: &Passwords,
+    clock: &dyn Clock,
+    name: &str,
+    password: Secret<String>,
+    must_change_password: bool,
+) -> Result<Option<User>, FirstAdminError> {
     let user = User {
         org: OrgId::DEFAULT,
         id: UserId::new(clock),
         name: name.to_owned(),
         kind: UserKind::Admin,
         groups: Vec::new(),
-        password_hash: Some(passwords.hash(password.clone()).await?),
+        password_hash: Some(passwords.hash(password).await?),
         must_change_password,
         disabled: false,
         service: None,
         created_at: clock.now(),
     };
     let made = store.users().create_first(&user).await?;
-    Ok(made.then(|| FirstAdmin { name: user.name, password }))
+    Ok(made.then_some(user))
+}
+
+/// Prefix of a set-up token.
+const PREFIX: &str = "hoops_";
+
+/// What the first administrator shows to be let in by a browser. It follows from the gateway's secret, so that all replicas
+/// have the same one and nobody keeps it, and is good for nothing once there is a user.
+#[derive(Clone)]
+pub struct SetupToken(Secret<String>);
+
+impl SetupToken {
+    pub(super) fn new(key: &Secret<[u8; 32]>) -> Self {
+        Self(Secret::new(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(key.expose()))))
+    }
+
+    /// The text, for who runs the gateway.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// Whether it is this one.
+    pub(crate) fn is(&self, shown: &Secret<String>) -> bool {
+        let hash = |text: &str| Sha256::digest(text.trim());
+        hash(self.expose()).ct_eq(&hash(shown.expose())).into()
+    }
 }

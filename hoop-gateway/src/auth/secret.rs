@@ -7,6 +7,7 @@ use std::path::Path;
 use ed25519_dalek::SigningKey;
 use hoop_core::Secret;
 
+use super::first::SetupToken;
 use crate::record::{KeyError, load_or_create_key};
 
 /// The secret. Replicas of one gateway share it.
@@ -39,6 +40,16 @@ impl GatewaySecret {
     /// The key that hashes requests with an idempotency key.
     pub fn request_key(&self) -> Secret<[u8; 32]> {
         self.derive("hoop gateway 2026 idempotent requests")
+    }
+
+    /// The key that hashes what people type in to let a device in.
+    pub fn user_code_key(&self) -> Secret<[u8; 32]> {
+        self.derive("hoop gateway 2026 user codes")
+    }
+
+    /// What the first administrator shows to be let in.
+    pub fn setup_token(&self) -> SetupToken {
+        SetupToken::new(&self.derive("hoop gateway 2026 set-up token"))
     }
 
     /// The key that makes unknown logins look like known ones.

@@ -30,10 +30,29 @@ pub const AGENT_PREFIX: &str = "hoopk_";
 /// Prefix of an API token.
 pub const API_PREFIX: &str = "hoopt_";
 
+/// Prefix of the code that a device asks for its token with.
+const DEVICE_PREFIX: &str = "hoopd_";
+/// Prefix of the code that a browser brings.
+const CODE_PREFIX: &str = "hoopc_";
+
 /// A new API token, and the hash to store.
 pub fn generate() -> (Secret<String>, [u8; 32]) {
+    generate_with(API_PREFIX)
+}
+
+/// A new code for a device, and the hash to store.
+pub(super) fn device_code() -> (Secret<String>, [u8; 32]) {
+    generate_with(DEVICE_PREFIX)
+}
+
+/// A new code for a browser to bring, and the hash to store.
+pub(super) fn authorization_code() -> (Secret<String>, [u8; 32]) {
+    generate_with(CODE_PREFIX)
+}
+
+fn generate_with(prefix: &str) -> (Secret<String>, [u8; 32]) {
     let random: [u8; 32] = rand::random();
-    let token = format!("{API_PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(random));
+    let token = format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(random));
     let hash = hash(&token);
     (Secret::new(token), hash)
 }

@@ -315,6 +315,9 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             "`telemetry.otlp_endpoint` is no http:// or https:// URL without a user; headers are in OTEL_EXPORTER_OTLP_HEADERS",
         );
     }
+    if config.listen.http.public.as_deref().is_some_and(|url| !is_bare_url(url) || !is_root(url)) {
+        return conflict("`listen.http.public` is no URL such as https://hoop.example.com, without a path or a user");
+    }
     if config.limits.login_timeout.is_zero() {
         return conflict("`limits.login_timeout` must not be zero");
     }
@@ -324,6 +327,11 @@ fn check(config: &Config) -> Result<(), ConfigError> {
 fn is_bare_url(text: &str) -> bool {
     let bare = |url: &Url| url.username().is_empty() && url.password().is_none() && url.query().is_none();
     Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && bare(&url))
+}
+
+/// Pages refer to each other by their paths, which begin at the host.
+fn is_root(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.path() == "/" && url.fragment().is_none())
 }
 
 #[cfg(test)]
@@ -386,6 +394,7 @@ mod tests {
     #[test]
     fn the_list_of_settings_is_the_struct() {
         let mut config = Config::default();
+        config.listen.http.public = Some("https://gateway".to_owned());
         config.listen.grpc.public = Some("gateway:8010".to_owned());
         config.listen.postgres.public = Some("gateway:5432".to_owned());
         config.listen.ssh.public = Some("gateway:22".to_owned());
@@ -439,6 +448,9 @@ mod tests {
     fn what_does_not_go_together_is_refused() {
         assert!(error("[tls]\ncertificate = 'c.pem'").contains("`tls.key`"));
         assert!(error("[listen.grpc]\ntls = false").contains("loopback"));
+        for url in ["gw.example.com", "https://gw.example.com/hoop", "https://a:b@gw.example.com"] {
+            assert!(error(&format!("[listen.http]\npublic = '{url}'")).contains("`listen.http.public`"), "{url}");
+        }
         assert!(error("[agents]\nheartbeat_timeout = '1s'").contains("heartbeat_interval"));
     }
 }

@@ -36,6 +36,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("store.url", ValueKind::Text, "where users, roles and sessions are stored: sqlite:FILE, postgres://…"),
     setting("listen.http.address", ValueKind::Text, "API, health and metrics"),
     setting("listen.http.tls", ValueKind::Boolean, "true: HTTPS, with the certificate of the other doors"),
+    setting("listen.http.public", ValueKind::Text, "URL by which browsers find it, when it differs"),
     setting("listen.grpc.address", ValueKind::Text, "where agents attach"),
     setting("listen.grpc.tls", ValueKind::Boolean, "false only where agents and gateway share a host"),
     setting("listen.grpc.public", ValueKind::Text, "host:port that agents dial, when it differs"),

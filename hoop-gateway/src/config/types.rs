@@ -101,7 +101,7 @@ pub struct Secrets {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Listen {
-    /// API, health and metrics.
+    /// API, health and metrics, and the pages on which people sign in.
     pub http: HttpDoor,
     /// Agents.
     pub grpc: GrpcDoor,
@@ -119,12 +119,16 @@ pub struct HttpDoor {
     pub address: SocketAddr,
     /// Whether it speaks HTTPS, with the certificate of the other doors, or plain HTTP.
     pub tls: bool,
+    /// The beginning of the URL by which browsers find it, such as `https://hoop.example.com`, where that is not the address
+    /// above: people are sent there to sign in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public: Option<String>,
 }
 
 impl Default for HttpDoor {
     fn default() -> Self {
         // Plain HTTP for this machine alone: what is beyond it comes through a proxy that ends TLS, or asks for `tls`.
-        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8009), tls: false }
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8009), tls: false, public: None }
     }
 }
 

@@ -6,6 +6,7 @@ mod engine;
 mod entity;
 mod idempotency;
 mod secrets;
+mod sign_ins;
 #[cfg(test)]
 pub(crate) mod tests;
 mod url;
@@ -26,6 +27,7 @@ pub use entity::{
 };
 pub use idempotency::{Claim, Earlier, Idempotency, KeptAnswer};
 pub use secrets::{Rewrapped, RoleSecrets, StoredSecret};
+pub use sign_ins::{Binding, SignInDecision, SignInRequest, SignInRequests, SignInState};
 pub use url::StoreUrl;
 pub use user_keys::{UserKey, UserKeys};
 pub use versions::Versions;
@@ -129,6 +131,7 @@ pub(crate) const TABLES: &[&str] = &[
     "sessions",
     "events",
     "idempotency",
+    "sign_in_requests",
 ];
 
 /// The result of asking a store.
@@ -172,6 +175,8 @@ pub trait Store: Send + Sync {
     fn versions(&self) -> &dyn Versions;
     /// Requests that act once.
     fn idempotency(&self) -> &dyn Idempotency;
+    /// Sign-ins that somebody decides on in a browser.
+    fn sign_in_requests(&self) -> &dyn SignInRequests;
 }
 
 const _: Option<&dyn Store> = None;

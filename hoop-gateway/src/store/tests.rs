@@ -3,6 +3,7 @@
 mod accounts;
 mod engines;
 mod once;
+mod sign_ins;
 pub(crate) mod wrapped;
 
 use std::collections::BTreeMap;
@@ -125,6 +126,7 @@ pub(crate) async fn conformance(store: &dyn Store) {
     events(store.events()).await.expect("events");
     once::versions(store).await.expect("versions");
     once::idempotency(store, &alice).await.expect("idempotency");
+    sign_ins::requests(store, &alice).await.expect("sign-in requests");
 }
 
 /// Replaces what there is, of whichever version.

@@ -21,6 +21,7 @@
 //! # Panics
 //! Every function panics with what it waited for or ran, and what came instead: a test kit has no errors to handle.
 
+mod browser;
 pub mod clients;
 mod fake;
 mod folder;
@@ -36,6 +37,7 @@ mod terminal;
 mod wait;
 pub mod wire;
 
+pub use browser::{Browser, Page};
 pub use fake::{Answer, FakePostgres};
 pub use folder::Folder;
 pub use gateway::{Credential, Gateway, Options, direct_only, hoop, hoop_agent, hoop_gateway};

@@ -11,11 +11,13 @@ mod idempotency;
 mod keys;
 mod leaving;
 mod lists;
+mod pages;
 mod passwords;
 mod rates;
 mod requests;
 mod secrets;
 mod sessions;
+mod sign_ins;
 mod ssh;
 mod stream;
 mod tokens;
@@ -40,9 +42,11 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::access::Access;
+use crate::auth::browser::BrowserSignIns;
 use crate::auth::credential::NativeCredentials;
+use crate::auth::device::DeviceSignIns;
 use crate::auth::token::AgentTokens;
-use crate::auth::{GatewaySecret, Passwords, Throttle, first_admin};
+use crate::auth::{GatewaySecret, Passwords, SetupToken, Throttle, first_admin};
 use crate::changes::Changes;
 use crate::secrets::{OperatorKey, SecretKeeper};
 use crate::session::Reached;
@@ -214,7 +218,10 @@ struct Gateway {
     changes: Arc<Changes>,
     request_key: Secret<[u8; 32]>,
     tasks: TaskTracker,
+    setup_token: SetupToken,
     admin: String,
+    /// The administrator's password.
+    root: String,
 }
 
 impl Gateway {
@@ -239,6 +246,11 @@ impl Gateway {
     }
 
     async fn without_operator_key() -> Self {
+        Self::made(ApiSettings::default(), |store| store, |_, _| Arc::new(Open), None).await.with_admin().await
+    }
+
+    /// One without users.
+    async fn empty() -> Self {
         Self::made(ApiSettings::default(), |store| store, |_, _| Arc::new(Open), None).await
     }
 
@@ -247,7 +259,19 @@ impl Gateway {
         wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
         policy: impl FnOnce(Arc<dyn Store>, Access) -> Arc<dyn Policy>,
     ) -> Self {
-        Self::made(settings, wrap, policy, Some(OperatorKey::new(&Secret::new([7; 32])))).await
+        Self::made(settings, wrap, policy, Some(OperatorKey::new(&Secret::new([7; 32])))).await.with_admin().await
+    }
+
+    async fn with_admin(mut self) -> Self {
+        let passwords = Passwords::new(2).expect("argon2");
+        let admin = first_admin(&*self.store, &passwords, &*self.clock, "root", false).await;
+        self.root = admin.expect("the store works").expect("the first").password.expose().clone();
+        self.admin = self.sign_in_root().await;
+        self
+    }
+
+    async fn sign_in_root(&self) -> String {
+        self.sign_in("root", &self.root).await
     }
 
     async fn made(
@@ -264,10 +288,6 @@ impl Gateway {
         let clock: Arc<dyn Clock> = shifted.clone();
         let changes = Arc::new(Changes::new());
         let passwords = Passwords::new(2).expect("argon2");
-        let admin = first_admin(&*store, &passwords, &*clock, "root", false)
-            .await
-            .expect("the store works")
-            .expect("the first");
         let (live, tasks) = (Arc::new(Live::default()), TaskTracker::new());
         let access = Access::load(Arc::clone(&store), Arc::clone(&clock)).await.expect("readable");
         let agent_tokens = Arc::new(AgentTokens::new(Arc::clone(&store), Arc::clone(&clock), secret.agent_key()));
@@ -280,6 +300,13 @@ impl Gateway {
             agent_tokens: Arc::clone(&agent_tokens),
             policy: policy(Arc::clone(&store), access.clone()),
             access,
+            device_sign_ins: Arc::new(DeviceSignIns::new(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                secret.user_code_key(),
+            )),
+            browser_sign_ins: Arc::new(BrowserSignIns::new(Arc::clone(&store), Arc::clone(&clock))),
+            setup_token: secret.setup_token(),
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
             agents: live.clone(),
             sessions: live.clone(),
@@ -292,6 +319,7 @@ impl Gateway {
             tasks: tasks.clone(),
             telemetry: Arc::new(Telemetry::new().expect("buckets")),
             endpoints: Endpoints {
+                pages: "https://gw.example.com".to_owned(),
                 postgres: Endpoint { host: "db.example.com".to_owned(), port: 15432, tls: true },
                 ssh: Endpoint { host: "gw.example.com".to_owned(), port: 12222, tls: false },
                 ssh_host_keys: vec![HOST_KEY.to_owned()],
@@ -303,7 +331,7 @@ impl Gateway {
             clock,
             passwords,
         });
-        let mut gateway = Self {
+        Self {
             folder,
             router,
             store,
@@ -313,10 +341,10 @@ impl Gateway {
             changes,
             request_key: secret.request_key(),
             tasks,
+            setup_token: secret.setup_token(),
             admin: String::new(),
-        };
-        gateway.admin = gateway.sign_in("root", admin.password.expose()).await;
-        gateway
+            root: String::new(),
+        }
     }
 
     fn call<'a>(&'a self, method: Method, path: &'a str) -> Call<'a> {

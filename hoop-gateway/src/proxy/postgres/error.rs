@@ -31,7 +31,13 @@ impl Severity {
 pub(crate) const fn sqlstate(code: Code) -> &'static str {
     match code {
         // invalid_password
-        Code::LoginFailed | Code::CredentialExpired | Code::CredentialRevoked | Code::Unauthenticated => "28P01",
+        Code::LoginFailed
+        | Code::CredentialExpired
+        | Code::CredentialRevoked
+        | Code::Unauthenticated
+        | Code::AuthorizationPending
+        | Code::SlowDown
+        | Code::ExpiredToken => "28P01",
         // invalid_authorization_specification
         Code::TlsRequired | Code::RoleNotFound | Code::TargetLoginFailed => "28000",
         // too_many_connections

@@ -11,8 +11,8 @@ use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use super::backup::{Counts, Reader, Writer};
 use super::{
-    AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, Store, StoreError,
-    StoreUrl, Tokens, UserKeys, Users, Versions,
+    AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, SignInRequests, Store,
+    StoreError, StoreUrl, Tokens, UserKeys, Users, Versions,
 };
 
 /// A store on an SQLite file or a PostgreSQL database.
@@ -238,6 +238,10 @@ impl Store for SqlStore {
     }
 
     fn idempotency(&self) -> &dyn Idempotency {
+        each!(self, engine => engine)
+    }
+
+    fn sign_in_requests(&self) -> &dyn SignInRequests {
         each!(self, engine => engine)
     }
 

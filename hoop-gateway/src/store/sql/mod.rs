@@ -12,6 +12,7 @@ mod rows;
 mod schema;
 mod secrets;
 mod sessions;
+mod sign_ins;
 mod tokens;
 mod user_keys;
 mod users;
@@ -24,8 +25,8 @@ use sqlx::types::Uuid;
 
 use super::{Connection, Engine, Row};
 use crate::store::{
-    AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, Store, StoreError,
-    Tokens, UserKeys, Users, Versions,
+    AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, SignInRequests, Store,
+    StoreError, Tokens, UserKeys, Users, Versions,
 };
 
 impl Engine {
@@ -99,6 +100,10 @@ impl Store for Engine {
     }
 
     fn idempotency(&self) -> &dyn Idempotency {
+        self
+    }
+
+    fn sign_in_requests(&self) -> &dyn SignInRequests {
         self
     }
 }

@@ -62,6 +62,9 @@ impl Store for Wrapped {
     fn idempotency(&self) -> &dyn Idempotency {
         self.inner.idempotency()
     }
+    fn sign_in_requests(&self) -> &dyn SignInRequests {
+        self.inner.sign_in_requests()
+    }
 }
 
 #[async_trait]

@@ -69,7 +69,7 @@ fn a_password_is_asked_for_and_not_seen() {
     account("cli-asked");
     let machine = Machine::new();
     let config = machine.folder.path().display();
-    let login = format!("XDG_CONFIG_HOME={config} {} login {}", hoop().display(), url());
+    let login = format!("XDG_CONFIG_HOME={config} {} login --password {}", hoop().display(), url());
     let mut terminal = Terminal::start(&login);
     terminal.expect("User: ");
     terminal.line("cli-asked");

@@ -6,6 +6,7 @@ mod connect;
 mod exec;
 mod keys;
 mod login;
+mod sign_in;
 mod via;
 
 use std::fs::File;

@@ -1,12 +1,18 @@
 //! `hoop login`, `hoop logout`, `hoop whoami`.
 
+mod browser;
+mod device;
+mod password;
+
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
 use hoop_core::Secret;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use crate::api::Api;
@@ -15,20 +21,30 @@ use crate::files::{Context, Token};
 use crate::gateway::{self, Origin, base, check_transport};
 use crate::output;
 use crate::shell::{self, Shell, variable};
+use crate::stop::Stop;
 use crate::trust::{self, Fingerprint, Trust};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Where the gateway's API is; unless given, `HOOP_URL` or the URL of the context.
     url: Option<String>,
-    /// Who signs in; unless given, it is asked for.
-    #[arg(long, value_name = "NAME")]
+    /// Signs in with the browser of this machine; usual on a desktop.
+    #[arg(long, group = "way")]
+    browser: bool,
+    /// Signs in with a code that is typed in on another machine; usual where there is no desktop.
+    #[arg(long, group = "way")]
+    device: bool,
+    /// Signs in with a password that is typed in here.
+    #[arg(long, group = "way")]
+    password: bool,
+    /// Who signs in with a password; unless given, it is asked for.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["browser", "device"])]
     user: Option<String>,
     /// Takes the password from the first line of standard input, and from the second the new one, where it is to be changed.
-    #[arg(long, conflicts_with = "token_stdin")]
+    #[arg(long, conflicts_with_all = ["token_stdin", "browser", "device"])]
     password_stdin: bool,
     /// Takes a token from standard input instead of signing in.
-    #[arg(long, conflicts_with = "user")]
+    #[arg(long, group = "way", conflicts_with = "user")]
     token_stdin: bool,
     /// PEM file with the authorities that the gateway's certificate is verified against.
     #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
@@ -41,18 +57,35 @@ pub(crate) struct Options {
     allow_http: bool,
 }
 
+/// What this program is called where it is let in.
+const CLIENT: &str = "hoop-cli";
+/// How long somebody may take in a browser.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How somebody proves who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Token,
+    Password,
+    Browser,
+    Device,
+}
+
 pub(crate) async fn login(options: Options, shell: &Shell) -> Result<(), Failure> {
+    let way = options.way(shell)?;
     let (name, context) = wanted(&options, shell)?;
     check_transport(&context.url, context.allow_http)?;
     let trust = trust_in(&context, shell).await?;
     let mut api = Api::new(&context.url, &trust)?.verbose(shell.verbose);
-    let (token, user) = if options.token_stdin {
-        let token = Secret::new(shell::line()?);
-        api = api.with_token(token.expose().trim());
-        let token = Token { url: context.url.clone(), token: token.expose().trim().to_owned(), expires_at: None };
-        (token, api.get("/api/v1/me").await?)
-    } else {
-        sign_in(&mut api, &options, &context, shell).await?
+    let (token, user) = match way {
+        Way::Token => {
+            let token = Secret::new(shell::line()?);
+            api.set_token(token.expose().trim());
+            let token = Token { url: context.url.clone(), token: token.expose().trim().to_owned(), expires_at: None };
+            (token, api.get("/api/v1/me").await?)
+        }
+        Way::Password => given(&context, &password::sign_in(&mut api, &options, &context, shell).await?),
+        Way::Browser | Way::Device => given(&context, &elsewhere(&api, way).await?),
     };
     let user = output::text(&user, "name");
     let until = token.expires_at.map(|at| format!(" until {}", at.format("%Y-%m-%d %H:%M UTC"))).unwrap_or_default();
@@ -66,6 +99,64 @@ pub(crate) async fn login(options: Options, shell: &Shell) -> Result<(), Failure
     shell.files.write_config(&config)?;
     shell.tell(told);
     Ok(())
+}
+
+impl Options {
+    /// As it is said; otherwise by the browser of a desktop, or with one elsewhere. A name is that of somebody with a password.
+    fn way(&self, shell: &Shell) -> Result<Way, Failure> {
+        if self.token_stdin {
+            return Ok(Way::Token);
+        }
+        if self.password || self.password_stdin || self.user.is_some() {
+            return Ok(Way::Password);
+        }
+        let said = self.browser || self.device;
+        if shell.no_input || !(said || io::stderr().is_terminal()) {
+            let text = "nobody can be asked here to sign in";
+            let hint = "--token-stdin, or --user NAME --password-stdin; hoop login --device where somebody reads along";
+            return Err(Failure::new(Failure::USAGE, text).hint(hint));
+        }
+        let here = self.browser || !self.device && has_desktop();
+        Ok(if here { Way::Browser } else { Way::Device })
+    }
+}
+
+/// Whether a browser would open where somebody sees it.
+fn has_desktop() -> bool {
+    let desktop = ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(|name| variable(name).is_some());
+    desktop || (cfg!(target_os = "macos") && variable("SSH_CONNECTION").is_none())
+}
+
+/// The name of this machine, for who lets it in.
+fn machine() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| variable("HOSTNAME"))?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// Signs in by a page of the gateway, and gives what that says to it.
+async fn elsewhere(api: &Api, way: Way) -> Result<Value, Failure> {
+    let mut stop = Stop::new()?;
+    let signed_in = async {
+        match way {
+            Way::Browser => browser::sign_in(api).await,
+            _ => device::sign_in(api).await,
+        }
+    };
+    tokio::select! {
+        done = signed_in => done,
+        failure = stop.any(None) => Err(failure),
+    }
+}
+
+fn late() -> Failure {
+    Failure::new(Failure::TIMED_OUT, "nobody has approved the sign-in in time").hint("begin again: hoop login")
+}
+
+/// The token that a sign-in has given, and its user.
+fn given(context: &Context, signed_in: &Value) -> (Token, Value) {
+    let token = signed_in["token"].as_str().unwrap_or_default().to_owned();
+    let expires_at: Option<DateTime<Utc>> = signed_in["expires_at"].as_str().and_then(|text| text.parse().ok());
+    (Token { url: context.url.clone(), token, expires_at }, signed_in["user"].clone())
 }
 
 /// The context that is made or renewed, and its name.
@@ -135,53 +226,6 @@ fn confirm(shown: Fingerprint, url: &Url, shell: &Shell) -> Result<(), Failure> 
         "yes" => Ok(()),
         _ => Err(Failure::new(1, "the certificate is not trusted; nothing was sent")),
     }
-}
-
-async fn sign_in(
-    api: &mut Api,
-    options: &Options,
-    context: &Context,
-    shell: &Shell,
-) -> Result<(Token, Value), Failure> {
-    let user = match (&options.user, &context.user) {
-        (Some(user), _) => user.clone(),
-        (None, Some(user)) => user.clone(),
-        (None, None) => shell.ask("User", "--user NAME")?,
-    };
-    let password = match options.password_stdin {
-        true => Secret::new(shell::line()?),
-        false => shell.ask_secret(&format!("Password of {user}"), "--password-stdin")?,
-    };
-    let signed_in = api.sign_in(&user, password.expose()).await.map_err(|failure| match failure.code() {
-        Failure::NOT_SIGNED_IN => failure.hint("passwords are set by an administrator"),
-        _ => failure,
-    })?;
-    if signed_in["must_change_password"] == true {
-        let new = new_password(options, shell)?;
-        let change = json!({ "current": password.expose(), "new": new.expose() });
-        api.call(Method::PUT, "/api/v1/me/password", Some(&change)).await?;
-        shell.tell("the password is changed");
-    }
-    let token = signed_in["token"].as_str().unwrap_or_default().to_owned();
-    let expires_at: Option<DateTime<Utc>> = signed_in["expires_at"].as_str().and_then(|text| text.parse().ok());
-    Ok((Token { url: context.url.clone(), token, expires_at }, signed_in["user"].clone()))
-}
-
-fn new_password(options: &Options, shell: &Shell) -> Result<Secret<String>, Failure> {
-    let text = "the password is good for nothing but to set another";
-    if options.password_stdin {
-        let new = Secret::new(shell::line()?);
-        let hint = "give the new one in a second line of standard input";
-        return if new.expose().is_empty() {
-            Err(Failure::new(Failure::NOT_SIGNED_IN, text).hint(hint))
-        } else {
-            Ok(new)
-        };
-    }
-    shell.tell(text);
-    let new = shell.ask_secret("New password", "--password-stdin")?;
-    let again = shell.ask_secret("New password, again", "--password-stdin")?;
-    if new.expose() == again.expose() { Ok(new) } else { Err(Failure::new(1, "the two are not the same")) }
 }
 
 pub(crate) async fn logout(shell: &Shell) -> Result<(), Failure> {
