@@ -80,9 +80,19 @@ impl Agent {
         let (drain, tasks) = (CancellationToken::new(), TaskTracker::new());
         let stop = CancellationToken::new();
         let watched = status.subscribe();
+        tasks.spawn(keep_secrets(link.secrets(), drain.clone(), stop.clone()));
         tasks.spawn(link.serve(attached, status, drain.clone(), stop.clone(), tasks.clone()));
         tasks.close();
         Running { status: watched, drain, stop, tasks }
+    }
+}
+
+/// What drains takes no new session, and needs no secret.
+async fn keep_secrets(secrets: SecretSources, drain: CancellationToken, stop: CancellationToken) {
+    tokio::select! {
+        () = secrets.keep() => {}
+        () = drain.cancelled() => {}
+        () = stop.cancelled() => {}
     }
 }
 

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! By default the crate is the link alone; each target protocol and each source of secrets is a feature (`postgres`,
-//! `secret-env`, `secret-file`), and `full` is all of them.
+//! `secret-env`, `secret-file`, `vault`, `aws`), and `full` is all of them.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

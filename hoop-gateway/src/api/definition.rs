@@ -100,11 +100,11 @@ fn check_target(target: &Target) -> Result<(), Problem> {
     }
     for (field, secret) in [("password", &target.password), ("sslcert", &target.sslcert), ("sslkey", &target.sslkey)] {
         // A secret itself would be stored, shown and logged.
-        let reference = |text: &str| text.starts_with("env:") || text.starts_with("file:/");
+        let reference = |text: &str| ["env:", "file:/", "vault:", "aws-sm:"].iter().any(|kind| text.starts_with(kind));
         if secret.as_deref().is_some_and(|secret| !reference(secret)) {
             return Err(Problem::field(
                 format!("/target/{field}"),
-                "a reference that the agent resolves: env:NAME or file:/path",
+                "a reference that the agent resolves: env:NAME, file:/path, vault:<mount>/<path>#<field> or aws-sm:<name>",
             ));
         }
     }
