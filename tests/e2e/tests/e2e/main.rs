@@ -26,3 +26,4 @@ mod store;
 mod tls;
 mod trace;
 mod trust;
+mod vaults;
