@@ -17,6 +17,7 @@ use crate::builder::AgentBuilder;
 use crate::error::ConnectError;
 use crate::link::{self, Link};
 use crate::secret::SecretSources;
+use crate::trace::ContinueTrace;
 
 /// What an agent was built with.
 pub(crate) struct Settings {
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) targets: Vec<String>,
     /// Who may vouch for the gateway, where the key does not pin its certificate.
     pub(crate) roots: RootCertStore,
+    /// How a span goes on with a gateway's trace.
+    pub(crate) continue_trace: Option<ContinueTrace>,
 }
 
 impl Settings {

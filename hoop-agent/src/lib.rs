@@ -37,8 +37,10 @@ mod link;
 mod roots;
 pub mod secret;
 mod target;
+mod trace;
 
 pub use agent::{Agent, Running, Status};
 pub use builder::{AgentBuilder, BuildError, Problem};
 pub use error::{ConnectError, TargetFailure};
 pub use secret::SecretSources;
+pub use trace::ContinueTrace;
