@@ -58,7 +58,7 @@ impl Telemetry {
             sessions_opened: counter("hoop_sessions_opened_total", "sessions that were opened"),
             sessions_refused: counter("hoop_sessions_refused_total", "sessions that were refused"),
             session_open_seconds: seconds("hoop_session_open_seconds", "time to open a session"),
-            logins_failed: counter("hoop_stockins_failed_total", "logins that failed"),
+            logins_failed: counter("hoop_logins_failed_total", "logins that failed"),
             protocol_errors: counter("hoop_protocol_errors_total", "connections that broke their protocol"),
             http_request_seconds: seconds("hoop_http_request_seconds", "time of API requests"),
             handle,
