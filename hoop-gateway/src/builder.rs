@@ -162,6 +162,7 @@ impl GatewayBuilder {
         let policy = self.policy.take().unwrap_or_else(stock_policy);
         let changes = Arc::new(Changes::new());
         let secrets = SecretKeeper::new(Arc::clone(&store.shared), Arc::clone(&self.clock), keys.operator);
+        secrets.check().await.map_err(|error| BuildProblem::Store(DataError::Store(error)))?;
         let sessions = Sessions::new(SessionParts {
             store: Arc::clone(&store.shared),
             policy: Arc::clone(&policy),
