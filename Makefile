@@ -60,6 +60,11 @@ unit: build ## unit, property and doc tests, and the examples
 e2e: build ## end-to-end tests with real servers and clients
 	HOOP_E2E_BINARIES=$(BUILT) $(CARGO) test --workspace --locked --test e2e
 
+.PHONY: long
+long: build ## end-to-end tests that take minutes, and are no part of the others
+	tests/e2e/setup.sh
+	HOOP_E2E_BINARIES=$(BUILT) $(CARGO) test --workspace --locked --test long -- --nocapture
+
 .PHONY: fuzz
 fuzz: ## fuzzes every decoder for FUZZ_SECONDS (60) each; needs a nightly toolchain and cargo-fuzz
 	hoop-proto/fuzz/run.sh $${FUZZ_SECONDS:-60}
