@@ -133,7 +133,7 @@ impl Inner {
         let token = self.tokens.current().await?;
         match self.fetch(reference, &token).await {
             // A token that was revoked, or has ended before its time.
-            Err(Trouble::Denied(_)) if !self.tokens.knows(&token).await? => {
+            Err(Trouble::Denied(_) | Trouble::NoMount) if !self.tokens.knows(&token).await? => {
                 let token = self.tokens.after(&token).await?;
                 self.fetch(reference, &token).await
             }
@@ -175,8 +175,8 @@ impl Inner {
         let Answer { status, body } = self.client.get(&asked, token).await?;
         match status.as_u16() {
             200 => {}
-            // Vault says it of a mount that is not there, too: who may read nothing in it is not to know.
-            403 => return Err(Trouble::Denied(format!("{path}, or check its mount"))),
+            // Who may read nothing in a mount is not told whether there is one.
+            403 => return Err(Trouble::NoMount),
             404 => return Err(Trouble::Missing),
             other => return Err(Trouble::Unready(other)),
         }

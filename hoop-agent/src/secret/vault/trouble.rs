@@ -26,6 +26,8 @@ pub(super) enum Trouble {
     LoginRefused,
     /// It does not let the agent read this path.
     Denied(String),
+    /// It has no such mount, or does not let the agent read anything in it.
+    NoMount,
     /// There is no such secret.
     Missing,
     /// The newest version is deleted.
@@ -81,6 +83,10 @@ impl Trouble {
             Self::Denied(path) => {
                 let hint = format!("give the agent's token a policy with `read` on {path}");
                 (format!("Vault at {vault} does not let the agent read it"), hint)
+            }
+            Self::NoMount => {
+                let why = format!("Vault at {vault} has no such mount, or lets the agent read nothing in it");
+                (why, "check the path in the role, and the policies of the agent's token".to_owned())
             }
             Self::Missing => {
                 (format!("there is none at this path of Vault at {vault}"), "check the path in the role".to_owned())

@@ -110,7 +110,7 @@ fn a_password_in_vault_logs_in_and_what_is_in_the_way_is_said() {
     let (role_id, secret_id) = app_role(&vault, &folder);
     let file = folder.join("secret-id");
     let auth = format!("{{ method = \"approle\", role_id = {role_id:?}, secret_id_file = {file:?} }}");
-    let config = settings(&vault, &["secret/shop", "secret/other", "old"], &auth);
+    let config = settings(&vault, &["secret/shop", "secret/other", "old", "nowhere"], &auth);
     let scene = Scene::new("in_vault", &config, &[]);
 
     let (first, second) = ("planted-4c1d-first", "planted-4c1d-second");
@@ -133,6 +133,7 @@ fn a_password_in_vault_logs_in_and_what_is_in_the_way_is_said() {
     for (name, reference, words) in [
         ("denied", "vault:secret/other/db#password", ["does not let the agent read it", "policy"]),
         ("unlisted", "vault:secret/unlisted/db#password", ["the agent does not allow", "secrets.vault.paths"]),
+        ("no-mount", "vault:nowhere/db#password", ["has no such mount", "check the path"]),
         ("missing", "vault:secret/shop/nothing#password", ["there is none at this path", "check the path"]),
         ("deleted", "vault:secret/shop/gone#password", ["newest version is deleted", "undelete"]),
         ("no-field", "vault:secret/shop/db#pasword", ["no field pasword", "after #"]),
