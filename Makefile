@@ -19,7 +19,7 @@ demo: setup-build ## a gateway, an agent and a sample database on this machine; 
 test: setup lint build unit e2e ## everything that must hold: format, lints, licences, unit, property, doc and end-to-end tests
 
 .PHONY: setup
-setup: setup-build ## installs what the tests need: database server, client programs, cargo-deny
+setup: setup-build ## installs what the tests need: servers, client programs, cargo-deny
 	tests/e2e/setup.sh
 	$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
@@ -53,12 +53,17 @@ build: ## the binaries, as the tests run them
 unit: build ## unit, property and doc tests, and the examples
 	HOOP_E2E_BINARIES=$(BUILT) $(CARGO) test --workspace --exclude hoop-e2e --locked --quiet
 	@# The agent is built with each feature alone, as embedders do.
-	for features in "" postgres ssh secret-env secret-file; do \
+	for features in "" postgres ssh secret-env secret-file vault aws postgres,vault postgres,aws; do \
 		$(CARGO) clippy --quiet --locked --package hoop-agent --no-default-features --features "$$features" -- --deny warnings || exit 1; done
 
 .PHONY: e2e
 e2e: build ## end-to-end tests with real servers and clients
 	HOOP_E2E_BINARIES=$(BUILT) $(CARGO) test --workspace --locked --test e2e
+
+.PHONY: long
+long: build ## end-to-end tests that take minutes, and are no part of the others
+	tests/e2e/setup.sh
+	HOOP_E2E_BINARIES=$(BUILT) $(CARGO) test --workspace --locked --test long -- --nocapture
 
 .PHONY: fuzz
 fuzz: ## fuzzes every decoder for FUZZ_SECONDS (60) each; needs a nightly toolchain and cargo-fuzz

@@ -17,6 +17,7 @@ use crate::builder::AgentBuilder;
 use crate::error::ConnectError;
 use crate::link::{self, Link};
 use crate::secret::SecretSources;
+use crate::trace::ContinueTrace;
 
 /// What an agent was built with.
 pub(crate) struct Settings {
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) targets: Vec<String>,
     /// Who may vouch for the gateway, where the key does not pin its certificate.
     pub(crate) roots: RootCertStore,
+    /// How a span goes on with a gateway's trace.
+    pub(crate) continue_trace: Option<ContinueTrace>,
 }
 
 impl Settings {
@@ -80,9 +83,19 @@ impl Agent {
         let (drain, tasks) = (CancellationToken::new(), TaskTracker::new());
         let stop = CancellationToken::new();
         let watched = status.subscribe();
+        tasks.spawn(keep_secrets(link.secrets(), drain.clone(), stop.clone()));
         tasks.spawn(link.serve(attached, status, drain.clone(), stop.clone(), tasks.clone()));
         tasks.close();
         Running { status: watched, drain, stop, tasks }
+    }
+}
+
+/// What drains takes no new session, and needs no secret.
+async fn keep_secrets(secrets: SecretSources, drain: CancellationToken, stop: CancellationToken) {
+    tokio::select! {
+        () = secrets.keep() => {}
+        () = drain.cancelled() => {}
+        () = stop.cancelled() => {}
     }
 }
 

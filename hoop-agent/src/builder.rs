@@ -10,6 +10,7 @@ use rustls::RootCertStore;
 use crate::agent::{Agent, Settings};
 use crate::roots;
 use crate::secret::SecretSources;
+use crate::trace::ContinueTrace;
 
 /// Builds an [`Agent`].
 #[derive(Debug, Default)]
@@ -19,6 +20,7 @@ pub struct AgentBuilder {
     secrets: SecretSources,
     targets: Vec<String>,
     ca_file: Option<PathBuf>,
+    continue_trace: Option<ContinueTrace>,
 }
 
 impl AgentBuilder {
@@ -74,6 +76,14 @@ impl AgentBuilder {
         self
     }
 
+    /// What the agent does for a session goes on with the trace that the gateway names. Its spans have the target
+    /// `hoop_trace`.
+    #[must_use]
+    pub fn continue_trace(mut self, with: ContinueTrace) -> Self {
+        self.continue_trace = Some(with);
+        self
+    }
+
     /// The agent.
     ///
     /// # Errors
@@ -101,8 +111,8 @@ impl AgentBuilder {
         });
         match dsn {
             Some(dsn) if problems.is_empty() => {
-                let Self { labels, secrets, targets, .. } = self;
-                Ok(Agent::new(Settings { dsn, labels, secrets, targets, roots }))
+                let Self { labels, secrets, targets, continue_trace, .. } = self;
+                Ok(Agent::new(Settings { dsn, labels, secrets, targets, roots, continue_trace }))
             }
             _ => Err(BuildError { problems }),
         }

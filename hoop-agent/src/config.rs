@@ -21,6 +21,34 @@
 //! folders = ["/run/secrets"]
 //! # Whether secrets are taken that the gateway keeps. Nothing said: true.
 //! gateway = true
+//!
+//! # Vault or OpenBao, for references of the form vault:<mount>/<path>#<field>.
+//! [secrets.vault]
+//! # Without encryption only on this machine.
+//! address = "https://vault.internal:8200"
+//! # Who may vouch for its certificate, in PEM. Nothing said: the authorities that this machine trusts.
+//! ca_file = "/etc/hoop/vault-ca.pem"
+//! # The namespace of all paths. Nothing said: none.
+//! namespace = "shop"
+//! # Paths that a role may name, with everything below them. Nothing said: none.
+//! paths = ["secret/shop"]
+//! # Versions of key/value mounts for which Vault is not to be asked.
+//! mounts = { "secret" = 2 }
+//! # One of
+//! auth = { method = "approle", role_id = "…", secret_id_file = "/run/secrets/vault-secret-id", mount = "approle" }
+//! # auth = { method = "kubernetes", role = "hoop", mount = "kubernetes" }, and jwt_file where it is not the pod's own
+//! # auth = { method = "token", file = "/run/secrets/vault-token" }, or env = "VAULT_TOKEN"
+//!
+//! # AWS Secrets Manager, for references of the form aws-sm:<name or ARN>, with #<key> for one text of a JSON object.
+//! # Credentials and region are found as AWS' own tools find them.
+//! [secrets.aws]
+//! # How names of secrets begin that a role may name, or their ARNs. Nothing said: none.
+//! names = ["prod/shop/"]
+//! # Where environment and profile do not say it.
+//! region = "eu-central-1"
+//! profile = "hoop"
+//! # Another endpoint than the region's own.
+//! endpoint = "https://vpce-0123.secretsmanager.eu-central-1.vpce.amazonaws.com"
 //! ```
 
 use std::collections::BTreeMap;
@@ -29,6 +57,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::builder::AgentBuilder;
+#[cfg(feature = "aws")]
+use crate::secret::aws;
+#[cfg(feature = "vault")]
+use crate::secret::vault;
 use crate::{Agent, SecretSources};
 
 /// The configuration. Unknown keys are refused.
@@ -57,13 +89,27 @@ pub struct Secrets {
     pub env: Vec<String>,
     /// Folders with files that a role may name.
     pub folders: Vec<PathBuf>,
+    /// Vault or OpenBao, and what of it a role may name.
+    #[cfg(feature = "vault")]
+    pub vault: Option<vault::Settings>,
+    /// What a role may name of AWS Secrets Manager.
+    #[cfg(feature = "aws")]
+    pub aws: Option<aws::Settings>,
     /// Whether secrets are taken that the gateway keeps.
     pub gateway: bool,
 }
 
 impl Default for Secrets {
     fn default() -> Self {
-        Self { env: Vec::new(), folders: Vec::new(), gateway: true }
+        Self {
+            env: Vec::new(),
+            folders: Vec::new(),
+            #[cfg(feature = "vault")]
+            vault: None,
+            #[cfg(feature = "aws")]
+            aws: None,
+            gateway: true,
+        }
     }
 }
 
@@ -87,6 +133,14 @@ pub enum ConfigError {
         /// Line and key.
         source: Box<toml::de::Error>,
     },
+    /// Vault cannot be used as the file says.
+    #[cfg(feature = "vault")]
+    #[error(transparent)]
+    Vault(#[from] vault::SettingsError),
+    /// AWS Secrets Manager cannot be used as the file says.
+    #[cfg(feature = "aws")]
+    #[error(transparent)]
+    Aws(#[from] aws::SettingsError),
 }
 
 impl Config {
@@ -103,7 +157,7 @@ impl Config {
     /// before `ca_file`.
     ///
     /// # Errors
-    /// [`ConfigError`] when the key's file cannot be read.
+    /// [`ConfigError`] when the key's file cannot be read, or a source of secrets cannot be used.
     pub fn builder(&self) -> Result<AgentBuilder, ConfigError> {
         let mut builder = Agent::builder().key_from_env();
         if std::env::var_os("HOOP_KEY").is_none_or(|key| key.is_empty())
@@ -121,17 +175,28 @@ impl Config {
         for target in &self.targets {
             builder = builder.allow_target(target);
         }
+        Ok(builder.secrets(self.secrets.sources()?))
+    }
+}
+
+impl Secrets {
+    fn sources(&self) -> Result<SecretSources, ConfigError> {
         let mut sources = SecretSources::default();
-        for pattern in &self.secrets.env {
+        for pattern in &self.env {
             sources = sources.allow_env(pattern);
         }
-        for folder in &self.secrets.folders {
+        for folder in &self.folders {
             sources = sources.allow_folder(folder);
         }
-        if !self.secrets.gateway {
-            sources = sources.refuse_gateway();
+        #[cfg(feature = "vault")]
+        if let Some(settings) = &self.vault {
+            sources = sources.vault(vault::Vault::new(settings.clone())?);
         }
-        Ok(builder.secrets(sources))
+        #[cfg(feature = "aws")]
+        if let Some(settings) = &self.aws {
+            sources = sources.aws(aws::SecretsManager::new(settings.clone())?);
+        }
+        Ok(if self.gateway { sources } else { sources.refuse_gateway() })
     }
 }
 
@@ -142,6 +207,34 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The documentation of this module is a file that is read.
+    #[cfg(all(feature = "vault", feature = "aws"))]
+    #[test]
+    fn the_documented_file_is_of_the_documented_form() {
+        let lines = include_str!("config.rs").lines().map_while(|line| line.strip_prefix("//!"));
+        let file: String = lines.skip_while(|line| *line != " ```toml").skip(1).flat_map(|line| [line, "\n"]).collect();
+        let file = file.split_once("```").expect("it ends").0;
+        let config: Config = toml::from_str(file).unwrap_or_else(|error| panic!("{error}\n{file}"));
+        let vault = config.secrets.vault.expect("it is documented");
+        assert_eq!((vault.paths.as_slice(), vault.mounts["secret"]), (&["secret/shop".to_owned()][..], 2));
+        assert_eq!(config.secrets.aws.expect("it is documented").names, ["prod/shop/"]);
+    }
+
+    #[cfg(feature = "vault")]
+    #[test]
+    fn settings_of_vault_that_allow_too_much_are_refused() {
+        let refused = |vault: &str| {
+            let file = format!("[secrets.vault]\nauth = {{ method = \"token\", env = \"VAULT_TOKEN\" }}\n{vault}");
+            let config: Config = toml::from_str(&file).expect("of the documented form");
+            config.secrets.sources().expect_err("refused").to_string()
+        };
+        let here = "address = \"https://vault.internal\"\n";
+        assert!(refused("address = \"http://vault.internal\"").contains("not encrypted"));
+        assert!(refused(&format!("{here}paths = [\"/\"]")).contains("empty path"));
+        assert!(refused(&format!("{here}mounts = {{ \"secret\" = 3 }}")).contains("version 3"));
+        assert!(refused(&format!("{here}ca_file = \"/nowhere.pem\"")).contains("/nowhere.pem"));
+    }
 
     #[test]
     fn unknown_keys_are_refused_with_their_line() {

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! By default the crate is the link alone; each target protocol and each source of secrets is a feature (`postgres`,
-//! `secret-env`, `secret-file`), and `full` is all of them.
+//! `secret-env`, `secret-file`, `vault`, `aws`), and `full` is all of them.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -37,8 +37,10 @@ mod link;
 mod roots;
 pub mod secret;
 mod target;
+mod trace;
 
 pub use agent::{Agent, Running, Status};
 pub use builder::{AgentBuilder, BuildError, Problem};
 pub use error::{ConnectError, TargetFailure};
 pub use secret::SecretSources;
+pub use trace::ContinueTrace;

@@ -29,6 +29,7 @@ use crate::session::{SessionParts, Sessions, WeakSessions};
 use crate::start::close_orphans;
 use crate::store::{SqlStore, Store};
 use crate::telemetry::Telemetry;
+use crate::telemetry::span::TraceContext;
 use crate::tunnel::{Agents, TunnelLimits};
 
 /// Builds a [`Gateway`]. Nothing has to be said: without anything it is the gateway that an empty configuration file
@@ -47,6 +48,7 @@ pub struct GatewayBuilder {
     masking: Option<Masking>,
     guardrail: Option<Guardrail>,
     plugins: Vec<Arc<dyn Plugin>>,
+    trace_context: Option<TraceContext>,
 }
 
 impl Default for GatewayBuilder {
@@ -61,6 +63,7 @@ impl Default for GatewayBuilder {
             masking: None,
             guardrail: None,
             plugins: Vec::new(),
+            trace_context: None,
         }
     }
 }
@@ -114,6 +117,12 @@ impl GatewayBuilder {
         self
     }
 
+    /// Tells agents of which trace a session is, so that what they do for it is found there.
+    pub fn trace_context(mut self, of: TraceContext) -> Self {
+        self.trace_context = Some(of);
+        self
+    }
+
     /// Leaves the stock plugins out. Nothing is recorded, masked or guarded but by the plugins that are added.
     pub fn without_stock_plugins(mut self) -> Self {
         self.stock = false;
@@ -148,13 +157,15 @@ impl GatewayBuilder {
         let closes = Arc::new(OnceLock::new());
         let chain = self.chain(recorder.clone(), &keys.secret, Arc::clone(&closes));
         let telemetry = Arc::new(telemetry);
-        let (agents, tasks) = (Agents::new(tunnel_limits(&self.config)), TaskTracker::new());
+        let agents = Agents::traced(tunnel_limits(&self.config), self.trace_context);
+        let tasks = TaskTracker::new();
         let access = Access::load(Arc::clone(&store.shared), Arc::clone(&self.clock)).await;
         let access = access.map_err(|error| BuildProblem::Store(DataError::Store(error)))?;
         let stock_policy = || Arc::new(AccessPolicy::new(Arc::clone(&store.shared), access.clone())) as Arc<dyn Policy>;
         let policy = self.policy.take().unwrap_or_else(stock_policy);
         let changes = Arc::new(Changes::new());
         let secrets = SecretKeeper::new(Arc::clone(&store.shared), Arc::clone(&self.clock), keys.operator);
+        secrets.check().await.map_err(|error| BuildProblem::Store(DataError::Store(error)))?;
         let sessions = Sessions::new(SessionParts {
             store: Arc::clone(&store.shared),
             policy: Arc::clone(&policy),

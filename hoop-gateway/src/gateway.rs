@@ -23,8 +23,8 @@ use crate::changes::Changes;
 use crate::config::{Config, TlsUse};
 use crate::data::DataFolder;
 use crate::listen::{
-    AccessService, Certificate, CertificateFiles, Doors, Listener, PostgresDoor, PreAuthLimits, Renewal, Services,
-    SshDoor, SshHostKeys, serve_grpc, serve_http, ssh_config,
+    AccessService, Certificate, CertificateFiles, Doors, Expiry, Listener, PostgresDoor, PreAuthLimits, Renewal,
+    Services, SshDoor, SshHostKeys, serve_grpc, serve_http, ssh_config,
 };
 use crate::record::{PublicKey, Recorder};
 use crate::running::{Addresses, Running};
@@ -326,10 +326,12 @@ impl Gateway {
 
     /// A certificate of somebody else's is renewed by somebody else, who need not know of this gateway.
     fn watch_certificate(&self, stop: &CancellationToken) {
-        let Tls { certificate, files } = &self.parts.tls;
+        let Parts { tls: Tls { certificate, files }, telemetry, clock, tasks, .. } = &self.parts;
+        let expiry = Expiry::new(certificate.clone(), Arc::clone(telemetry), Arc::clone(clock));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(expiry.watch()));
         let Some(files) = files.clone() else { return };
         let watch = Renewal::new(certificate.clone(), files).watch();
-        self.parts.tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
     }
 
     fn tell(&self, addresses: &Addresses) {

@@ -27,6 +27,8 @@ pub struct Telemetry {
     pub protocol_errors: Counter,
     /// Seconds that API requests took.
     pub http_request_seconds: Histogram,
+    /// When the certificate ends that the doors show, in seconds since 1970.
+    pub certificate_expiry: Gauge,
 }
 
 const METADATA: Metadata<'_> = Metadata::new("hoop", Level::INFO, None);
@@ -58,9 +60,10 @@ impl Telemetry {
             sessions_opened: counter("hoop_sessions_opened_total", "sessions that were opened"),
             sessions_refused: counter("hoop_sessions_refused_total", "sessions that were refused"),
             session_open_seconds: seconds("hoop_session_open_seconds", "time to open a session"),
-            logins_failed: counter("hoop_stockins_failed_total", "logins that failed"),
+            logins_failed: counter("hoop_logins_failed_total", "logins that failed"),
             protocol_errors: counter("hoop_protocol_errors_total", "connections that broke their protocol"),
             http_request_seconds: seconds("hoop_http_request_seconds", "time of API requests"),
+            certificate_expiry: gauge("hoop_tls_certificate_expiry_timestamp_seconds", "the end of the certificate"),
             handle,
             recorder,
         })

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the end-to-end tests need: PostgreSQL and the client programs in tests/e2e/clients.
+# Installs what the end-to-end tests need: PostgreSQL, servers for secrets, and the client programs in tests/e2e/clients.
 # Quick when everything is there. Versions are pinned by the lock files beside each client.
 #   tests/e2e/setup.sh            for the tests
 #   tests/e2e/setup.sh --build    only what building and the demo need
@@ -91,6 +91,14 @@ if stale ssh "$clients/python/ssh.txt"; then
   python3 -m venv "$out/ssh"
   "$out/ssh/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$clients/python/ssh.txt"
   made ssh
+fi
+
+# Servers that secrets are read from: OpenBao, which has Vault's API, and moto, which has that of AWS Secrets Manager.
+if stale secrets "$clients/python/secrets.txt"; then
+  rm -rf "$out/secrets"
+  python3 -m venv "$out/secrets"
+  "$out/secrets/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$clients/python/secrets.txt"
+  made secrets
 fi
 
 if stale node "$clients/node/package.json" "$clients/node/package-lock.json"; then

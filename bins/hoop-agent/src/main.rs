@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use hoop_agent::config::Config;
-use hoop_agent::{Agent, ConnectError};
+use hoop_agent::{Agent, AgentBuilder, ConnectError};
+use hoop_stock::Traces;
 use hoop_stock::log::LogFormat;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -61,8 +62,20 @@ async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn start(common: Common) -> anyhow::Result<()> {
-    hoop_stock::log::start(common.log_format, None);
-    let (agent, grace) = agent(&common)?;
+    let traces = Traces::of("hoop-agent", env!("CARGO_PKG_VERSION"), None).context("traces cannot be sent")?;
+    hoop_stock::log::start(common.log_format, traces.as_ref());
+    let (mut builder, grace) = builder(&common)?;
+    if traces.is_some() {
+        builder = builder.continue_trace(hoop_stock::continue_trace);
+    }
+    let served = serve(builder.build()?, grace).await;
+    if let Some(traces) = traces {
+        let _ = tokio::task::spawn_blocking(|| traces.finish()).await;
+    }
+    served
+}
+
+async fn serve(agent: Agent, grace: Duration) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let shutdown = async move {
         tokio::select! {
@@ -76,7 +89,8 @@ async fn start(common: Common) -> anyhow::Result<()> {
 }
 
 async fn check(common: Common) -> anyhow::Result<()> {
-    let (agent, grace) = agent(&common)?;
+    let (builder, grace) = builder(&common)?;
+    let agent = builder.build()?;
     println!("key and configuration are valid: {agent:?}");
     let running = agent.connect().await?;
     println!("attached");
@@ -84,8 +98,8 @@ async fn check(common: Common) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn agent(common: &Common) -> anyhow::Result<(Agent, Duration)> {
+fn builder(common: &Common) -> anyhow::Result<(AgentBuilder, Duration)> {
     let config = common.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
     let grace = Duration::from_secs(config.grace_seconds.unwrap_or(30));
-    Ok((config.builder()?.build()?, grace))
+    Ok((config.builder()?, grace))
 }

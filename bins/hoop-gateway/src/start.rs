@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use hoop_core::id::OrgId;
-use hoop_gateway::config::Config;
-use hoop_gateway::{Addresses, Gateway, Running};
+use hoop_gateway::{Addresses, Gateway, GatewayBuilder, Running};
 use hoop_stock::Traces;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -18,17 +17,21 @@ pub(crate) async fn start(arguments: Start) -> anyhow::Result<ExitCode> {
     let endpoint = config.telemetry.otlp_endpoint.as_deref();
     let traces = Traces::of("hoop-gateway", env!("CARGO_PKG_VERSION"), endpoint).context("traces cannot be sent")?;
     hoop_stock::log::start(arguments.log_format, traces.as_ref());
-    let served = serve(config, &arguments).await;
+    let mut gateway = Gateway::builder().config(config);
+    if traces.is_some() {
+        gateway = gateway.trace_context(hoop_stock::traceparent);
+    }
+    let served = serve(gateway, &arguments).await;
     if let Some(traces) = traces {
         let _ = tokio::task::spawn_blocking(|| traces.finish()).await;
     }
     served
 }
 
-async fn serve(config: Config, arguments: &Start) -> anyhow::Result<ExitCode> {
+async fn serve(gateway: GatewayBuilder, arguments: &Start) -> anyhow::Result<ExitCode> {
     // They are caught before anything is opened, so that nothing is left half open by one that comes early.
     let mut signals = Signals::new()?;
-    let gateway = Gateway::builder().config(config).build().await?;
+    let gateway = gateway.build().await?;
     let running = gateway.bind().await?;
     say_how_to_begin(&running).await;
     if arguments.output == Output::Json {

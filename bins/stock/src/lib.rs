@@ -6,4 +6,4 @@ mod runtime;
 mod trace;
 
 pub use runtime::runtime;
-pub use trace::Traces;
+pub use trace::{Traces, continue_trace, traceparent};

@@ -1,12 +1,17 @@
 //! Traces for a collector that speaks OpenTelemetry's protocol, OTLP over HTTP with protobuf.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
+use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
@@ -70,4 +75,22 @@ impl Traces {
             tracing::warn!(error = &error as &dyn std::error::Error, "the last traces could not be sent");
         }
     }
+}
+
+/// The name of W3C's header.
+const TRACEPARENT: &str = "traceparent";
+
+/// Of which trace a span is, in the form of W3C's Trace Context, for who goes on with it elsewhere; `None` for a span that is
+/// not traced.
+pub fn traceparent(span: &Span) -> Option<String> {
+    let mut headers = HashMap::new();
+    TraceContextPropagator::new().inject_context(&span.context(), &mut headers);
+    headers.remove(TRACEPARENT)
+}
+
+/// Makes a span a part of somebody else's trace, where that is one; before anything happens in it.
+pub fn continue_trace(span: &Span, traceparent: &str) {
+    let headers = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
+    // Who does not trace has nothing to go on with.
+    let _ = span.set_parent(TraceContextPropagator::new().extract(&headers));
 }

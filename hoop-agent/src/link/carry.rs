@@ -17,11 +17,13 @@ use tokio::time::timeout;
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
+use tracing::Instrument as _;
 
 use super::attach::Channels;
 use super::{Link, chain};
 use crate::error::TargetFailure;
-use crate::target::{self, Target};
+use crate::target::{self, Served, Target};
+use crate::trace;
 
 /// The read half of a target.
 pub(crate) type TargetRead = Box<dyn AsyncRead + Send + Unpin>;
@@ -52,9 +54,7 @@ async fn serve(link: &Link, mut open: Open, channels: &Channels) {
     }
     let served = |channel| channels.lock().get(&channel).cloned();
     // The gateway is dialled while the target is logged in to: neither waits for the other.
-    let (carried, target) =
-        tokio::join!(client.carry(request), timeout(deadline, target::connect(&open, &link.settings, served)));
-    let target = target.unwrap_or_else(|_| Err(too_late(&open, deadline)));
+    let (carried, target) = tokio::join!(client.carry(request), log_in(link, &open, deadline, served));
     // They were for the login, and the session may last.
     open.secrets.clear();
     let mut down = match carried {
@@ -80,6 +80,18 @@ async fn serve(link: &Link, mut open: Open, channels: &Channels) {
             let _ = timeout(Duration::from_secs(5), down.message()).await;
         }
     }
+}
+
+async fn log_in(
+    link: &Link,
+    open: &Open,
+    deadline: Duration,
+    served: impl Fn(u64) -> Option<Served>,
+) -> Result<Target, TargetFailure> {
+    let span = trace::target(open, link.settings.continue_trace);
+    let target = timeout(deadline, target::connect(open, &link.settings, served)).instrument(span.clone()).await;
+    let target = target.unwrap_or_else(|_| Err(too_late(open, deadline)));
+    target.inspect_err(|failure| trace::failed(&span, failure))
 }
 
 fn too_late(open: &Open, deadline: Duration) -> TargetFailure {

@@ -21,6 +21,7 @@ pub(crate) use carry::{TargetRead, TargetWrite};
 
 use crate::agent::{Settings, Status};
 use crate::error::ConnectError;
+use crate::secret::SecretSources;
 use backoff::Backoff;
 
 /// Everything that is needed to dial the gateway.
@@ -42,6 +43,11 @@ impl Link {
             .map_err(|_| ConnectError::Refused("the token in the key has characters that no token has".to_owned()))?;
         let (control, carry) = (connect::channel(&settings)?, connect::channel(&settings)?);
         Ok(Self { settings, instance, control, carry, bearer })
+    }
+
+    /// Where secrets are read from.
+    pub(crate) fn secrets(&self) -> SecretSources {
+        self.settings.secrets.clone()
     }
 
     fn client(&self, channel: &Channel) -> TunnelClient<Channel> {

@@ -3,6 +3,15 @@
 //! A gateway is not trusted with the agent's machine: it may only name what the agent's owner allows. Without more said,
 //! that is environment variables named `HOOP_SECRET_*`, and no file.
 
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(any(feature = "vault", feature = "aws"))]
+mod json;
+#[cfg(all(test, any(feature = "vault", feature = "aws")))]
+mod server;
+#[cfg(feature = "vault")]
+pub mod vault;
+
 use std::path::{Path, PathBuf};
 
 use hoop_core::role::matches_wildcard;
@@ -12,19 +21,31 @@ use hoop_proto::tunnel::v1::SuppliedSecret;
 use crate::error::TargetFailure;
 
 /// The longest secret that is read.
-const MAX_SECRET_BYTES: u64 = 64 * 1024;
+const MAX_SECRET_BYTES: usize = 64 * 1024;
 
 /// Where secrets may be read from.
 #[derive(Debug, Clone)]
 pub struct SecretSources {
     env: Vec<String>,
     folders: Vec<PathBuf>,
+    #[cfg(feature = "vault")]
+    vault: Option<vault::Vault>,
+    #[cfg(feature = "aws")]
+    aws: Option<aws::SecretsManager>,
     gateway: bool,
 }
 
 impl Default for SecretSources {
     fn default() -> Self {
-        Self { env: vec!["HOOP_SECRET_*".to_owned()], folders: Vec::new(), gateway: true }
+        Self {
+            env: vec!["HOOP_SECRET_*".to_owned()],
+            folders: Vec::new(),
+            #[cfg(feature = "vault")]
+            vault: None,
+            #[cfg(feature = "aws")]
+            aws: None,
+            gateway: true,
+        }
     }
 }
 
@@ -40,6 +61,22 @@ impl SecretSources {
     #[must_use]
     pub fn allow_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folders.push(folder.into());
+        self
+    }
+
+    /// Reads what this Vault allows.
+    #[cfg(feature = "vault")]
+    #[must_use]
+    pub fn vault(mut self, vault: vault::Vault) -> Self {
+        self.vault = Some(vault);
+        self
+    }
+
+    /// Reads what this allows of AWS Secrets Manager.
+    #[cfg(feature = "aws")]
+    #[must_use]
+    pub fn aws(mut self, secrets: aws::SecretsManager) -> Self {
+        self.aws = Some(secrets);
         self
     }
 
@@ -77,12 +114,53 @@ impl SecretSources {
         match reference.split_once(':') {
             Some(("env", name)) => self.env(name).map(Some),
             Some(("file", path)) => self.file(Path::new(path)).await.map(Some),
+            Some(("vault", text)) => self.in_vault(reference, text).await.map(Some),
+            Some(("aws-sm", text)) => self.in_aws(reference, text).await.map(Some),
             _ => {
-                let reason = "the role's secret is neither an env: nor a file: reference";
+                let reason = "the role's secret is not a reference of the kind env:, file:, vault: or aws-sm:";
                 Err(TargetFailure::new(Code::SecretUnavailable, reason)
                     .hint("name where the agent finds it, for example env:HOOP_SECRET_SHOP"))
             }
         }
+    }
+
+    /// Keeps the agent logged in where it has to be, for as long as it is polled.
+    #[allow(clippy::unused_async, reason = "a build without Vault has nothing to do")]
+    pub(crate) async fn keep(&self) {
+        #[cfg(feature = "vault")]
+        if let Some(vault) = &self.vault {
+            vault.keep().await;
+        }
+    }
+
+    #[cfg(feature = "vault")]
+    async fn in_vault(&self, reference: &str, text: &str) -> Result<Secret<Vec<u8>>, TargetFailure> {
+        let Some(vault) = &self.vault else {
+            return Err(unavailable(format!("the secret {reference} lies in Vault, and the agent knows of none"))
+                .hint("name one in the agent's configuration: secrets.vault"));
+        };
+        vault.read(reference, text).await
+    }
+
+    #[cfg(not(feature = "vault"))]
+    #[allow(clippy::unused_async, reason = "as with the feature")]
+    async fn in_vault(&self, _: &str, _: &str) -> Result<Secret<Vec<u8>>, TargetFailure> {
+        Err(unavailable("this agent reads no secrets from Vault"))
+    }
+
+    #[cfg(feature = "aws")]
+    async fn in_aws(&self, reference: &str, text: &str) -> Result<Secret<Vec<u8>>, TargetFailure> {
+        let Some(secrets) = &self.aws else {
+            let reason = format!("the secret {reference} lies in AWS, and the agent may read none there");
+            return Err(unavailable(reason).hint("allow it in the agent's configuration: secrets.aws"));
+        };
+        secrets.read(reference, text).await
+    }
+
+    #[cfg(not(feature = "aws"))]
+    #[allow(clippy::unused_async, reason = "as with the feature")]
+    async fn in_aws(&self, _: &str, _: &str) -> Result<Secret<Vec<u8>>, TargetFailure> {
+        Err(unavailable("this agent reads no secrets from AWS"))
     }
 
     fn env(&self, name: &str) -> Result<Secret<Vec<u8>>, TargetFailure> {
@@ -112,7 +190,7 @@ impl SecretSources {
                 .hint("allow its folder in the agent's configuration: secrets.folders"));
         }
         let length = tokio::fs::metadata(&real).await.map_err(unreadable)?.len();
-        if length > MAX_SECRET_BYTES {
+        if length > MAX_SECRET_BYTES as u64 {
             return Err(unavailable(format!("the secret file {shown} is longer than {MAX_SECRET_BYTES} bytes")));
         }
         let mut value = tokio::fs::read(&real).await.map_err(unreadable)?;
@@ -173,6 +251,14 @@ mod tests {
         assert!(
             !refused.reason.contains("s3cret") && refused.hint.is_some_and(|hint| hint.contains("secrets.gateway"))
         );
+    }
+
+    #[tokio::test]
+    async fn what_the_agent_knows_nothing_of_is_not_read() {
+        for reference in ["vault:secret/shop#password", "aws-sm:prod/shop"] {
+            let refused = SecretSources::default().resolve(reference).await.expect_err("nothing is configured");
+            assert_eq!(refused.code, Code::SecretUnavailable, "{reference}");
+        }
     }
 
     #[tokio::test]

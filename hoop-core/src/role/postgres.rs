@@ -20,9 +20,10 @@ pub struct PostgresTarget {
     /// The user to log in as.
     #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub user: String,
-    /// Where the agent finds the password: `env:NAME` or `file:/path`. Never the password itself.
+    /// Where the agent finds the password: `env:NAME`, `file:/path`, `vault:<mount>/<path>#<field>`, `aws-sm:<name>` or
+    /// `aws-sm:<name>#<key>`. Never the password itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
     pub password: Option<String>,
     /// The database of a client that names none.
     #[cfg_attr(feature = "openapi", schema(min_length = 1))]
@@ -41,11 +42,11 @@ pub struct PostgresTarget {
     pub sslrootcert: Option<String>,
     /// Where the agent finds the client certificate, as for `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
     pub sslcert: Option<String>,
     /// Where the agent finds the key of the client certificate, as for `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
     pub sslkey: Option<String>,
     /// Whether SCRAM binds to the TLS channel: `disable`, `prefer` or `require`.
     #[serde(default)]

@@ -20,26 +20,27 @@ pub struct SshTarget {
     /// The user to log in as.
     #[cfg_attr(feature = "openapi", schema(min_length = 1))]
     pub user: String,
-    /// Where the agent finds the password: `env:NAME` or `file:/path`. It answers prompts that do not echo, too.
+    /// Where the agent finds the password: `env:NAME`, `file:/path`, `vault:<mount>/<path>#<field>`, `aws-sm:<name>` or
+    /// `aws-sm:<name>#<key>`. It answers prompts that do not echo, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
     pub password: Option<String>,
     /// Where the agent finds the private key, in OpenSSH's or a PEM format, as for `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
     pub private_key: Option<String>,
     /// Where the agent finds the passphrase of the private key, as for `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
     pub passphrase: Option<String>,
     /// Where the agent finds the OpenSSH certificate of the private key, as for `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
     pub certificate: Option<String>,
     /// Where the agent finds the private key of an authority of user certificates that the machine trusts, as for `password`. It
     /// makes a key and a certificate for each login, good for minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/).*$"))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
     pub certificate_authority: Option<String>,
     /// Host keys that the machine may have, one line each, as `ssh-keyscan` prints them without the name: `ssh-ed25519
     /// AAAA…`.

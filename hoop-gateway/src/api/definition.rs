@@ -114,6 +114,7 @@ fn check_ssh(target: &SshTarget) -> Result<(), Problem> {
         ("private_key", &target.private_key),
         ("passphrase", &target.passphrase),
         ("certificate", &target.certificate),
+        ("certificate_authority", &target.certificate_authority),
     ])?;
     check_host_keys("host_keys", &target.host_keys)?;
     check_host_keys("host_authorities", &target.host_authorities)?;
@@ -144,12 +145,12 @@ fn check_port(port: u16) -> Result<(), Problem> {
 
 /// A secret itself would be stored, shown and logged.
 fn check_references(references: &[(&str, &Option<String>)]) -> Result<(), Problem> {
-    let is_reference = |text: &str| text.starts_with("env:") || text.starts_with("file:/");
+    let is_reference = |text: &str| ["env:", "file:/", "vault:", "aws-sm:"].iter().any(|kind| text.starts_with(kind));
     for (field, reference) in references {
         if reference.as_deref().is_some_and(|reference| !is_reference(reference)) {
             return Err(Problem::field(
                 format!("/target/{field}"),
-                "a reference that the agent resolves: env:NAME or file:/path",
+                "a reference that the agent resolves: env:NAME, file:/path, vault:<mount>/<path>#<field> or aws-sm:<name>",
             ));
         }
     }

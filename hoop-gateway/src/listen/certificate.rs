@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
 use tokio_rustls::TlsAcceptor;
 
 use super::tls::{Pem, TlsError, TlsIdentity};
@@ -24,6 +25,8 @@ pub(crate) struct Certificate(Arc<ArcSwap<Shown>>);
 /// more.
 pub(crate) struct Shown {
     pub(crate) identity: TlsIdentity,
+    /// When it is not good any more; `None` where it does not say so in a form that is read.
+    pub(crate) ends_at: Option<DateTime<Utc>>,
     pub(crate) http: TlsAcceptor,
     pub(crate) agents: TlsAcceptor,
     pub(crate) postgres: TlsAcceptor,
@@ -36,6 +39,7 @@ impl Shown {
             agents: TlsAcceptor::from(identity.server_config(&[b"h2"])?),
             // Clients that speak TLS from the first byte on say so ([PostgreSQL, ALPN]).
             postgres: TlsAcceptor::from(identity.server_config(&[b"postgresql"])?),
+            ends_at: identity.ends_at(),
             identity,
         })
     }

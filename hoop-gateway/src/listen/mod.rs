@@ -4,6 +4,7 @@
 mod accept;
 mod access;
 mod certificate;
+mod expiry;
 mod grpc;
 mod http;
 mod postgres;
@@ -15,6 +16,7 @@ pub(crate) use accept::Listener;
 pub use accept::PreAuthLimits;
 pub(crate) use access::{AccessService, Doors};
 pub(crate) use certificate::{Certificate, CertificateFiles, Renewal};
+pub(crate) use expiry::Expiry;
 pub(crate) use grpc::{Services, serve as serve_grpc};
 pub(crate) use http::{OverTls, serve as serve_http};
 pub(crate) use postgres::PostgresDoor;

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
 use rustls::ServerConfig;
@@ -119,6 +120,15 @@ impl TlsIdentity {
         }
         let (_, SubjectAltName(names)) = parsed.get_extension().ok()??;
         Some(names.iter().filter_map(text).collect())
+    }
+
+    /// When the first certificate of the chain ends, and with it what the others say.
+    pub(crate) fn ends_at(&self) -> Option<DateTime<Utc>> {
+        let end = |der: &CertificateDer<'_>| {
+            let end = Certificate::from_der(der).ok()?.tbs_certificate().validity().not_after.to_unix_duration();
+            DateTime::from_timestamp(i64::try_from(end.as_secs()).ok()?, 0)
+        };
+        self.chain.iter().filter_map(end).min()
     }
 
     /// SHA-256 of the certificate, as `HOOP_KEY` pins it.

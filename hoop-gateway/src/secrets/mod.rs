@@ -15,6 +15,7 @@ mod seal;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub use rotate::{RotateError, rotate};
 pub use seal::SealError;
 
 use crate::auth::token::unavailable;
-use crate::store::{Store, StoredSecret};
+use crate::store::{Store, StoreError, StoredSecret};
 use seal::{Place, Sealed};
 
 /// The fields of targets that a secret can be kept for.
@@ -143,6 +144,30 @@ impl SecretKeeper {
         let referred = |name: &str| SecretField::named(name).and_then(|field| field.reference(&role.target)).is_some();
         secrets.retain(|secret| !referred(&secret.field));
         Ok(SealedSecrets { key: self.key.clone(), role: Arc::clone(&role.name), secrets: secrets.into() })
+    }
+
+    /// Says in the log when secrets are kept that this key does not open: somebody should hear of it before a session is
+    /// refused. The gateway works all the same: what agents resolve is there, and a lost key must not keep anyone from
+    /// typing secrets in again. Gives how many there are.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn check(&self) -> Result<usize, StoreError> {
+        let all = self.store.role_secrets().all().await?;
+        let opens = |stored: &StoredSecret| self.key.as_deref().is_some_and(|key| seal::opens(key, stored));
+        let closed: Vec<_> = all.iter().filter(|stored| !opens(stored)).collect();
+        if !closed.is_empty() {
+            let under: BTreeSet<_> = closed.iter().map(|stored| stored.key_id.as_str()).collect();
+            let present = self.key.as_deref().map_or("none", OperatorKey::id);
+            tracing::error!(
+                secrets = closed.len(),
+                of = all.len(),
+                ?under,
+                present,
+                "the operator's key does not open secrets of roles, whose sessions are refused: set secrets.key_file to the key that they are under, or type them in again"
+            );
+        }
+        Ok(closed.len())
     }
 
     /// What is kept for a role: fields, and since when.

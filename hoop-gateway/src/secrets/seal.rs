@@ -64,6 +64,11 @@ pub(super) fn open(key: &OperatorKey, stored: &StoredSecret) -> Result<Secret<St
     Ok(Secret::new(text.to_owned()))
 }
 
+/// Whether the key is the one that the secret is under: its data key can be unwrapped.
+pub(super) fn opens(key: &OperatorKey, stored: &StoredSecret) -> bool {
+    unwrap(key, stored).is_ok()
+}
+
 /// Wraps the data key of a secret with another key. The secret itself is decrypted once, to know that it can be.
 pub(super) fn rewrap(old: &OperatorKey, new: &OperatorKey, stored: &StoredSecret) -> Result<Rewrapped, SealError> {
     open(old, stored)?;

@@ -54,6 +54,9 @@ async fn a_secret_is_opened_for_the_agent_with_its_key_alone() {
         assert_eq!(refused.code, Code::SecretUnavailable);
         assert!(refused.hint.is_some_and(|hint| hint.contains("secrets.key_file")));
     }
+    for (key, closed) in [(Some(7), 0), (Some(8), 1), (None, 1)] {
+        assert_eq!(kept.keeper(key).check().await.expect("looked"), closed, "at the start, with {key:?}");
+    }
     let mut named = kept.role.role.clone();
     let Target::Postgres(target) = &mut named.target else { panic!("not PostgreSQL") };
     target.password = Some("env:HOOP_SECRET_DB".to_owned());

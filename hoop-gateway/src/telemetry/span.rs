@@ -14,6 +14,12 @@ use tracing::field::{Empty, display};
 /// The target of all spans.
 pub const TARGET: &str = "hoop_trace";
 
+/// Tells of which trace a span is, in the form of W3C's [Trace Context]: only who traces knows. `None` for one that is not
+/// traced.
+///
+/// [Trace Context]: https://www.w3.org/TR/trace-context/#traceparent-header
+pub type TraceContext = fn(&Span) -> Option<String>;
+
 /// One session, from the first packet to the end. What happens in it is below it.
 pub(crate) fn session(request: RequestId, peer: SocketAddr) -> Span {
     tracing::info_span!(

@@ -22,6 +22,7 @@ use super::carry::{Channel, OpenFailure, Route, agent_lost};
 use super::service::Identified;
 use super::ticket::Tickets;
 use crate::secrets::SealedSecrets;
+use crate::telemetry::span::TraceContext;
 
 /// The limits of the tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +105,7 @@ pub struct Agents {
 
 struct Inner {
     limits: TunnelLimits,
+    trace_context: Option<TraceContext>,
     /// By organisation and name; several processes of one agent share the load.
     attached: RwLock<Attached>,
 }
@@ -113,7 +115,12 @@ type Attached = HashMap<(OrgId, Arc<str>), Vec<Arc<Attachment>>>;
 impl Agents {
     /// No agent yet.
     pub fn new(limits: TunnelLimits) -> Self {
-        Self { inner: Arc::new(Inner { limits, attached: RwLock::default() }) }
+        Self::traced(limits, None)
+    }
+
+    /// As [`new`](Self::new); each channel tells its agent of which trace it is, where one is known.
+    pub(crate) fn traced(limits: TunnelLimits, trace_context: Option<TraceContext>) -> Self {
+        Self { inner: Arc::new(Inner { limits, trace_context, attached: RwLock::default() }) }
     }
 
     /// The limits.
@@ -149,7 +156,8 @@ impl Agents {
         target: OpenTarget,
     ) -> Result<(Channel, ready::Target), OpenFailure> {
         let limit = self.inner.limits.connect_timeout;
-        let opened = attachment.open(&target, limit);
+        let trace = self.inner.trace_context.and_then(|of| of(&tracing::Span::current())).unwrap_or_default();
+        let opened = attachment.open(&target, limit, trace);
         let timed_out = || {
             let reason =
                 format!("agent {} did not reach the target of role {} in {limit:?}", target.agent, target.role);
@@ -391,6 +399,7 @@ impl Attachment {
         self: Arc<Self>,
         target: &OpenTarget,
         limit: Duration,
+        traceparent: String,
     ) -> Result<(Channel, ready::Target), OpenFailure> {
         let secrets = self.secrets(target)?;
         let number = self.next_channel.fetch_add(1, Ordering::Relaxed);
@@ -405,6 +414,7 @@ impl Attachment {
             role: target.role.to_string(),
             connect_timeout_ms: u32::try_from(limit.as_millis()).unwrap_or(u32::MAX),
             secrets,
+            traceparent,
             target: Some(target.target.clone()),
         };
         let message = GatewayMessage { body: Some(gateway_message::Body::Open(open)) };

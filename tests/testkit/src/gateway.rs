@@ -141,19 +141,39 @@ impl Gateway {
 
     /// Makes an agent called `name` and runs it as a process of its own; ready when it is attached.
     pub fn agent(&self, name: &str) -> Guarded {
-        let key = self.api().post("/api/v1/agents", &json!({ "name": name }));
-        let key = key["key"].as_str().expect("a new agent has a key").to_owned();
-        std::fs::write(self.folder.join(format!("{name}.key")), &key).expect("an own folder takes a file");
+        self.make_agent(name);
         self.run_agent(name)
+    }
+
+    /// As [`agent`](Self::agent), with a configuration file and more environment variables.
+    pub fn agent_with(&self, name: &str, config: &str, environment: &[(&str, &str)]) -> Guarded {
+        self.make_agent(name);
+        let file = self.folder.join(format!("{name}.toml"));
+        std::fs::write(&file, config).expect("an own folder takes a file");
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut environment: Vec<_> = environment.iter().map(own).collect();
+        environment.push(("HOOP_AGENT_CONFIG".to_owned(), file.display().to_string()));
+        self.start_agent(name, environment)
     }
 
     /// Runs another process of an agent that was made before, and waits until it is attached.
     pub fn run_agent(&self, name: &str) -> Guarded {
+        self.start_agent(name, Vec::new())
+    }
+
+    fn make_agent(&self, name: &str) {
+        let key = self.api().post("/api/v1/agents", &json!({ "name": name }));
+        let key = key["key"].as_str().expect("a new agent has a key").to_owned();
+        std::fs::write(self.folder.join(format!("{name}.key")), &key).expect("an own folder takes a file");
+    }
+
+    fn start_agent(&self, name: &str, more: Vec<(String, String)>) -> Guarded {
         let before = self.attached(name);
         let key = std::fs::read_to_string(self.folder.join(format!("{name}.key"))).expect("the agent was made before");
         let command = vec![hoop_agent().display().to_string(), "start".to_owned()];
         let secret = ("HOOP_SECRET_E2E".to_owned(), Postgres::password().to_owned());
-        let environment = vec![("HOOP_KEY".to_owned(), key), secret, ("HOOP_LOG".to_owned(), "info".to_owned())];
+        let mut environment = vec![("HOOP_KEY".to_owned(), key), secret, ("HOOP_LOG".to_owned(), "info".to_owned())];
+        environment.extend(more);
         let plan = Plan {
             name: format!("agent-{name}"),
             command,

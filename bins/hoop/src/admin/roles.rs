@@ -94,7 +94,8 @@ pub(crate) struct Fields {
     /// The user that the agent logs in as.
     #[arg(long, visible_alias = "user", value_name = "NAME")]
     target_user: Option<String>,
-    /// Where the agent finds the password: `env:NAME` or `file:/path`. Never the password itself.
+    /// Where the agent finds the password: `env:NAME`, `file:/path`, `vault:<mount>/<path>#<field>` or `aws-sm:<name>`.
+    /// Never the password itself.
     #[arg(long, value_name = "REFERENCE")]
     password: Option<String>,
     /// The database of a client that names none.

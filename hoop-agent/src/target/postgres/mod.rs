@@ -11,12 +11,14 @@ use bytes::{Bytes, BytesMut};
 use hoop_core::{Code, Secret};
 use hoop_proto::postgres::frontend;
 use hoop_proto::tunnel::v1::{PostgresReady, PostgresTarget, Ready, SuppliedSecret, ready};
+use tracing::{Instrument as _, info_span};
 
 pub(super) use cancel::Cancel;
 
 use super::{Down, Served, Target, Up};
 use crate::agent::Settings;
 use crate::error::TargetFailure;
+use crate::trace::TARGET;
 use socket::{Socket, SslMode};
 use tls::Tls;
 
@@ -39,18 +41,25 @@ pub(super) async fn connect(
             TargetFailure::new(Code::AgentRefused, reason).hint("allow it in the agent's configuration: targets")
         );
     }
-    let password = settings.secrets.find("password", &target.password, supplied).await?;
-    let address = Arc::new(address(target, supplied, settings).await?);
-    let socket = address.connect().await?;
+    let secrets = async {
+        let password = settings.secrets.find("password", &target.password, supplied).await?;
+        Ok::<_, TargetFailure>((password, Arc::new(address(target, supplied, settings).await?)))
+    };
+    let (password, address) = secrets.instrument(info_span!(target: TARGET, "secrets")).await?;
+    let socket = dial(&address).await?;
     match log_in(socket, target, password.as_ref(), &address).await {
         // libpq's `allow`: without TLS first, and with it when the server insists.
         Err(failure) if address.sslmode == SslMode::Allow && refuses_plain(&failure) => {
             let encrypted = Arc::new(Address { sslmode: SslMode::Require, ..address.again() });
-            let socket = encrypted.connect().await?;
+            let socket = dial(&encrypted).await?;
             log_in(socket, target, password.as_ref(), &encrypted).await
         }
         other => other,
     }
+}
+
+async fn dial(address: &Address) -> Result<Socket, TargetFailure> {
+    address.connect().instrument(info_span!(target: TARGET, "connect")).await
 }
 
 /// Whether the server refused because the connection is not encrypted (28000, no matching line in `pg_hba.conf`).
@@ -86,7 +95,8 @@ async fn log_in(
     password: Option<&Secret<Vec<u8>>>,
     address: &Arc<Address>,
 ) -> Result<Target, TargetFailure> {
-    let login = login::Login::new(target, password).run(&mut socket).await?;
+    let login = async { login::Login::new(target, password).run(&mut socket).await };
+    let login = login.instrument(info_span!(target: TARGET, "login")).await?;
     let cancel = Cancel { address: Arc::clone(address), process: login.process, key: login.key };
     let ready = PostgresReady { greeting: login.greeting, protocol: login.protocol, process: login.process };
     let (read, write) = tokio::io::split(socket.io);

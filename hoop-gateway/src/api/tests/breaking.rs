@@ -43,6 +43,19 @@ fn has(list: &Value, item: &Value) -> bool {
     items(list).any(|other| other == item)
 }
 
+/// Whether a pattern takes what another took: it is the same, or has more beginnings to choose from.
+fn takes_as_much(now: &str, before: Option<&str>) -> bool {
+    let beginnings = |pattern: &str| -> Option<Vec<String>> {
+        let choice = pattern.strip_prefix("^(")?.strip_suffix(").*$")?;
+        let plain = choice.chars().all(|c| c.is_ascii_alphanumeric() || "|:/-".contains(c));
+        plain.then(|| choice.split('|').map(str::to_owned).collect())
+    };
+    before.is_some_and(|before| {
+        let both = beginnings(before).zip(beginnings(now));
+        now == before || both.is_some_and(|(before, now)| before.iter().all(|one| now.contains(one)))
+    })
+}
+
 /// A schema with its reference followed and its parts (`allOf`) put together.
 fn whole(document: &Value, schema: &Value) -> Value {
     let mut schema = schema.clone();
@@ -165,7 +178,7 @@ impl Diff<'_> {
             let tighter = now.is_some_and(|now| before.is_none_or(|before| now * sign > before * sign));
             self.note(tighter, at, &format!("{bound} is tighter"));
         }
-        let pattern = new["pattern"].is_string() && new["pattern"] != old["pattern"];
+        let pattern = new["pattern"].as_str().is_some_and(|now| !takes_as_much(now, old["pattern"].as_str()));
         self.note(pattern, at, "another pattern");
         let closed = new["additionalProperties"] == false && old["additionalProperties"] != false;
         self.note(closed && old["properties"].is_object(), at, "takes no other fields any more");
@@ -280,4 +293,15 @@ fn what_is_taken_away_or_asked_for_is_found() {
     ] {
         assert!(found.iter().any(|text| text.contains(expected)), "{expected}: {found:?}");
     }
+}
+
+#[test]
+fn a_pattern_with_more_beginnings_takes_as_much() {
+    let before = Some("^(env:|file:/).*$");
+    for (now, expected) in
+        [("^(env:|file:/).*$", true), ("^(vault:|file:/|env:).*$", true), ("^(env:).*$", false), ("^env:.*$", false)]
+    {
+        assert_eq!(takes_as_much(now, before), expected, "{now}");
+    }
+    assert!(!takes_as_much("^(env:).*$", None), "there was none before");
 }

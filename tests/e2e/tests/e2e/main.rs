@@ -27,3 +27,4 @@ mod store;
 mod tls;
 mod trace;
 mod trust;
+mod vaults;

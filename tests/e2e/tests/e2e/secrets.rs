@@ -72,6 +72,8 @@ fn a_kept_password_logs_in_before_and_after_a_rotation_and_is_found_nowhere() {
     gateway.server().stop("TERM");
     assert!(run(&gateway, &rotate).ok().starts_with("1 secrets"));
     gateway.start_again();
+    let said = gateway.log();
+    assert!(said.contains("the operator's key does not open secrets of roles"), "it is another since then: {said}");
     let agent = gateway.agent("after");
     gateway.api().call(Method::PATCH, ROLE, Some(&json!({ "agent": "after" })));
     let failed = tried(&gateway);

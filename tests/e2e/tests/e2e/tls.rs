@@ -1,7 +1,7 @@
 //! The certificate that a gateway shows: at each of its doors, and another one while it runs.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::stock::{Stock, first_admin};
 use crate::trust::{Authority, write};
@@ -81,6 +81,39 @@ fn the_api_over_tls() {
     until(SOON, "the new certificate", || curl(&url, &new).status.success().then_some(()));
     assert!(curl(&url, &old).failure().contains("certificate"));
     assert!(gateway.server.is_alive());
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_said() {
+    if direct_only() {
+        return;
+    }
+    let folder = Folder::new("ending");
+    let authority = Authority::new(folder.path(), "old");
+    let end = SystemTime::now() + Duration::from_secs(10 * 24 * 3600 + 60);
+    let (certificate, key) = authority.issue_with(folder.path(), |params| params.not_after = end.into());
+    let settings =
+        [("certificate", certificate), ("key", key)].map(|(setting, file)| format!("tls.{setting}={}", file.display()));
+    let gateway = Stock::start(&folder, &settings, &[]);
+    let warning = until(SOON, "a warning", || {
+        let log = gateway.server.log();
+        log.lines().find(|line| line.contains("the certificate ends soon")).map(str::to_owned)
+    });
+    assert!(warning.contains("\"days\":10"), "{warning}");
+    let (metric, end) =
+        ("\nhoop_tls_certificate_expiry_timestamp_seconds ", end.duration_since(UNIX_EPOCH).expect("later"));
+    let url = format!("http://{}/metrics", gateway.address("http"));
+    let mut curl = Command::new(find("curl", "curl"));
+    let metrics = output(curl.args(["-sS", "--noproxy", "*", &url]), b"").ok();
+    assert!(metrics.contains(&format!("{metric}{}\n", end.as_secs())), "{metrics}");
+
+    authority.issue(folder.path());
+    until(SOON, "the end of another certificate", || {
+        let mut curl = Command::new(find("curl", "curl"));
+        let metrics = output(curl.args(["-sS", "--noproxy", "*", &url]), b"").ok();
+        let end: u64 = metrics.split_once(metric)?.1.lines().next()?.parse().ok()?;
+        (end > u64::from(u32::MAX)).then_some(())
+    });
 }
 
 /// The first administrator signs in from the command line.

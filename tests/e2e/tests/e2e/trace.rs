@@ -41,11 +41,14 @@ impl Collector {
         got.iter().flat_map(|resource| &resource.scope_spans).flat_map(|scope| scope.spans.clone()).collect()
     }
 
-    /// What the sender says of itself.
-    fn resource(&self, key: &str) -> String {
+    /// Who sent something.
+    fn services(&self) -> Vec<String> {
         let got = self.got.lock().expect("nobody panics while holding it");
-        let resource = got.first().and_then(|resource| resource.resource.clone()).expect("something came");
-        attribute(&resource.attributes, key)
+        let resources = got.iter().filter_map(|resource| resource.resource.as_ref());
+        let mut names: Vec<_> = resources.map(|resource| attribute(&resource.attributes, "service.name")).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 
@@ -87,18 +90,29 @@ fn one<'a>(spans: &'a [Span], name: &str) -> &'a Span {
     }
 }
 
-/// A role to the shared server, through an agent of its own, and the URL of a credential for it.
-fn role(folder: &Folder, api: &Api) -> (Guarded, String) {
+/// The one span of this name below another.
+#[track_caller]
+fn below<'a>(spans: &'a [Span], parent: &Span, name: &str) -> &'a Span {
+    let mut named = spans.iter().filter(|span| span.name == name && span.parent_span_id == parent.span_id);
+    match (named.next(), named.next()) {
+        (Some(span), None) => span,
+        _ => panic!("not one {name} below {} among {spans:?}", parent.name),
+    }
+}
+
+/// A role to the shared server, through an agent of its own that traces as well, and the URL of a credential for it.
+fn role(folder: &Folder, api: &Api, collector: &Collector) -> (Guarded, String) {
     let everything = json!({
         "name": "administrators", "effect": "allow", "subjects": { "kinds": ["admin"] }, "roles": { "names": ["*"] },
     });
     api.post("/api/v1/access-rules", &everything);
     let key = api.post("/api/v1/agents", &json!({ "name": "here" }))["key"].as_str().expect("a key").to_owned();
     let secret = ("HOOP_SECRET_E2E".to_owned(), Postgres::password().to_owned());
+    let traces = ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), collector.url.clone());
     let agent = Guarded::start(&Plan {
         name: "agent".to_owned(),
         command: vec![hoop_agent().display().to_string(), "start".to_owned()],
-        environment: vec![("HOOP_KEY".to_owned(), key), secret],
+        environment: vec![("HOOP_KEY".to_owned(), key), secret, traces],
         stop: "TERM",
         folder: folder.path().to_owned(),
     });
@@ -134,11 +148,12 @@ fn a_session_is_one_trace() {
     let setting = format!("telemetry.otlp_endpoint={}", collector.url);
     let mut gateway = Stock::start(&folder, &[setting], &[]);
     let api = Api::sign_in(&format!("http://{}", gateway.address("http")), "root", &first_admin(&folder));
-    let (_agent, url) = role(&folder, &api);
+    let (mut agent, url) = role(&folder, &api, &collector);
     let select = ["-c", "select 1", "-c", "select 2", "-c", "select 3"];
     assert_eq!(psql(&url, &select).ok(), "1\n2\n3\n");
     let told = ended_session(&api);
     gateway.server.stop("TERM");
+    agent.stop("TERM");
 
     let spans = collector.spans();
     let session = one(&spans, "session");
@@ -151,15 +166,17 @@ fn a_session_is_one_trace() {
     assert_eq!(named, ["root", "orders", "postgres"]);
     let open = one(&spans, "open");
     assert_eq!(attribute(&open.attributes, "session"), attribute(&session.attributes, "session"));
-    for (name, parent) in [("login", session), ("open", session)] {
-        assert_eq!(one(&spans, name).parent_span_id, parent.span_id, "{name}");
-    }
-    for name in ["store", "policy", "chain", "agent"] {
-        assert_eq!(one(&spans, name).parent_span_id, open.span_id, "{name}");
+    assert_eq!(open.parent_span_id, session.span_id);
+    below(&spans, session, "login");
+    let [.., agent_span] = ["store", "policy", "chain", "agent"].map(|name| below(&spans, open, name));
+    let target = below(&spans, agent_span, "target");
+    assert_eq!(attribute(&target.attributes, "session"), attribute(&session.attributes, "session"));
+    for name in ["secrets", "connect", "login"] {
+        below(&spans, target, name);
     }
     assert!(spans.iter().all(|span| span.trace_id == session.trace_id));
-    assert_eq!(spans.len(), 7, "no statement has a span");
-    assert_eq!(collector.resource("service.name"), "hoop-gateway");
+    assert_eq!(spans.len(), 11, "no statement has a span");
+    assert_eq!(collector.services(), ["hoop-agent", "hoop-gateway"]);
     assert!(!gateway.server.log().contains("otel"), "what is traced is in no log");
 }
 

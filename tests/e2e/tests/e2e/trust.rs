@@ -26,8 +26,14 @@ impl Authority {
 
     /// The files with a certificate for the loopback address, and its key: the same two at each call.
     pub(crate) fn issue(&self, folder: &Path) -> (PathBuf, PathBuf) {
+        self.issue_with(folder, |_| {})
+    }
+
+    /// As [`issue`](Self::issue), with something else in it.
+    pub(crate) fn issue_with(&self, folder: &Path, edit: impl FnOnce(&mut CertificateParams)) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("names");
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("names");
+        edit(&mut params);
         let signed = params.signed_by(&key, &self.issuer).expect("signed");
         (write(folder, "gateway.crt", &signed.pem()), write(folder, "gateway.key", &key.serialize_pem()))
     }

@@ -133,7 +133,7 @@ fn things_are_made_shown_changed_and_deleted_one_by_one() {
     let role = parsed(&run("admin roles show ca-role -o json"));
     assert_eq!(role["plugins"]["guardrail"]["rules"][0]["name"], "no-drop");
     let refused = run("admin roles update ca-role --password secret");
-    assert!(fails(&refused, 1).contains("env:NAME or file:/path"), "{refused}");
+    assert!(fails(&refused, 1).contains("env:NAME, file:/path"), "{refused}");
     run("admin roles delete ca-role").ok();
     fails(&run("admin roles show ca-role"), 8);
     run("admin users create ca-joe --kind auditor").ok();

@@ -1,0 +1,3 @@
+//! What takes minutes to see, and is no part of `make test`: `make long`.
+
+mod store;
