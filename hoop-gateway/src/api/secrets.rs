@@ -39,6 +39,7 @@ struct SecretsView {
     private_key: SecretView,
     passphrase: SecretView,
     certificate: SecretView,
+    certificate_authority: SecretView,
 }
 
 /// Whether a secret is kept. What it is, is shown to nobody.
@@ -68,6 +69,7 @@ async fn show(State(api): State<Api>, caller: Caller, Named(name): Named) -> Res
             Some(SecretField::PrivateKey) => view.private_key = secret,
             Some(SecretField::Passphrase) => view.passphrase = secret,
             Some(SecretField::Certificate) => view.certificate = secret,
+            Some(SecretField::CertificateAuthority) => view.certificate_authority = secret,
             None => {}
         }
     }

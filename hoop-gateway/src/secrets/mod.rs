@@ -46,12 +46,21 @@ pub enum SecretField {
     Passphrase,
     /// The OpenSSH certificate of that private key.
     Certificate,
+    /// The private key of an authority of user certificates.
+    CertificateAuthority,
 }
 
 impl SecretField {
     /// Every field.
-    pub const ALL: [Self; 6] =
-        [Self::Password, Self::SslCert, Self::SslKey, Self::PrivateKey, Self::Passphrase, Self::Certificate];
+    pub const ALL: [Self; 7] = [
+        Self::Password,
+        Self::SslCert,
+        Self::SslKey,
+        Self::PrivateKey,
+        Self::Passphrase,
+        Self::Certificate,
+        Self::CertificateAuthority,
+    ];
 
     /// The field's name.
     pub const fn as_str(self) -> &'static str {
@@ -62,6 +71,7 @@ impl SecretField {
             Self::PrivateKey => "private_key",
             Self::Passphrase => "passphrase",
             Self::Certificate => "certificate",
+            Self::CertificateAuthority => "certificate_authority",
         }
     }
 
@@ -74,7 +84,9 @@ impl SecretField {
     pub const fn of(kind: ResourceKind) -> &'static [Self] {
         match kind {
             ResourceKind::Postgres => &[Self::Password, Self::SslCert, Self::SslKey],
-            ResourceKind::Ssh => &[Self::Password, Self::PrivateKey, Self::Passphrase, Self::Certificate],
+            ResourceKind::Ssh => {
+                &[Self::Password, Self::PrivateKey, Self::Passphrase, Self::Certificate, Self::CertificateAuthority]
+            }
             _ => &[],
         }
     }
@@ -89,6 +101,7 @@ impl SecretField {
             (Target::Ssh(target), Self::PrivateKey) => &target.private_key,
             (Target::Ssh(target), Self::Passphrase) => &target.passphrase,
             (Target::Ssh(target), Self::Certificate) => &target.certificate,
+            (Target::Ssh(target), Self::CertificateAuthority) => &target.certificate_authority,
             _ => return None,
         };
         reference.as_deref()

@@ -69,7 +69,7 @@ pub fn ansible_ping(host: &str, ssh: &str) -> Output {
         .env("ANSIBLE_NOCOLOR", "1")
         .env("ANSIBLE_LOCALHOST_WARNING", "false");
     command.env("LC_ALL", "C.UTF-8").args(["all", "-i", &format!("{host},"), "-m", "ping"]);
-    command.args(["-e", "ansible_python_interpreter=auto_silent", "--ssh-common-args", ssh]);
+    command.args(["-e", "ansible_python_interpreter=/usr/bin/python3", "--ssh-common-args", ssh]);
     output(&mut command, b"")
 }
 

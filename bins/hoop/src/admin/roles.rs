@@ -64,14 +64,16 @@ pub(crate) enum Command {
     SetSecret {
         /// The role's name.
         name: String,
-        /// PostgreSQL: `password`, `sslcert` or `sslkey`; SSH: `password`, `private_key`, `passphrase` or `certificate`.
+        /// PostgreSQL: `password`, `sslcert` or `sslkey`; SSH: `password`, `private_key`, `passphrase`, `certificate` or
+        /// `certificate_authority`.
         field: String,
     },
     /// Removes a secret that the gateway keeps.
     DeleteSecret {
         /// The role's name.
         name: String,
-        /// PostgreSQL: `password`, `sslcert` or `sslkey`; SSH: `password`, `private_key`, `passphrase` or `certificate`.
+        /// PostgreSQL: `password`, `sslcert` or `sslkey`; SSH: `password`, `private_key`, `passphrase`, `certificate` or
+        /// `certificate_authority`.
         field: String,
     },
 }
@@ -162,6 +164,9 @@ pub(crate) struct Ssh {
     /// Where the agent finds the OpenSSH certificate of the private key, likewise.
     #[arg(long, value_name = "REFERENCE")]
     certificate: Option<String>,
+    /// Where the agent finds the private key of an authority of user certificates, likewise; it makes one for each login.
+    #[arg(long, value_name = "REFERENCE")]
+    certificate_authority: Option<String>,
     /// A host key of the machine, `ssh-ed25519 AAAA…`; again for each. Without one, `hoop admin roles test` shows the one
     /// that is to be approved.
     #[arg(long = "host-key", value_name = "KEY")]
@@ -204,6 +209,7 @@ impl Ssh {
         set(target, "private_key", self.private_key);
         set(target, "passphrase", self.passphrase);
         set(target, "certificate", self.certificate);
+        set(target, "certificate_authority", self.certificate_authority);
         set(target, "host_keys", some(self.host_keys));
         set(target, "host_authorities", some(self.host_authorities));
         set(target, "known_hosts", self.known_hosts);
@@ -262,7 +268,7 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
             output::show(
                 shell.format,
                 &kept,
-                &["password", "sslcert", "sslkey", "private_key", "passphrase", "certificate"],
+                &["password", "sslcert", "sslkey", "private_key", "passphrase", "certificate", "certificate_authority"],
             )
         }
         Command::SetSecret { name, field } => {

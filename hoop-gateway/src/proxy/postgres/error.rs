@@ -48,6 +48,9 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         | Code::DatabaseDenied
         | Code::ReplicationDenied
         | Code::StatementDenied
+        | Code::CommandDenied
+        | Code::ChannelDenied
+        | Code::FileDenied
         | Code::CrossSite
         | Code::MaskingFailed => "42501",
         // syntax_error
@@ -65,7 +68,7 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         // sqlserver_rejected_establishment_of_sqlconnection
         Code::AgentRefused => "08004",
         // sqlclient_unable_to_establish_sqlconnection
-        Code::TargetTls => "08001",
+        Code::TargetTls | Code::TargetHostKey => "08001",
         // connection_failure
         Code::TargetLost => "08006",
         // protocol_violation

@@ -8,6 +8,9 @@
 //! afterwards (`view`). A value that a program puts together on the screen piece by piece, in no order, is not found: it is
 //! nowhere in the stream.
 //!
+//! Where a program without a terminal begins with what is no text, as tar and gzip do, its stream passes as it is, and is recorded:
+//! what is replaced in it would break it.
+//!
 //! On a terminal a value is replaced character by character, so that everything else keeps its column. Elsewhere it is
 //! replaced as in a row.
 
@@ -37,7 +40,11 @@ pub(crate) struct Streams(HashMap<(ChannelId, OutputStream), Stream>);
 impl Streams {
     /// Masks a piece of what a program writes. It may become empty.
     pub(crate) fn output(&mut self, output: &mut Output, masker: &Masker) {
-        let stream = self.0.entry((output.channel, output.stream)).or_default();
+        let begins = || Stream { data: !output.terminal && is_data(&output.bytes), ..Stream::default() };
+        let stream = self.0.entry((output.channel, output.stream)).or_insert_with(begins);
+        if stream.data {
+            return;
+        }
         stream.terminal = output.terminal;
         output.bytes = stream.push(&output.bytes, masker);
         output.held_back = stream.line.is_held();
@@ -60,10 +67,17 @@ impl Streams {
     }
 }
 
+/// Whether a stream that begins so is no text, by git's rule: it has a zero byte among the first.
+fn is_data(first: &[u8]) -> bool {
+    memchr(0, first.get(..8000).unwrap_or(first)).is_some()
+}
+
 /// One stream.
 #[derive(Debug, Default)]
 struct Stream {
     terminal: bool,
+    /// Whether it is no text: there are no values in it that people read, and what is replaced in it breaks it.
+    data: bool,
     line: Line,
     /// What a value that began before makes of the bytes that come next.
     run: Option<Run>,

@@ -21,6 +21,21 @@ fn masker(action: Action) -> Masker {
     }
 }
 
+#[test]
+fn data_is_not_touched_and_a_terminal_writes_text() {
+    let masker = masker(Action::Label);
+    let mut streams = Streams::default();
+    let mut shown = |channel, terminal, bytes: &[u8]| {
+        let mut output = Output { channel: ChannelId(channel), ..output(bytes, terminal) };
+        streams.output(&mut output, &masker);
+        String::from_utf8_lossy(&output.bytes).into_owned()
+    };
+    assert_eq!(shown(1, false, b"tar\0ada@example.com\n"), "tar\0ada@example.com\n");
+    assert_eq!(shown(1, false, b"ada@example.com\n"), "ada@example.com\n");
+    assert!(!shown(3, true, b"\0ada@example.com\n").contains("ada@"));
+    assert!(!shown(4, false, b"text\nada@example.com\n").contains("ada@"));
+}
+
 fn output(bytes: &[u8], terminal: bool) -> Output {
     let bytes = Bytes::copy_from_slice(bytes);
     Output { channel: ChannelId(1), stream: OutputStream::Stdout, bytes, terminal, exact: false, held_back: false }
