@@ -112,7 +112,7 @@ async fn the_first_message_says_which_door_is_meant_and_in_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let running = start(config(folder.path(), &[("limits.login_timeout", "300ms")])).await;
     let token = member(&running).await;
-    let elsewhere = dial_up::Body::Start(DialStart { protocol: "ssh".to_owned() });
+    let elsewhere = dial_up::Body::Start(DialStart { protocol: "gopher".to_owned() });
     for (first, code) in [(&[elsewhere][..], Code::InvalidArgument), (&[data(SSL_REQUEST)], Code::InvalidArgument)] {
         let refused = dial(&running, &token, first).await.expect_err("refused");
         assert_eq!(refused.code(), code, "{refused}");
