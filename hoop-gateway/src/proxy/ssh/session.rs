@@ -352,7 +352,9 @@ pub(crate) async fn refuse_all(
 
 async fn disconnect(client: &Handle, why: &Denial) {
     let text = String::from_utf8_lossy(&words(why, false)).trim().replace('\n', " ");
-    let _ = client.disconnect(Disconnect::ByApplication, text, String::new()).await;
+    // A client that reads nothing is told nothing.
+    let told = client.disconnect(Disconnect::ByApplication, text, String::new());
+    let _ = timeout(LAST_WORDS, told).await;
 }
 
 fn target_closed() -> Denial {
