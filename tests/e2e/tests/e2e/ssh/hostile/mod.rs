@@ -1,7 +1,7 @@
 //! Clients and servers that mean harm. Each case is followed by a look at somebody else, on the same gateway and the same
 //! agent; and the memory of neither runs away.
 //!
-//! There are 321 cases: 117 strangers, 104 callers, 100 servers; and four tests of what takes more than one step.
+//! There are 321 cases: 117 strangers, 104 callers, 100 servers; and three tests of what takes more than one step.
 
 mod callers;
 mod servers;

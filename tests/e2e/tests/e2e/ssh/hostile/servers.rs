@@ -475,15 +475,6 @@ const CASES: &[(&str, Asks, Does)] = &[
     ("files: garbage", Files, |peer| files(peer, &[0x80, 0xff, 0, 1, b'%', 7].repeat(10_000))),
 ];
 
-/// What the cases rest on: a server of this kind that does nothing wrong is heard to its end.
-#[test]
-fn a_server_that_behaves_is_heard() {
-    let login = prepare("behaves", |peer| program(peer, |_| Vec::new()));
-    let said = session(&login, Command).expect("a session");
-    assert_eq!(String::from_utf8_lossy(&said), DONE);
-    assert_eq!(stand().gateway.ended_session("behaves")["outcome"], "completed");
-}
-
 /// A server that answers no request of a connection: who asked leaves, and the session ends.
 #[test]
 fn a_server_that_does_not_answer_holds_nobody() {
