@@ -33,6 +33,7 @@ mod program;
 mod rest;
 mod scram;
 mod secrets;
+pub mod ssh;
 mod sshd;
 mod terminal;
 mod wait;

@@ -10,24 +10,26 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// Reads the end once it is cut, and takes no more writes.
 pub(super) struct Severable<S> {
     io: S,
-    cut: CancellationToken,
-    waits: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// One for each direction: their tasks may be others, and both are to hear of it.
+    reads: Pin<Box<WaitForCancellationFutureOwned>>,
+    writes: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl<S> Severable<S> {
     pub(super) fn new(io: S, cut: CancellationToken) -> Self {
-        let waits = Box::pin(cut.clone().cancelled_owned());
-        Self { io, cut, waits }
+        let waits = || Box::pin(cut.clone().cancelled_owned());
+        Self { io, reads: waits(), writes: waits() }
     }
 
-    fn writable(&self) -> io::Result<()> {
-        if self.cut.is_cancelled() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    /// A write that the other end does not take ends with the cut, too.
+    fn writable(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.writes.as_mut().poll(cx).is_ready() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Severable<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.waits.as_mut().poll(cx).is_ready() {
+        if self.reads.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.io).poll_read(cx, buf)
@@ -36,12 +38,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Severable<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Severable<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.writable()?;
+        self.writable(cx)?;
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writable()?;
+        self.writable(cx)?;
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
@@ -54,11 +56,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Severable<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.writable()?;
+        self.writable(cx)?;
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_for_the_other_end_is_cut_in_both_directions() {
+        let (io, _other) = duplex(16);
+        let cut = CancellationToken::new();
+        let (mut reader, mut writer) = tokio::io::split(Severable::new(io, cut.clone()));
+        let read = async { reader.read(&mut [0; 16]).await.ok() };
+        let write = async { writer.write_all(&[0; 64]).await.map_err(|error| error.kind()) };
+        let cuts = async {
+            tokio::task::yield_now().await;
+            cut.cancel();
+        };
+        let (read, write, ()) = tokio::join!(read, write, cuts);
+        assert_eq!((read, write), (Some(0), Err(io::ErrorKind::BrokenPipe)));
     }
 }

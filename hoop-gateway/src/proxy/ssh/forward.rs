@@ -12,7 +12,7 @@ use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
 use super::session::{Opened, Shared};
-use super::words;
+use super::words::{self, no_zeros};
 use crate::tunnel::{self, ChannelReceiver, ChannelSender, Received};
 
 /// How long the target may take to end a connection whose client has.
@@ -65,8 +65,10 @@ async fn open_direct(shared: &Shared, id: ChannelId, kind: ssh_channel::Kind) ->
         _ => return Err(Denial::new("gateway", Code::Unsupported, "there are no such channels")),
     };
     let (kind_of, to) = (forward.kind, name(&forward));
+    let texts = no_zeros("an address", &forward.host).and(no_zeros("an address", &forward.originator));
     // What the role does not allow is recorded as well.
     ask(shared, forward).await?;
+    texts?;
     if !allowed {
         return Err(not_allowed(kind_of, &to));
     }

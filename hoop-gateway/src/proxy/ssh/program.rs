@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::files::{self, Files, Moved};
 use super::session::{Opened, Shared};
-use super::words::{self, words};
+use super::words::{self, no_zeros, words};
 use crate::tunnel::{ChannelReceiver, ChannelSender, Received};
 
 /// When nothing more comes for this long, what a plugin has kept back of an output goes on.
@@ -156,7 +156,13 @@ impl Program<'_> {
             return Ok(());
         }
         match message {
+            ChannelMsg::RequestPty { .. } if prepared.terminal.is_some() => {
+                // OpenSSH's server ends the whole connection at a second one.
+                let denial = Denial::new("gateway", Code::ProtocolViolation, "a channel has one terminal");
+                Err(Ended::Refused(denial))
+            }
             ChannelMsg::RequestPty { term, col_width, row_height, pix_width, pix_height, terminal_modes, .. } => {
+                no_zeros("the name of a terminal", term.as_bytes()).map_err(Ended::Refused)?;
                 let size = WindowSize { columns: col_width, rows: row_height };
                 prepared.terminal = Some(Terminal { term: term.clone().into(), size });
                 self.client.terminal.store(true, Ordering::Relaxed);
@@ -174,7 +180,9 @@ impl Program<'_> {
             }
             ChannelMsg::SetEnv { variable_name: name, variable_value: value, .. } => {
                 let small = name.len() + value.len() <= LONGEST_VARIABLE && prepared.environment.len() < MOST_VARIABLES;
-                if !small || !self.shared.allow.allows_environment(&name) {
+                let is_text =
+                    no_zeros("a variable", name.as_bytes()).and(no_zeros("a variable", value.as_bytes())).is_ok();
+                if !small || !is_text || !self.shared.allow.allows_environment(&name) {
                     return Ok(());
                 }
                 prepared.environment.push((name.clone().into(), value.clone().into()));
@@ -218,6 +226,7 @@ impl Program<'_> {
     }
 
     fn allowed(&self, command: &Command) -> Result<(), Denial> {
+        no_zeros("a command", &command.text)?;
         let allow = &self.shared.allow;
         let (allowed, what) = match command.kind {
             CommandKind::Shell => (allow.shell, "a shell".to_owned()),

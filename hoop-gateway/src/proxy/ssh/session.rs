@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::chain::SharedChain;
-use super::words::{self, words};
+use super::words::{self, no_zeros, words};
 use super::{forward, program};
 use crate::proxy::pump::expired;
 use crate::session::{Asked as ControlAsked, Control};
@@ -260,6 +260,9 @@ impl SshProxy {
                 self.ask(ssh_message::Body::TcpipForward(forward), answer).await;
             }
             Asked::CancelForward { host, port, answer } => {
+                if no_zeros("an address", host.as_bytes()).is_err() {
+                    return;
+                }
                 let forward = SshTcpipForward { host, port };
                 self.ask(ssh_message::Body::CancelTcpipForward(forward), answer).await;
             }
@@ -274,6 +277,7 @@ impl SshProxy {
     }
 
     async fn may_listen(&self, host: &str, port: u32) -> Result<(), Denial> {
+        no_zeros("an address", host.as_bytes())?;
         // What OpenSSH's client sends for `-R 8080:…`, where no address is named.
         let named = if host.is_empty() { "*" } else { host };
         if !self.shared.allow.allows_tcpip_forward(named, port) {
@@ -352,7 +356,9 @@ pub(crate) async fn refuse_all(
 
 async fn disconnect(client: &Handle, why: &Denial) {
     let text = String::from_utf8_lossy(&words(why, false)).trim().replace('\n', " ");
-    let _ = client.disconnect(Disconnect::ByApplication, text, String::new()).await;
+    // A client that reads nothing is told nothing.
+    let told = client.disconnect(Disconnect::ByApplication, text, String::new());
+    let _ = timeout(LAST_WORDS, told).await;
 }
 
 fn target_closed() -> Denial {

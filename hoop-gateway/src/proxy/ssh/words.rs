@@ -51,6 +51,19 @@ pub(super) fn open_failure(denial: &Denial) -> ChannelOpenFailure {
     ChannelOpenFailure::Other { code, reason }
 }
 
+/// Refuses a text with a zero byte. OpenSSH's server ends the whole connection at one; another server may take it for the
+/// text's end, and then runs something else than what rules have seen.
+///
+/// # Errors
+/// [`Code::ProtocolViolation`].
+pub(super) fn no_zeros(what: &str, text: &[u8]) -> Result<(), Denial> {
+    if !text.contains(&0) {
+        return Ok(());
+    }
+    let reason = format!("{what} has a zero byte in it");
+    Err(Denial::new("gateway", Code::ProtocolViolation, reason).hint("send it without"))
+}
+
 /// Parts of a reason may come from a target: they are shown, and do nothing else.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()

@@ -5,6 +5,7 @@ mod crowd;
 mod failure;
 mod files;
 mod forwards;
+mod hostile;
 mod login;
 mod multiplexing;
 mod programs;
