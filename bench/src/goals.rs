@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::report::Report;
 use crate::stand::{CHAINED, DIRECT, HOOP, RULES};
-use crate::{copy, latency, pgbench, sessions};
+use crate::{copy, latency, pgbench, sessions, ssh};
 
 /// A goal whose value was measured.
 #[derive(Debug)]
@@ -72,6 +72,19 @@ pub(crate) fn judge(report: &Report) -> Goals {
     goal("ms added to opening a session, all rules", added(sessions::OPEN, RULES), Bound::AtMost(3.0));
     goal("ms: a session among silent clients", report.value(sessions::SILENT, RULES), Bound::AtMost(50.0));
     goal("KiB for an idle session, all rules", report.value(sessions::IDLE, RULES), Bound::AtMost(64.0));
+    for peer in [HOOP, RULES] {
+        goal(
+            &format!("µs added to a key's echo over SSH at the median, {peer}"),
+            added(ssh::P50, peer),
+            Bound::AtMost(110.0),
+        );
+        goal(&format!("µs added to a key's echo over SSH at p99, {peer}"), added(ssh::P99, peer), Bound::AtMost(400.0));
+        goal(&format!("ms added to ssh host true, {peer}"), added(ssh::CONNECT, peer), Bound::AtMost(60.0));
+        for metric in [ssh::DOWNLOAD, ssh::UPLOAD] {
+            goal(&format!("of {DIRECT}: {metric}, {peer}"), share(metric, peer, DIRECT), Bound::AtLeast(0.5));
+        }
+        goal(&format!("KiB for an idle SSH session, {peer}"), report.value(ssh::IDLE, peer), Bound::AtMost(128.0));
+    }
     Goals(goals)
 }
 
@@ -91,6 +104,22 @@ mod tests {
             "met     60.00 ≤ 70.00  µs added to SELECT 1 at the median, all rules\n\
             MISSED  200.00 ≥ 250.00  MB/s of COPY without rules\n\
             met     0.95 ≥ 0.85  of that with all rules\n"
+        );
+    }
+
+    #[test]
+    fn ssh_is_judged_with_and_without_rules() {
+        let mut report = Report::new([DIRECT, HOOP, RULES].into_iter());
+        let values = vec![Some(200.0), Some(150.0), Some(90.0)];
+        report.rows.push(Row::new(ssh::UPLOAD, Unit::MegabytesPerSecond, values));
+        report.rows.push(Row::new(ssh::IDLE, Unit::Kibibytes, vec![None, Some(100.0), Some(130.0)]));
+        let shown = judge(&report).to_string();
+        assert_eq!(
+            shown,
+            "met     0.75 ≥ 0.50  of direct: ssh host wc -c < file, hoop\n\
+            met     100.00 ≤ 128.00  KiB for an idle SSH session, hoop\n\
+            MISSED  0.45 ≥ 0.50  of direct: ssh host wc -c < file, hoop, all rules\n\
+            MISSED  130.00 ≤ 128.00  KiB for an idle SSH session, hoop, all rules\n"
         );
     }
 }

@@ -1,6 +1,6 @@
-//! What the gateway costs: a direct connection, pgbouncer, two of them in a row, haproxy, two plain
-//! relays in a row, and the gateway, without rules and
-//! with all of them, side by side in one run. `bench/run.sh` builds what it measures and starts it.
+//! What the gateway costs: a direct connection, pgbouncer, two of them in a row, haproxy, two plain relays in a row, and the
+//! gateway, without rules and with all of them, side by side in one run; and the same for SSH, where OpenSSH's `ProxyJump` is
+//! the peer. `bench/run.sh` builds what it measures and starts it.
 //!
 //! Everything is on the loopback address, on the same cores as the servers: what matters are the differences within a run.
 //! The peers take turns in short rounds, so that what else the machine does hits all of them alike.
@@ -12,6 +12,7 @@ mod pgbench;
 mod relay;
 mod report;
 mod sessions;
+mod ssh;
 mod stand;
 mod wire;
 
@@ -31,7 +32,7 @@ struct Options {
     /// What is measured; everything unless given.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Rounds of the latency measurement; each is 200 queries on every peer.
+    /// Rounds of the latency measurements; each is 200 queries, or 150 keys, on every peer.
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
     /// How long each run of pgbench takes, in seconds; there are three of each.
@@ -46,6 +47,12 @@ struct Options {
     /// How many clients connect and say nothing.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     silent_clients: usize,
+    /// How much one transfer over SSH carries, in megabytes. What passes the gateway is recorded, on disk.
+    #[arg(long, value_name = "MEGABYTES")]
+    ssh_megabytes: Option<u64>,
+    /// How many SSH sessions are idle at once, without rules and again with all of them.
+    #[arg(long, value_name = "N")]
+    ssh_sessions: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -71,6 +78,8 @@ enum Part {
     Open,
     /// The memory of idle sessions.
     Idle,
+    /// SSH: keys and their echo, connecting, transfers, and the memory of idle sessions.
+    Ssh,
 }
 
 /// Measures one part on every peer.
@@ -92,9 +101,16 @@ fn main() {
     if let Some(Command::Relay { from, to }) = options.command {
         return relay::run(from, to);
     }
-    eprintln!("starting the servers …");
-    let stand = Stand::start();
-    let mut report = Report::new(stand.peers.iter().map(|peer| peer.name));
+    for measure in [postgres, ssh::measure] {
+        if let Some(report) = measure(&options) {
+            println!("{report}");
+            println!("{}", goals::judge(&report));
+        }
+    }
+}
+
+/// The parts that measure PostgreSQL, as far as they are wanted.
+fn postgres(options: &Options) -> Option<Report> {
     let parts: [(Part, &str, Measure); 5] = [
         // First, while the processes are as small as they were when they started.
         (Part::Idle, "idle sessions", sessions::idle),
@@ -103,12 +119,14 @@ fn main() {
         (Part::Pgbench, "pgbench", pgbench::measure),
         (Part::Copy, "COPY", copy::measure),
     ];
-    for (part, name, measure) in parts {
-        if options.wants(part) {
-            eprintln!("measuring {name} …");
-            report.rows.extend(measure(&stand, &options));
-        }
+    let mut wanted = parts.into_iter().filter(|(part, ..)| options.wants(*part)).peekable();
+    wanted.peek()?;
+    eprintln!("starting the servers …");
+    let stand = Stand::start();
+    let mut report = Report::new(stand.peers.iter().map(|peer| peer.name));
+    for (_, name, measure) in wanted {
+        eprintln!("measuring {name} …");
+        report.rows.extend(measure(&stand, options));
     }
-    println!("{report}");
-    println!("{}", goals::judge(&report));
+    Some(report)
 }

@@ -12,6 +12,7 @@ pub(crate) enum Unit {
     MegabytesPerSecond,
     Megabytes,
     Kibibytes,
+    Share,
 }
 
 impl Unit {
@@ -23,6 +24,7 @@ impl Unit {
             Self::MegabytesPerSecond => "MB/s",
             Self::Megabytes => "MB",
             Self::Kibibytes => "KiB",
+            Self::Share => "×",
         }
     }
 
@@ -32,13 +34,13 @@ impl Unit {
             Self::Microseconds => Some(format!("{:+.0}", value - first)),
             Self::Milliseconds => Some(format!("{:+.2}", value - first)),
             Self::PerSecond | Self::MegabytesPerSecond => Some(format!("{:.2}×", value / first)),
-            Self::Megabytes | Self::Kibibytes => None,
+            Self::Megabytes | Self::Kibibytes | Self::Share => None,
         }
     }
 }
 
 /// One thing that was measured, for every peer that it was measured on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) metric: String,
     unit: Unit,
