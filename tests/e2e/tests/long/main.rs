@@ -1,3 +1,4 @@
 //! What takes minutes to see, and is no part of `make test`: `make long`.
 
+mod ssh;
 mod store;

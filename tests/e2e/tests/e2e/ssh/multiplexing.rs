@@ -49,7 +49,7 @@ fn ten_channels_of_one_connection_run_side_by_side() {
     let folder = stand.client.folder.join("ten-files");
     std::fs::create_dir(&folder).expect("an own folder");
     let wait = format!(
-        "touch {0}/$N; while [ $(ls {0} | wc -l) -lt 10 ]; do sleep 0.05; done; echo done $N",
+        "touch {0}/$N; while [ -d {0} ] && [ $(ls {0} | wc -l) -lt 10 ]; do sleep 0.05; done; echo done $N",
         folder.display()
     );
     std::thread::scope(|scope| {

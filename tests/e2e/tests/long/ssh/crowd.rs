@@ -12,7 +12,8 @@ fn two_hundred_sessions_run_at_once() {
     let folder = stand.client.folder.join("crowd");
     std::fs::create_dir(&folder).expect("an own folder");
     // Each waits for all the others.
-    let wait = format!("while [ $(ls {0} | wc -l) -lt 200 ]; do sleep 0.3; done; echo done", folder.display());
+    let wait =
+        format!("while [ -d {0} ] && [ $(ls {0} | wc -l) -lt 200 ]; do sleep 0.5; done; echo done", folder.display());
     std::thread::scope(|scope| {
         for number in 0..200 {
             let (folder, wait) = (&folder, &wait);
