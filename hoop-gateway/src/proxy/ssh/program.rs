@@ -25,6 +25,9 @@ use crate::tunnel::{ChannelReceiver, ChannelSender, Received};
 
 /// When nothing more comes for this long, what a plugin has kept back of an output goes on.
 const FLUSH_AFTER: Duration = Duration::from_millis(4);
+/// A client that has sent everything closes a channel whose output has ended, and then hears of no exit status: that is told first,
+/// unless the program goes on for longer than this without an output.
+const EOF_AFTER: Duration = Duration::from_millis(300);
 /// How long a client may take to take the last words of a channel.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The number of the standard error (RFC 4254 section 5.2).
@@ -345,23 +348,34 @@ impl Program<'_> {
 impl Program<'_> {
     async fn down(&self, receiver: &mut ChannelReceiver) -> Result<ChannelEnd, Ended> {
         let mut end = ChannelEnd::Closed;
-        let mut held_back = false;
+        let (mut held_back, mut eof) = (false, false);
         loop {
-            let received = match held_back {
-                false => receiver.receive().await,
-                true => match timeout(FLUSH_AFTER, receiver.receive()).await {
-                    Ok(received) => received,
-                    Err(_) => {
-                        self.flush().await?;
-                        held_back = false;
-                        continue;
-                    }
-                },
+            let waits = match (held_back, eof) {
+                (true, _) => FLUSH_AFTER,
+                (false, true) => EOF_AFTER,
+                (false, false) => Duration::MAX,
+            };
+            let received = match timeout(waits, receiver.receive()).await {
+                Ok(received) => received,
+                Err(_) if held_back => {
+                    self.flush().await?;
+                    held_back = false;
+                    continue;
+                }
+                Err(_) => {
+                    self.client.eof().await?;
+                    eof = false;
+                    continue;
+                }
             };
             match received {
                 Ok(Received::Data(bytes)) => held_back = self.output(OutputStream::Stdout, bytes).await?,
                 Ok(Received::Ssh(ssh_message::Body::ExtendedData(data))) => {
                     held_back = self.output(OutputStream::Stderr, data.data).await?;
+                }
+                Ok(Received::Ssh(ssh_message::Body::Eof(_))) => {
+                    self.flush().await?;
+                    (held_back, eof) = (false, true);
                 }
                 Ok(Received::Ssh(message)) => self.on_message(message, &mut end).await?,
                 Ok(Received::Closed) => {
@@ -375,10 +389,6 @@ impl Program<'_> {
 
     async fn on_message(&self, message: ssh_message::Body, end: &mut ChannelEnd) -> Result<(), Ended> {
         match message {
-            ssh_message::Body::Eof(_) => {
-                self.flush().await?;
-                self.client.eof().await
-            }
             ssh_message::Body::ExitStatus(exit) => {
                 *end = ChannelEnd::ExitStatus(exit.status);
                 Ok(())

@@ -32,7 +32,7 @@ use crate::store::{
 impl Engine {
     /// Adds the organisation of a gateway that serves only one.
     pub(in crate::store) async fn default_org(&self) -> Result<()> {
-        sqlx::query("INSERT INTO orgs (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING")
+        sqlx::query("INSERT INTO orgs (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(OrgId::DEFAULT.as_uuid())
             .bind("default")
             .bind(micros(SystemClock.now()))

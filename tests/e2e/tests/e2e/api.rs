@@ -3,8 +3,9 @@
 use hoop_testkit::clients::schemathesis;
 use hoop_testkit::{Gateway, Options, direct_only};
 
-/// It would not be over (the stream), or would end what the others need (the sign-in of the caller).
-const EXCLUDED: &[&str] = &["stream_watch", "login_logout", "me_change_password"];
+/// It would not be over (the stream), would end what the others need (the sign-in of the caller), or asks a machine that is not
+/// there, and says so with a 502.
+const EXCLUDED: &[&str] = &["stream_watch", "login_logout", "me_change_password", "host_key_approve"];
 
 #[test]
 fn whatever_is_sent_is_answered_as_the_document_says() {
