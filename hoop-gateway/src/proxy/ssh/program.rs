@@ -350,12 +350,13 @@ impl Program<'_> {
         let mut end = ChannelEnd::Closed;
         let (mut held_back, mut eof) = (false, false);
         loop {
-            let waits = match (held_back, eof) {
-                (true, _) => FLUSH_AFTER,
-                (false, true) => EOF_AFTER,
-                (false, false) => Duration::MAX,
+            // There is no timer where nothing waits for one.
+            let waits = if held_back { Some(FLUSH_AFTER) } else { eof.then_some(EOF_AFTER) };
+            let received = match waits {
+                None => Ok(receiver.receive().await),
+                Some(waits) => timeout(waits, receiver.receive()).await,
             };
-            let received = match timeout(waits, receiver.receive()).await {
+            let received = match received {
                 Ok(received) => received,
                 Err(_) if held_back => {
                     self.flush().await?;
@@ -404,7 +405,7 @@ impl Program<'_> {
                 Denial::new("target", Code::TargetUnavailable, "the SSH server does not start the program")
                     .hint("look into the server's log, or try another command"),
             )),
-            _ => Err(self.fail(crate::tunnel::violation("of this session"))),
+            _ => Err(self.fail(self.shared.violation())),
         }
     }
 

@@ -117,6 +117,11 @@ impl Shared {
         self.ending.cancel();
     }
 
+    /// An agent that says what nobody asked it.
+    pub(super) fn violation(&self) -> Denial {
+        violation(self.route.agent())
+    }
+
     /// Why the session ends, where the user is to be told.
     pub(super) fn why(&self) -> Option<&Denial> {
         self.why.get()
@@ -214,7 +219,7 @@ impl SshProxy {
                 received = self.receiver.receive() => match received {
                     Ok(Received::Ssh(message)) => self.on_message(message),
                     Ok(Received::Closed) => return target_closed().into(),
-                    Ok(Received::Data(_)) => return violation(self.shared.route.agent()).into(),
+                    Ok(Received::Data(_)) => return self.shared.violation().into(),
                     Err(denial) => return denial.into(),
                 },
                 asked = std::future::poll_fn(|cx| control.poll_asked(cx)) => match asked {
@@ -310,7 +315,7 @@ impl SshProxy {
                 self.channels.spawn(forward::incoming(shared, id, incoming, full));
             }
             // Nothing else is said of a connection.
-            _ => self.shared.fail(violation(self.shared.route.agent())),
+            _ => self.shared.fail(self.shared.violation()),
         }
     }
 
