@@ -85,8 +85,8 @@ impl Handler for Client {
 
     async fn auth_publickey_offered(&mut self, _user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
         let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
-        let known = self.door.knows_key(&fingerprint).await;
-        Ok(if known { Auth::Accept } else { Auth::reject() })
+        let may_sign = self.door.may_sign(&fingerprint).await;
+        Ok(if may_sign { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {

@@ -75,9 +75,10 @@ impl SshDoor {
         self.logged(visitor, proven)
     }
 
-    /// Whether the key is one that somebody may come with. Nobody has signed with it yet.
-    pub(super) async fn knows_key(&self, fingerprint: &str) -> bool {
-        matches!(self.keys.find(OrgId::DEFAULT, fingerprint).await, Ok(Some(_)))
+    /// Whether the key is one that somebody may come with. Nobody has signed with it yet, and the library does not say whether it
+    /// is offered with a certificate: where one may do, that is seen when it is signed with.
+    pub(super) async fn may_sign(&self, fingerprint: &str) -> bool {
+        !self.authorities.is_empty() || matches!(self.keys.find(OrgId::DEFAULT, fingerprint).await, Ok(Some(_)))
     }
 
     /// By a public key, with which the client has signed.

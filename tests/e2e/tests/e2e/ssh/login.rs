@@ -129,3 +129,48 @@ fn a_target_takes_passwords_and_certificates_that_are_made_for_each_login() {
     assert_eq!(tried["agent"], AGENT);
     gateway.server().stop("TERM");
 }
+
+#[test]
+fn a_certificate_lets_in_whom_it_names_and_from_where_and_when_it_says() {
+    let sshd = Sshd::start();
+    let folder = hoop_testkit::Folder::new("ssh-authorities");
+    let (authority, other) = (folder.join("authority"), folder.join("other"));
+    make_key(&authority, "ed25519");
+    make_key(&other, "ed25519");
+    let secret = std::fs::read_to_string(sshd.private_key()).expect("the server's key can be read");
+    let line = hoop_testkit::public_key(&authority);
+    let gateway = hoop_testkit::Gateway::start(&hoop_testkit::Options {
+        config: Some(format!("[listen.ssh]\nuser_authorities = [\"{line}\"]\n")),
+        environment: vec![(super::SECRET.to_owned(), secret)],
+        ..hoop_testkit::Options::default()
+    });
+    role(&gateway, PLAIN, &sshd, |_| {});
+    let client = super::Client::new(&gateway);
+    // Another key than the one that is registered, so that nothing but its certificate lets it in.
+    let key = client.folder.join("key");
+    make_key(&key, "ed25519");
+    let certify = |by: &std::path::Path, options: &[&str]| {
+        let mut keygen = Command::new(find("ssh-keygen", "openssh-client"));
+        keygen.args(["-q", "-s"]).arg(by).args(["-I", "test"]).args(options).arg(key.with_added_extension("pub"));
+        output(&mut keygen, b"").ok();
+    };
+    let known = ["-n", "admin", "-V", "+5m"];
+    assert!(client.run(PLAIN, "echo in").failure().contains("Permission denied"), "without a certificate");
+    certify(&authority, &known);
+    assert_eq!(client.run(PLAIN, "echo in").ok(), "in\n");
+    certify(&authority, &["-n", "admin,somebody", "-V", "+5m"]);
+    assert_eq!(client.run(&format!("admin+{PLAIN}"), "echo in").ok(), "in\n");
+    certify(&authority, &["-n", "admin", "-V", "+5m", "-O", "source-address=127.0.0.0/8"]);
+    assert_eq!(client.run(PLAIN, "echo in").ok(), "in\n");
+    for (by, options, why) in [
+        (&other, &known[..], "another authority"),
+        (&authority, &["-n", "nobody", "-V", "+5m"], "nobody's"),
+        (&authority, &["-n", "admin", "-V", "-10m:-5m"], "expired"),
+        (&authority, &["-h", "-n", "admin", "-V", "+5m"], "a host's"),
+        (&authority, &["-n", "admin", "-V", "+5m", "-O", "source-address=10.0.0.0/8"], "from elsewhere"),
+        (&authority, &["-n", "admin", "-V", "+5m", "-O", "force-command=true"], "an option that is not understood"),
+    ] {
+        certify(by, options);
+        assert!(client.run(PLAIN, "echo in").failure().contains("Permission denied"), "{why}");
+    }
+}
