@@ -67,7 +67,7 @@ impl Streams {
     }
 }
 
-/// Whether a stream that begins so is no text, by git's rule: it has a zero byte among the first.
+/// Whether a stream whose first piece this is, is no text, by git's rule: it has a zero byte among the first.
 fn is_data(first: &[u8]) -> bool {
     memchr(0, first.get(..8000).unwrap_or(first)).is_some()
 }

@@ -199,6 +199,8 @@ proptest! {
 
     #[test]
     fn any_split_shows_the_same(text in parts(), pieces in proptest::collection::vec(1_usize..40, 1..20), terminal: bool) {
+        // What begins as data, by its first piece, is not looked at: without a terminal there are no zero bytes in a text.
+        let text = if terminal { text } else { text.replace('\0', " ") };
         let mut rest = text.as_bytes();
         let mut split = Vec::new();
         for length in pieces.iter().cycle() {
