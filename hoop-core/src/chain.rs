@@ -175,12 +175,12 @@ impl SessionChain {
         Flow::Pass(response)
     }
 
-    /// What plugins have kept back of a channel's output, each as it is after the rest of the chain, in order.
+    /// What plugins have kept back of what a channel shows, each as it is after the rest of the chain, in order.
     pub fn flush(&mut self, channel: ChannelId) -> Vec<Flow<Response>> {
         let mut flushed = Vec::new();
         for at in (0..self.links.len()).rev() {
-            while let Some(output) = self.links.get_mut(at).and_then(|link| link.plugin.on_flush(channel)) {
-                flushed.push(self.resume_response(Resume(at), Response::Output(output)));
+            while let Some(response) = self.links.get_mut(at).and_then(|link| link.plugin.on_flush(channel)) {
+                flushed.push(self.resume_response(Resume(at), response));
             }
         }
         flushed
@@ -222,6 +222,9 @@ const fn request_kind(request: &Request) -> Interest {
         Request::Command(_) | Request::Forward(_) | Request::Signal(_) | Request::WindowChange(_) => Interest::COMMANDS,
         Request::Input(_) => Interest::INPUT,
         Request::File(_) => Interest::FILES,
+        Request::Http(_) => Interest::HTTP,
+        Request::Body(_) => Interest::BODIES,
+        Request::Message(_) => Interest::MESSAGES,
     }
 }
 
@@ -234,8 +237,11 @@ const fn response_kinds(response: &Response) -> Interest {
         Response::Error(_) => Interest::ERRORS,
         Response::Notice(_) | Response::Notification(_) | Response::Setting(_) => Interest::NOTICES,
         Response::Output(_) => Interest::OUTPUT,
-        Response::ChannelClosed(_) => Interest::COMMANDS,
+        Response::ChannelClosed(_) => Interest::COMMANDS.union(Interest::HTTP),
         Response::FileDone(_) => Interest::FILES,
+        Response::Http(_) => Interest::HTTP,
+        Response::Body(_) => Interest::BODIES,
+        Response::Message(_) => Interest::MESSAGES,
     }
 }
 

@@ -211,6 +211,8 @@ pub enum ChannelEnd {
     },
     /// It was refused: by a plugin, by the role, or by the target.
     Refused(Denial),
+    /// An exchange whose response went to the client as a whole, with this status.
+    Answered(http::StatusCode),
     /// Without a word: a forwarded connection, a client that went away.
     Closed,
 }

@@ -89,6 +89,8 @@ codes! {
     ChannelDenied "channel_denied" Policy
     /// A rule refuses what is to be done with a file.
     FileDenied "file_denied" Policy
+    /// The role, or a rule, refuses the HTTP request.
+    RequestDenied "request_denied" Policy
     /// What was to be masked could not be.
     MaskingFailed "masking_failed" Gateway
     /// What was to be recorded could not be.
@@ -103,6 +105,8 @@ codes! {
     AgentRefused "agent_refused" Target
     /// The target does not answer.
     TargetUnavailable "target_unavailable" Target
+    /// The target took too long to answer.
+    TargetTimeout "target_timeout" Target
     /// The target's certificate or TLS support is not what the role asks for.
     TargetTls "target_tls" Target
     /// The target's host key is not one that the role trusts.

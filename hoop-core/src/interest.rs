@@ -11,7 +11,7 @@ use std::ops::{BitOr, BitOrAssign};
 /// assert!(wants.contains(Interest::ROWS) && !wants.contains(Interest::NOTICES));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Interest(u16);
+pub struct Interest(u32);
 
 impl Interest {
     /// Nothing: the plugin is only told when the session closes.
@@ -51,6 +51,15 @@ impl Interest {
     /// [`Request::File`](crate::Request::File) and [`Response::FileDone`](crate::Response::FileDone). What moves files is
     /// decoded for it.
     pub const FILES: Self = Self(1 << 12);
+    /// [`Request::Http`](crate::Request::Http), [`Response::Http`](crate::Response::Http) and
+    /// [`Response::ChannelClosed`](crate::Response::ChannelClosed) of exchanges.
+    pub const HTTP: Self = Self(1 << 13);
+    /// [`Request::Body`](crate::Request::Body) and [`Response::Body`](crate::Response::Body), of those exchanges whose heads
+    /// asked for it ([`BodyUse`](crate::BodyUse)).
+    pub const BODIES: Self = Self(1 << 14);
+    /// [`Request::Message`](crate::Request::Message) and [`Response::Message`](crate::Response::Message), of those exchanges
+    /// whose heads asked for it ([`BodyUse`](crate::BodyUse)).
+    pub const MESSAGES: Self = Self(1 << 15);
 
     /// Whether everything in `other` is in this set.
     pub const fn contains(self, other: Self) -> bool {
@@ -98,6 +107,9 @@ impl fmt::Debug for Interest {
             (Self::INPUT, "input"),
             (Self::OUTPUT, "output"),
             (Self::FILES, "files"),
+            (Self::HTTP, "http"),
+            (Self::BODIES, "bodies"),
+            (Self::MESSAGES, "messages"),
         ];
         f.debug_set().entries(names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| name)).finish()
     }

@@ -68,6 +68,7 @@ pub mod channel;
 pub mod clock;
 pub mod detect;
 pub mod error;
+pub mod http;
 pub mod id;
 pub mod interest;
 pub mod outcome;
@@ -90,6 +91,7 @@ pub use channel::{
 pub use clock::{Clock, SystemClock};
 pub use detect::{Detector, Hit, Label};
 pub use error::{Code, Denial, Fault};
+pub use http::{BodyPart, BodyUse, ExchangeKind, HttpRequest, HttpResponse, Message, MessageKind};
 pub use interest::Interest;
 pub use outcome::Outcome;
 pub use plugin::{Plugin, SessionPlugin};
@@ -101,7 +103,10 @@ pub use response::{
     Column, Completion, CompletionKind, Format, Notification, Response, ResultColumns, RowPart, Setting, TableColumn,
     TargetError,
 };
-pub use role::{PostgresTarget, RecordingMode, ResourceKind, ResourceRole, SshAllow, SshTarget, Target};
+pub use role::{
+    HttpAllow, HttpLogin, HttpTarget, PostgresTarget, RecordingMode, ResourceKind, ResourceRole, SshAllow, SshTarget,
+    Target,
+};
 pub use secret::Secret;
 pub use session::{SessionContext, SessionState};
 pub use verdict::{Hold, Verdict};

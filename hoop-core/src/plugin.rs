@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::channel::{ChannelId, Output};
+use crate::channel::ChannelId;
 use crate::error::Denial;
 use crate::interest::Interest;
 use crate::outcome::Outcome;
@@ -55,10 +55,11 @@ pub trait SessionPlugin: Send {
         Verdict::Pass(response)
     }
 
-    /// Nothing more came of a channel's output for a few milliseconds, or it has ended: what was kept back of it, because
-    /// it could have been the beginning of something, goes on now. Asked until there is nothing more: a channel has two
-    /// streams.
-    fn on_flush(&mut self, _channel: ChannelId) -> Option<Output> {
+    /// Nothing more came of a channel's output for a few milliseconds, or it has ended; or the same of an exchange's body, but for
+    /// its end, which [`BodyPart::last`](crate::BodyPart::last) tells. What was kept back of it, because it could have been the
+    /// beginning of something, goes on now, as [`Response::Output`] or [`Response::Body`]. Asked until there is nothing more: a
+    /// channel has two streams.
+    fn on_flush(&mut self, _channel: ChannelId) -> Option<Response> {
         None
     }
 

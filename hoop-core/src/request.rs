@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::channel::{Command, FileOperation, Forward, Input, Signal, WindowChange};
+use crate::http::{BodyPart, HttpRequest, Message};
 use crate::response::Format;
 use crate::response::rows::RowBatch;
 
@@ -32,6 +33,12 @@ pub enum Request {
     Forward(Forward),
     /// Something to be done with files.
     File(FileOperation),
+    /// The head of an HTTP request.
+    Http(HttpRequest),
+    /// A piece of its body.
+    Body(BodyPart),
+    /// A message of a WebSocket or a gRPC call.
+    Message(Message),
 }
 
 /// Numbers the statements of a session, from 1 on. A response carries the number of the statement it answers.
@@ -153,7 +160,10 @@ impl Request {
             | Self::WindowChange(_)
             | Self::Signal(_)
             | Self::Forward(_)
-            | Self::File(_) => None,
+            | Self::File(_)
+            | Self::Http(_)
+            | Self::Body(_)
+            | Self::Message(_) => None,
         }
     }
 }

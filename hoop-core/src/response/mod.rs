@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::channel::{ChannelClosed, FileDone, Output};
 use crate::error::Denial;
+use crate::http::{BodyPart, HttpResponse, Message};
 use crate::request::StatementId;
 use rows::RowBatch;
 
@@ -38,6 +39,12 @@ pub enum Response {
     ChannelClosed(ChannelClosed),
     /// Something that was done with files ended, or was refused.
     FileDone(FileDone),
+    /// The head of an HTTP response.
+    Http(HttpResponse),
+    /// A piece of its body.
+    Body(BodyPart),
+    /// A message of a WebSocket or a gRPC call.
+    Message(Message),
 }
 
 /// The columns of a result.
@@ -184,7 +191,10 @@ impl Response {
             | Self::Setting(_)
             | Self::Output(_)
             | Self::ChannelClosed(_)
-            | Self::FileDone(_) => None,
+            | Self::FileDone(_)
+            | Self::Http(_)
+            | Self::Body(_)
+            | Self::Message(_) => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is asked for. A resource is a database, a host, a service; a *resource role* is one way to reach it: through
 //! which agent, as whom, and under which rules.
 
+mod http;
 mod postgres;
 mod ssh;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::error::{Code, Denial};
 use crate::id::{OrgId, RoleId};
 
+pub use http::{HostField, HttpAllow, HttpLogin, HttpTarget, HttpVersion};
 pub use postgres::{ChannelBinding, PostgresTarget, SslMode};
 pub use ssh::{SshAllow, SshTarget};
 
@@ -43,6 +45,7 @@ impl ResourceRole {
         match self.target {
             Target::Postgres(_) => ResourceKind::Postgres,
             Target::Ssh(_) => ResourceKind::Ssh,
+            Target::Http(_) => ResourceKind::Http,
         }
     }
 
@@ -70,6 +73,8 @@ pub enum ResourceKind {
     Postgres,
     /// A machine that is reached over SSH.
     Ssh,
+    /// A service that speaks HTTP.
+    Http,
 }
 
 impl ResourceKind {
@@ -78,6 +83,7 @@ impl ResourceKind {
         match self {
             Self::Postgres => "postgres",
             Self::Ssh => "ssh",
+            Self::Http => "http",
         }
     }
 }
@@ -103,6 +109,8 @@ pub enum Target {
     Postgres(PostgresTarget),
     /// A machine that is reached over SSH.
     Ssh(SshTarget),
+    /// A service that speaks HTTP.
+    Http(HttpTarget),
 }
 
 #[cfg(feature = "openapi")]
@@ -112,6 +120,7 @@ impl utoipa::PartialSchema for Target {
         utoipa::openapi::OneOfBuilder::new()
             .item(of_kind(ResourceKind::Postgres, <PostgresTarget as utoipa::PartialSchema>::schema()))
             .item(of_kind(ResourceKind::Ssh, <SshTarget as utoipa::PartialSchema>::schema()))
+            .item(of_kind(ResourceKind::Http, <HttpTarget as utoipa::PartialSchema>::schema()))
             .into()
     }
 }
@@ -140,6 +149,7 @@ impl utoipa::ToSchema for Target {
     fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
         <PostgresTarget as utoipa::ToSchema>::schemas(schemas);
         <SshTarget as utoipa::ToSchema>::schemas(schemas);
+        <HttpTarget as utoipa::ToSchema>::schemas(schemas);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hoop_core::id::{OrgId, RoleId};
-use hoop_core::role::SshTarget;
+use hoop_core::role::{HttpLogin, HttpTarget, SshTarget};
 use hoop_core::{PostgresTarget, RecordingMode, ResourceRole, Target};
 use russh::keys::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ use super::parts::Api;
 use super::problem::Problem;
 use super::users::check_name;
 use crate::auth::keys::MAX_KEY_BYTES;
+use crate::proxy::http::fields::is_hop_by_hop;
+use crate::session::HttpUrl;
 use crate::store::Role;
 
 /// What an administrator says of a role. A change replaces what it names, and null takes away (RFC 7396).
@@ -95,6 +97,7 @@ fn check_target(target: &Target) -> Result<(), Problem> {
     match target {
         Target::Postgres(target) => check_postgres(target),
         Target::Ssh(target) => check_ssh(target),
+        Target::Http(target) => check_http(target),
         _ => Ok(()),
     }
 }
@@ -128,6 +131,40 @@ fn check_ssh(target: &SshTarget) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+fn check_http(target: &HttpTarget) -> Result<(), Problem> {
+    HttpUrl::parse(&target.url).map_err(|denial| Problem::field("/target/url", denial.reason))?;
+    let is_path = |path: &String| path.starts_with('/') && !path.contains('\0');
+    for (field, path) in [("socket", &target.socket), ("sslrootcert", &target.sslrootcert)] {
+        if !path.as_ref().is_none_or(is_path) {
+            return Err(Problem::field(format!("/target/{field}"), "an absolute path on the agent's machine"));
+        }
+    }
+    check_references(&[("sslcert", &target.sslcert), ("sslkey", &target.sslkey), ("secret", &target.secret)])?;
+    check_http_login(&target.login)
+}
+
+fn check_http_login(login: &HttpLogin) -> Result<(), Problem> {
+    let is_token = |name: &str| http::HeaderName::from_bytes(name.as_bytes()).is_ok();
+    match login {
+        HttpLogin::None | HttpLogin::Bearer => Ok(()),
+        HttpLogin::Basic { user } if user.contains(':') || user.chars().any(char::is_control) => {
+            Err(Problem::field("/target/login/user", "must not have a colon or control characters"))
+        }
+        HttpLogin::Header { name } if !is_token(name) || is_hop_by_hop(name) => {
+            Err(Problem::field("/target/login/name", "the name of a field that is not the connection's own"))
+        }
+        HttpLogin::Cookie { name } if !is_token(name) => Err(Problem::field("/target/login/name", "a cookie's name")),
+        HttpLogin::OauthClientCredentials { token_url, client_id, .. } => {
+            HttpUrl::parse(token_url).map_err(|denial| Problem::field("/target/login/token_url", denial.reason))?;
+            check_words(&[("login/client_id", client_id)])
+        }
+        HttpLogin::AwsSigv4 { region, service, access_key_id } => {
+            check_words(&[("login/region", region), ("login/service", service), ("login/access_key_id", access_key_id)])
+        }
+        HttpLogin::Basic { .. } | HttpLogin::Header { .. } | HttpLogin::Cookie { .. } => Ok(()),
+    }
 }
 
 fn check_words(words: &[(&str, &String)]) -> Result<(), Problem> {

@@ -40,6 +40,8 @@ struct SecretsView {
     passphrase: SecretView,
     certificate: SecretView,
     certificate_authority: SecretView,
+    /// HTTP's, which has `sslcert` and `sslkey`, too.
+    secret: SecretView,
 }
 
 /// Whether a secret is kept. What it is, is shown to nobody.
@@ -70,6 +72,7 @@ async fn show(State(api): State<Api>, caller: Caller, Named(name): Named) -> Res
             Some(SecretField::Passphrase) => view.passphrase = secret,
             Some(SecretField::Certificate) => view.certificate = secret,
             Some(SecretField::CertificateAuthority) => view.certificate_authority = secret,
+            Some(SecretField::Secret) => view.secret = secret,
             None => {}
         }
     }

@@ -329,7 +329,9 @@ where
             match self.channel.poll_receive(cx) {
                 Poll::Pending => return Ok(moved),
                 Poll::Ready(Ok(Received::Data(bytes))) => self.relay.on_target(bytes).map_err(stopped)?,
-                Poll::Ready(Ok(Received::Ssh(_))) => return Err(lost(violation(self.channel.agent()))),
+                Poll::Ready(Ok(Received::Ssh(_) | Received::Http(_))) => {
+                    return Err(lost(violation(self.channel.agent())));
+                }
                 Poll::Ready(Ok(Received::Closed)) => return Err(End::Told(closed().into())),
                 Poll::Ready(Err(denial)) => return Err(lost(denial)),
             }

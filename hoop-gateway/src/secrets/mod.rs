@@ -48,11 +48,13 @@ pub enum SecretField {
     Certificate,
     /// The private key of an authority of user certificates.
     CertificateAuthority,
+    /// What requests are authenticated with: a token, a password, a key.
+    Secret,
 }
 
 impl SecretField {
     /// Every field.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Password,
         Self::SslCert,
         Self::SslKey,
@@ -60,6 +62,7 @@ impl SecretField {
         Self::Passphrase,
         Self::Certificate,
         Self::CertificateAuthority,
+        Self::Secret,
     ];
 
     /// The field's name.
@@ -72,6 +75,7 @@ impl SecretField {
             Self::Passphrase => "passphrase",
             Self::Certificate => "certificate",
             Self::CertificateAuthority => "certificate_authority",
+            Self::Secret => "secret",
         }
     }
 
@@ -87,6 +91,7 @@ impl SecretField {
             ResourceKind::Ssh => {
                 &[Self::Password, Self::PrivateKey, Self::Passphrase, Self::Certificate, Self::CertificateAuthority]
             }
+            ResourceKind::Http => &[Self::Secret, Self::SslCert, Self::SslKey],
             _ => &[],
         }
     }
@@ -102,6 +107,9 @@ impl SecretField {
             (Target::Ssh(target), Self::Passphrase) => &target.passphrase,
             (Target::Ssh(target), Self::Certificate) => &target.certificate,
             (Target::Ssh(target), Self::CertificateAuthority) => &target.certificate_authority,
+            (Target::Http(target), Self::Secret) => &target.secret,
+            (Target::Http(target), Self::SslCert) => &target.sslcert,
+            (Target::Http(target), Self::SslKey) => &target.sslkey,
             _ => return None,
         };
         reference.as_deref()

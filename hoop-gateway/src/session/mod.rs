@@ -32,7 +32,7 @@ pub(crate) use control::{Asked, Control};
 pub(crate) use open::Opening;
 pub(crate) use registry::{CancelKey, Live, Pass};
 pub use target::Reached;
-pub(crate) use target::{postgres_target, ssh_target};
+pub(crate) use target::{HttpUrl, http_target, postgres_target, ssh_target};
 
 use crate::api::LiveSessions;
 use crate::changes::{Changes, Subject};

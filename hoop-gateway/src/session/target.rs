@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hoop_core::id::{RequestId, SessionId};
-use hoop_core::role::{PostgresTarget, SshTarget};
+use hoop_core::role::{HttpLogin, HttpTarget, PostgresTarget, SshTarget};
 use hoop_core::{Code, Denial, ResourceRole, Target};
 use hoop_proto::postgres::Frames;
 use hoop_proto::postgres::backend::{PARAMETER_STATUS, ParameterStatus};
@@ -36,6 +36,7 @@ impl Sessions {
                 open::Target::Postgres(postgres_target(target, &target.database, vec![application]))
             }
             Target::Ssh(target) => open::Target::Ssh(ssh_target(target)),
+            Target::Http(target) => open::Target::Http(http_target(target)?),
             _ => {
                 return Err(Denial::new("gateway", Code::Unsupported, "targets of this kind cannot be tried").into());
             }
@@ -55,7 +56,7 @@ impl Sessions {
         let server_version = match ready {
             ready::Target::Postgres(ready) => server_version(&ready),
             ready::Target::Ssh(ready) => Some(shown(&ready.server_id)),
-            ready::Target::SshChannel(_) => None,
+            ready::Target::SshChannel(_) | ready::Target::Http(_) => None,
         };
         Ok(Reached { server_version })
     }
@@ -76,6 +77,88 @@ pub(crate) fn ssh_target(target: &SshTarget) -> v1::SshTarget {
         host_authorities,
         known_hosts: target.known_hosts.clone().unwrap_or_default(),
         certificate_authority: target.certificate_authority.clone().unwrap_or_default(),
+    }
+}
+
+/// Where a service is, and how the agent authenticates requests to it.
+///
+/// # Errors
+/// [`Code::InvalidRequest`] when the role's URL is none: it was stored before that was looked at.
+pub(crate) fn http_target(target: &HttpTarget) -> Result<v1::HttpTarget, Denial> {
+    use v1::http_target::Login;
+    let url = HttpUrl::parse(&target.url)?;
+    let login = match target.login.clone() {
+        HttpLogin::None => None,
+        HttpLogin::Bearer => Some(Login::Bearer(v1::HttpBearer {})),
+        HttpLogin::Basic { user } => Some(Login::Basic(v1::HttpBasic { user })),
+        HttpLogin::Header { name } => Some(Login::Header(v1::HttpHeader { name })),
+        HttpLogin::Cookie { name } => Some(Login::Cookie(v1::HttpCookie { name })),
+        HttpLogin::OauthClientCredentials { token_url, client_id, scope } => {
+            let scope = scope.unwrap_or_default();
+            Some(Login::OauthClientCredentials(v1::HttpOauthClientCredentials { token_url, client_id, scope }))
+        }
+        HttpLogin::AwsSigv4 { region, service, access_key_id } => {
+            Some(Login::AwsSigv4(v1::HttpAwsSigv4 { region, service, access_key_id }))
+        }
+    };
+    Ok(v1::HttpTarget {
+        scheme: url.scheme.to_owned(),
+        host: url.host,
+        port: url.port.into(),
+        socket: target.socket.clone().unwrap_or_default(),
+        version: target.version.as_str().to_owned(),
+        sslrootcert: target.sslrootcert.clone().unwrap_or_default(),
+        sslcert: target.sslcert.clone().unwrap_or_default(),
+        sslkey: target.sslkey.clone().unwrap_or_default(),
+        secret: target.secret.clone().unwrap_or_default(),
+        login,
+    })
+}
+
+/// The URL of an HTTP target, in its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HttpUrl {
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
+    /// Host name or address, without brackets.
+    pub(crate) host: String,
+    /// The port, also where it is the scheme's own.
+    pub(crate) port: u16,
+    /// As in `Host`: without a port that is the scheme's own.
+    pub(crate) authority: String,
+    /// What is put before every path: empty, or with a slash at its beginning and none at its end.
+    pub(crate) prefix: String,
+}
+
+impl HttpUrl {
+    /// Reads the URL of a role.
+    ///
+    /// # Errors
+    /// A [`Denial`] with [`Code::InvalidRequest`] that says what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, Denial> {
+        let wrong = |what: &str| Denial::new("gateway", Code::InvalidRequest, format!("the URL of the target {what}"));
+        let url = url::Url::parse(text).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+        let scheme = match url.scheme() {
+            "http" => "http",
+            "https" => "https",
+            _ => return Err(wrong("must begin with http:// or https://")),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("must not have a user or a password").hint("use `login` and `secret`"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("must not have a query or a fragment"));
+        }
+        let host = url.host_str().ok_or_else(|| wrong("has no host"))?;
+        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        Ok(Self {
+            scheme,
+            host: bare.to_owned(),
+            port: url.port_or_known_default().unwrap_or(80),
+            authority,
+            prefix: url.path().trim_end_matches('/').to_owned(),
+        })
     }
 }
 

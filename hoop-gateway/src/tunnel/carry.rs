@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::Stream;
 use hoop_core::{Code, Denial};
 use hoop_proto::tunnel::v1::{
-    CarryDown, CarryUp, Failure, Ready, SshMessage, carry_down, carry_up, ready, ssh_message,
+    CarryDown, CarryUp, Failure, HttpMessage, Ready, SshMessage, carry_down, carry_up, http_message, ready, ssh_message,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, PollSender, WaitForCancellationFutureOwned};
@@ -64,6 +64,8 @@ pub enum Received {
     Data(Bytes),
     /// What is said over SSH beside that.
     Ssh(ssh_message::Body),
+    /// What is said of an exchange of HTTP beside that.
+    Http(http_message::Body),
     /// The target closed its connection in order, after all its bytes.
     Closed,
 }
@@ -150,6 +152,7 @@ impl ChannelReceiver {
         match ready!(self.poll_frame(cx))? {
             Some(carry_up::Body::Data(data)) => Poll::Ready(Ok(Received::Data(data))),
             Some(carry_up::Body::Ssh(SshMessage { body: Some(body) })) => Poll::Ready(Ok(Received::Ssh(body))),
+            Some(carry_up::Body::Http(HttpMessage { body: Some(body) })) => Poll::Ready(Ok(Received::Http(body))),
             Some(carry_up::Body::Closed(closed)) => Poll::Ready(match closed.failure {
                 None => Ok(Received::Closed),
                 Some(failure) => Err(OpenFailure::from(failure).denial),
@@ -218,6 +221,14 @@ impl ChannelSender {
     /// A [`Denial`] when the channel has ended.
     pub async fn ssh(&mut self, body: ssh_message::Body) -> Result<(), Denial> {
         self.send(carry_down::Body::Ssh(SshMessage { body: Some(body) })).await
+    }
+
+    /// Sends what is said of an exchange of HTTP beside bytes, in its order among them.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the channel has ended.
+    pub async fn http(&mut self, body: http_message::Body) -> Result<(), Denial> {
+        self.send(carry_down::Body::Http(HttpMessage { body: Some(body) })).await
     }
 }
 

@@ -98,7 +98,7 @@ impl Channels {
                 event.denied_by = Text::copied(&denial.by, MAX_NAME_BYTES);
                 event.denial = denial.code.as_str().to_owned();
             }
-            ChannelEnd::Closed => {}
+            ChannelEnd::Answered(_) | ChannelEnd::Closed => {}
         }
         event
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hoop_core::{
-    ChannelEnd, ChannelId, Code, Denial, Detector, Interest, Outcome, Output, Plugin, ResourceRole, Response, RowBatch,
+    ChannelEnd, ChannelId, Code, Denial, Detector, Interest, Outcome, Plugin, ResourceRole, Response, RowBatch,
     RowError, Secret, SessionContext, SessionPlugin, Verdict,
 };
 
@@ -223,8 +223,8 @@ impl SessionPlugin for SessionMasking {
         }
     }
 
-    fn on_flush(&mut self, channel: ChannelId) -> Option<Output> {
-        self.streams.flush(channel, &self.masker)
+    fn on_flush(&mut self, channel: ChannelId) -> Option<Response> {
+        self.streams.flush(channel, &self.masker).map(Response::Output)
     }
 
     async fn close(&mut self, _outcome: &Outcome) {

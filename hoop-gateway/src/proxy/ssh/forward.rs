@@ -194,7 +194,7 @@ async fn down(mut receiver: ChannelReceiver, write: &ChannelWriteHalf<Msg>, move
                 write.data_bytes(data).await
             }
             Ok(Received::Ssh(ssh_message::Body::Eof(_))) => write.eof().await,
-            Ok(Received::Ssh(_)) => Ok(()),
+            Ok(Received::Ssh(_) | Received::Http(_)) => Ok(()),
             Ok(Received::Closed) | Err(_) => return,
         };
         if written.is_err() {

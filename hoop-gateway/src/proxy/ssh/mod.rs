@@ -11,7 +11,6 @@
 //!
 //! [RFC 4254]: https://www.rfc-editor.org/rfc/rfc4254
 
-mod chain;
 mod files;
 mod forward;
 mod program;

@@ -383,6 +383,7 @@ impl Program<'_> {
                     self.flush().await?;
                     return Ok(end);
                 }
+                Ok(Received::Http(_)) => return Err(self.fail(self.shared.violation())),
                 Err(denial) => return Err(self.fail(denial)),
             }
         }
@@ -531,7 +532,7 @@ impl ToClient {
                 let signal = Sig::Custom(text(&name));
                 self.handle.exit_signal_request(id, signal, core_dumped, text(&message), String::new()).await
             }
-            ChannelEnd::Refused(_) | ChannelEnd::Closed => Ok(()),
+            ChannelEnd::Refused(_) | ChannelEnd::Answered(_) | ChannelEnd::Closed => Ok(()),
         };
         self.close().await;
     }

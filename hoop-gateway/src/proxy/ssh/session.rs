@@ -16,9 +16,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::chain::SharedChain;
 use super::words::{self, no_zeros, words};
 use super::{forward, program};
+use crate::proxy::chain::SharedChain;
 use crate::proxy::pump::expired;
 use crate::session::{Asked as ControlAsked, Control};
 use crate::tunnel::{self, Agents, ChannelReceiver, ChannelSender, OpenTarget, Received, Route, violation};
@@ -219,7 +219,7 @@ impl SshProxy {
                 received = self.receiver.receive() => match received {
                     Ok(Received::Ssh(message)) => self.on_message(message),
                     Ok(Received::Closed) => return target_closed().into(),
-                    Ok(Received::Data(_)) => return self.shared.violation().into(),
+                    Ok(Received::Data(_) | Received::Http(_)) => return self.shared.violation().into(),
                     Err(denial) => return denial.into(),
                 },
                 asked = std::future::poll_fn(|cx| control.poll_asked(cx)) => match asked {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hoop_core::{ChannelId, Code, Command, CommandKind, Denial};
 use hoop_proto::ssh::{scp::Command as ScpCommand, shell};
 
-use super::chain::SharedChain;
+use crate::proxy::chain::SharedChain;
 
 /// The relay of one channel that moves files. Each direction is one task's; they may run side by side.
 pub(crate) struct Files(Protocol);

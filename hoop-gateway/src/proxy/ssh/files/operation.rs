@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hoop_core::{ChannelId, Denial, FileDone, FileKind, FileOperation, Request, Response};
 
-use crate::proxy::ssh::chain::SharedChain;
+use crate::proxy::chain::SharedChain;
 
 /// Something to be done with files that has no number yet.
 #[derive(Debug, Clone)]

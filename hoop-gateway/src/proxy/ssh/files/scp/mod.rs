@@ -12,7 +12,7 @@ use hoop_proto::ssh::scp::{Command, Direction};
 use parking_lot::Mutex;
 
 use super::{Moved, lost, operation, violation};
-use crate::proxy::ssh::chain::SharedChain;
+use crate::proxy::chain::SharedChain;
 use state::{Asking, State};
 
 pub(super) struct Scp {

@@ -12,7 +12,7 @@ use hoop_proto::ssh::sftp::Status;
 use parking_lot::Mutex;
 
 use super::{Moved, operation};
-use crate::proxy::ssh::chain::SharedChain;
+use crate::proxy::chain::SharedChain;
 use request::Asking;
 use state::State;
 

@@ -1,0 +1,199 @@
+//! Which fields of a head go on. It is the one place that decides, for every version of HTTP, for WebSockets, for gRPC and for
+//! trailers.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+
+/// Fields that are of one connection ([RFC 9110 §7.6.1]), beside those that `Connection` names.
+///
+/// [RFC 9110 §7.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Fields by which whoever stands in front of a service tells it who asks: a client that sends them says what it likes.
+const ASSERTED: [&str; 22] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-forwarded-prefix",
+    "x-forwarded-ssl",
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-client-cert",
+    "x-real-ip",
+    "x-client-ip",
+    "x-original-url",
+    "x-original-host",
+    "x-rewrite-url",
+    "x-remote-user",
+    "remote-user",
+    "x-user",
+    "true-client-ip",
+];
+
+/// What begins like this is the gateway's own, or makes its bearer act for another.
+const ASSERTED_PREFIXES: [&str; 6] =
+    ["hoop-", "x-hoop-", "impersonate-", "x-auth-request-", "x-goog-authenticated-user-", "x-amzn-oidc-"];
+
+/// Whether a field is of one connection.
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
+    HOP_BY_HOP.iter().any(|field| field.as_str().eq_ignore_ascii_case(name))
+}
+
+/// Whether a field says who asks, or how the request came here.
+fn is_asserted(name: &str) -> bool {
+    // Some servers take an underscore for a hyphen.
+    let name = name.replace('_', "-");
+    ASSERTED.contains(&name.as_str()) || ASSERTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Leaves of a request's fields what goes to the target.
+pub(crate) fn strip_request(fields: &mut HeaderMap) {
+    let te_trailers = fields.get_all(TE).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    strip_connection(fields);
+    let asserted: Vec<_> = fields.keys().filter(|name| is_asserted(name.as_str())).cloned().collect();
+    for name in asserted {
+        fields.remove(name);
+    }
+    // The gateway has answered it: the client sends its body when that is read.
+    fields.remove(EXPECT);
+    fields.remove(HOST);
+    if te_trailers {
+        fields.insert(TE, http::HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Leaves of a response's fields what goes to the client.
+pub(crate) fn strip_response(fields: &mut HeaderMap) {
+    strip_connection(fields);
+}
+
+/// Leaves of the fields after a body those that may stand there ([RFC 9110 §6.5.1]).
+///
+/// [RFC 9110 §6.5.1]: https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1
+pub(crate) fn strip_trailers(fields: &mut HeaderMap) {
+    strip_connection(fields);
+    let asserted: Vec<_> = fields.keys().filter(|name| is_asserted(name.as_str())).cloned().collect();
+    for name in asserted {
+        fields.remove(name);
+    }
+    const NEVER: [HeaderName; 10] = [
+        CONTENT_LENGTH,
+        HOST,
+        http::header::AUTHORIZATION,
+        http::header::COOKIE,
+        http::header::SET_COOKIE,
+        http::header::CONTENT_TYPE,
+        http::header::CONTENT_ENCODING,
+        http::header::CONTENT_RANGE,
+        http::header::LOCATION,
+        http::header::CACHE_CONTROL,
+    ];
+    for name in NEVER {
+        fields.remove(name);
+    }
+}
+
+fn strip_connection(fields: &mut HeaderMap) {
+    let named: Vec<HeaderName> = fields
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .filter(|name| !is_end_to_end(name))
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        fields.remove(name);
+    }
+}
+
+/// Fields that no connection can claim: who names them in `Connection` wants them gone on the way, to be taken for another.
+fn is_end_to_end(name: &HeaderName) -> bool {
+    const KEPT: [HeaderName; 9] = [
+        http::header::AUTHORIZATION,
+        http::header::COOKIE,
+        http::header::CONTENT_TYPE,
+        http::header::CONTENT_ENCODING,
+        http::header::CONTENT_LENGTH,
+        http::header::ORIGIN,
+        http::header::CACHE_CONTROL,
+        http::header::IF_MATCH,
+        http::header::IF_UNMODIFIED_SINCE,
+    ];
+    KEPT.contains(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(lines: &[(&str, &str)]) -> HeaderMap {
+        let field = |(name, value): &(&str, &str)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            (name, http::HeaderValue::from_str(value).expect("a value"))
+        };
+        lines.iter().map(field).collect()
+    }
+
+    fn names(fields: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = fields.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn what_is_of_the_connection_or_of_the_gateway_does_not_go_on() {
+        let mut request = fields(&[
+            ("host", "a"),
+            ("connection", "close, X-Mine , content-type"),
+            ("x-mine", "1"),
+            ("content-type", "text/plain"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "Basic x"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x_forwarded_for", "1.2.3.4"),
+            ("hoop-identity", "me"),
+            ("Hoop_Identity", "me"),
+            ("impersonate-user", "root"),
+            ("expect", "100-continue"),
+            ("accept", "*/*"),
+        ]);
+        strip_request(&mut request);
+        assert_eq!(names(&request), ["accept", "content-type", "te"]);
+        assert_eq!(request["te"], "trailers");
+    }
+
+    #[test]
+    fn trailers_frame_nothing_and_prove_nothing() {
+        let mut trailers = fields(&[
+            ("grpc-status", "0"),
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
+            ("authorization", "x"),
+            ("set-cookie", "a=b"),
+            ("x-forwarded-user", "root"),
+        ]);
+        strip_trailers(&mut trailers);
+        assert_eq!(names(&trailers), ["grpc-status"]);
+    }
+}
