@@ -44,7 +44,7 @@ const STYLE: &str = ":root{color-scheme:light dark}*{box-sizing:border-box}body{
     .alert{border-left:.25rem solid #c62828;padding:.25rem .75rem}";
 
 /// A page.
-pub(super) struct Page {
+pub(crate) struct Page {
     status: StatusCode,
     title: String,
     body: String,
@@ -55,12 +55,12 @@ pub(super) struct Page {
 
 impl Page {
     /// A page with this heading.
-    pub(super) fn new(title: &str) -> Self {
+    pub(crate) fn new(title: &str) -> Self {
         let body = format!("<h1>{}</h1>", escape(title));
         Self { status: StatusCode::OK, title: escape(title), body, forms: "'self'".to_owned(), retry_after: None }
     }
 
-    pub(super) fn status(mut self, status: StatusCode) -> Self {
+    pub(crate) fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
@@ -72,12 +72,12 @@ impl Page {
     }
 
     /// What has gone wrong; screen readers say it first.
-    pub(super) fn alert(mut self, text: &str) -> Self {
+    pub(crate) fn alert(mut self, text: &str) -> Self {
         let _ = write!(self.body, "<p class=\"alert\" role=\"alert\">{}</p>", escape(text));
         self
     }
 
-    pub(super) fn text(mut self, text: &str) -> Self {
+    pub(crate) fn text(mut self, text: &str) -> Self {
         let _ = write!(self.body, "<p>{}</p>", escape(text));
         self
     }
@@ -89,7 +89,7 @@ impl Page {
     }
 
     /// Names and what they stand for.
-    pub(super) fn facts(mut self, facts: &[(&str, &str)]) -> Self {
+    pub(crate) fn facts(mut self, facts: &[(&str, &str)]) -> Self {
         let rows = facts.iter().map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>", escape(name), escape(value)));
         let _ = write!(self.body, "<dl>{}</dl>", rows.collect::<String>());
         self

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use hoop_core::id::{CredentialId, TokenId};
 use hoop_core::{Clock, Code, Denial, Principal, ResourceRole, Secret};
 use pgwire::api::auth::sasl::scram::{ScramSecret, gen_salted_password};
 
 use super::token::unavailable;
+use crate::session::Pass;
 use crate::store::{Credential, Role, Store, Token, User};
 
 /// Iterations of the verifiers that are made here: what every client expects, and enough for a random password.
@@ -88,7 +89,20 @@ pub struct Proven {
     pub credential: CredentialId,
     /// The API token that the credential was made with: what is opened with it ends with that.
     pub token: Option<TokenId>,
+    /// Until when it is good.
+    pub expires_at: DateTime<Utc>,
 }
+
+impl Proven {
+    /// What a session of the caller ends with; `bearer` is the API token that the connection came in by.
+    pub(crate) fn passes(&self, bearer: Option<TokenId>) -> Vec<Pass> {
+        let tokens = self.token.into_iter().chain(bearer).map(Pass::Token);
+        tokens.chain([Pass::Credential(self.credential)]).collect()
+    }
+}
+
+/// Prefix of a credential's login and password in one word, as HTTP clients show them.
+pub const WEB_TOKEN_PREFIX: &str = "hoopw_";
 
 impl NativeCredentials {
     /// Credentials in this store; `secret` is the gateway's own and lasting.
@@ -180,7 +194,23 @@ impl NativeCredentials {
         if let Err(error) = self.store.credentials().used(credential.org, credential.id, now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "use of a credential could not be noted");
         }
-        Ok(Proven { principal: principal(user), role, credential: credential.id, token: credential.token })
+        Ok(Proven {
+            principal: principal(user),
+            role,
+            credential: credential.id,
+            token: credential.token,
+            expires_at: credential.expires_at,
+        })
+    }
+
+    /// Takes a proven credential away.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the store does not answer.
+    pub async fn revoke(&self, candidate: Candidate) -> Result<(), Denial> {
+        let Some(credential) = candidate.found else { return Ok(()) };
+        let revoked = self.store.credentials().revoke(credential.org, credential.id, None, self.clock.now()).await;
+        revoked.map(drop).map_err(unavailable)
     }
 
     /// One that was being made while its token was taken away is not good either.

@@ -83,7 +83,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends the sessions of which an API token or a key was taken away, as by a logout. One that has expired opens no more
+    /// Ends the sessions of which an API token, a key or a credential was taken away, as by a logout. One that has expired opens no more
     /// sessions, and those that run go on, as with credentials.
     ///
     /// # Errors
@@ -114,6 +114,10 @@ impl Sessions {
                 Ok(token.is_some_and(|token| token.revoked_at.is_none()))
             }
             Pass::Key(id) => Ok(in_time(store.user_keys().get(org, id)).await?.is_some()),
+            Pass::Credential(id) => {
+                let credential = in_time(store.credentials().get(org, id)).await?;
+                Ok(credential.is_some_and(|credential| credential.revoked_at.is_none()))
+            }
         }
     }
 
@@ -140,6 +144,7 @@ impl Sessions {
 fn taken_away(pass: Pass) -> Denial {
     let (what, next) = match pass {
         Pass::Token(_) => ("token or login", "sign in again or use another token, and connect again"),
+        Pass::Credential(_) => ("credential", "get a new one (hoop connect), and connect again"),
         Pass::Key(_) => ("key", "add a key (hoop keys add), and connect again"),
     };
     let why = format!("this session is not allowed any more: the {what} that it came in by was taken away");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
-use hoop_core::id::{KeyId, OrgId, SessionId, TokenId};
+use hoop_core::id::{CredentialId, KeyId, OrgId, SessionId, TokenId};
 use hoop_core::{Denial, SessionContext};
 use rand::RngExt as _;
 use tokio::sync::Notify;
@@ -19,6 +19,8 @@ pub(crate) enum Pass {
     Token(TokenId),
     /// A public key.
     Key(KeyId),
+    /// A credential.
+    Credential(CredentialId),
 }
 
 /// Running sessions, by id and by cancel key.

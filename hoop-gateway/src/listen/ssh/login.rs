@@ -130,8 +130,8 @@ impl SshDoor {
         is_own(&proven.principal, visitor.bearer.as_ref())?;
         let bearer = visitor.bearer.as_ref().map(|bearer| bearer.token.id);
         Ok(Caller {
+            passes: proven.passes(bearer),
             principal: proven.principal,
-            passes: proven.token.into_iter().chain(bearer).map(Pass::Token).collect(),
             role: Chosen::Role(Box::new(proven.role.role)),
             client: String::new(),
         })
