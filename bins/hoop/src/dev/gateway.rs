@@ -75,7 +75,7 @@ async fn build(dir: &Path, port_offset: Option<u16>) -> Result<(hoop_gateway::Ru
     }
     let running = gateway.bind().await.map_err(port_hint)?;
     let addresses = running.addresses();
-    let hoop_gateway::Addresses { http, grpc, postgres, ssh, proxy } = addresses;
+    let hoop_gateway::Addresses { http, grpc, postgres, ssh, proxy } = *addresses;
     let addresses = Addresses { http, grpc, postgres, ssh, proxy };
     Ok((running, Started { addresses, admin }))
 }
