@@ -89,7 +89,10 @@ pub(crate) struct ProxyDoor {
 /// A connection, as its requests see it.
 struct Visit {
     peer: SocketAddr,
-    over_tls: bool,
+    /// Whether nobody in between can read it.
+    encrypted: bool,
+    /// The scheme that the client used, where that is known.
+    scheme: Option<&'static str>,
     bearer: Option<Bearer>,
     /// Somebody on it is known: it is no stranger's any more.
     known: CancellationToken,
@@ -115,12 +118,14 @@ impl ProxyDoor {
             Ok(_) => first == [22],
         };
         if !is_tls || self.tls_use == TlsUse::Off {
-            return self.visit(tcp, stranger, false, shutdown).await;
+            // In front of a door without TLS may stand who ends it; then the configuration knows.
+            let scheme = (self.tls_use != TlsUse::Off).then_some("http");
+            return self.visit(tcp, stranger, (false, scheme), shutdown).await;
         }
         let tls = self.certificate.shown().http.clone();
         let accepted = stranger.in_time(async { tls.accept(tcp).await.map_err(Refusal::from) }).await;
         if let Ok(io) = accepted {
-            self.visit(io, stranger, true, shutdown).await;
+            self.visit(io, stranger, (true, Some("https")), shutdown).await;
         }
     }
 
@@ -129,17 +134,22 @@ impl ProxyDoor {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        // Nobody is in between: the tunnel is encrypted where it has to be.
-        self.visit(io, stranger, true, CancellationToken::new()).await;
+        // The tunnel is encrypted where it has to be, and who is at its other end speaks for a client of its own.
+        self.visit(io, stranger, (true, None), CancellationToken::new()).await;
     }
 
-    async fn visit<S>(self: Arc<Self>, io: S, stranger: Stranger, over_tls: bool, shutdown: CancellationToken)
-    where
+    async fn visit<S>(
+        self: Arc<Self>,
+        io: S,
+        stranger: Stranger,
+        (encrypted, scheme): (bool, Option<&'static str>),
+        shutdown: CancellationToken,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let known = CancellationToken::new();
         let Stranger { peer, bearer, .. } = &stranger;
-        let visit = Arc::new(Visit { peer: *peer, over_tls, bearer: bearer.clone(), known: known.clone() });
+        let visit = Arc::new(Visit { peer: *peer, encrypted, scheme, bearer: bearer.clone(), known: known.clone() });
         let served = self.requests(io, visit, shutdown);
         let silent = async {
             let told = stranger.in_time(async {
@@ -200,7 +210,7 @@ impl ProxyDoor {
         mut request: Request<Incoming>,
         visit: &Visit,
     ) -> Result<Response<Body>, Denial> {
-        let asked = self.domain.asked(&request, visit.over_tls)?;
+        let asked = self.domain.asked(&request, visit.scheme)?;
         if let Some(response) = self.own_page(&request, &asked, visit).await? {
             return Ok(response);
         }
@@ -230,10 +240,10 @@ impl ProxyDoor {
     fn only_encrypted(&self, visit: &Visit, asked: &origin::Asked) -> Result<(), Denial> {
         let is_own = visit.peer.ip().to_canonical().is_loopback();
         let is_private = match self.tls_use {
-            TlsUse::Required => visit.over_tls,
-            TlsUse::Optional => visit.over_tls || is_own,
+            TlsUse::Required => visit.encrypted,
+            TlsUse::Optional => visit.encrypted || is_own,
             // In front of it stands who ends TLS, and `public` says so.
-            TlsUse::Off => is_own || asked.origin.scheme == "https",
+            TlsUse::Off => visit.encrypted || is_own || asked.origin.scheme == "https",
         };
         if is_private {
             return Ok(());

@@ -69,18 +69,12 @@ impl Domain {
     ///
     /// # Errors
     /// [`Code::ProtocolViolation`] for one that names no host, or two.
-    pub(super) fn asked<B>(&self, request: &Request<B>, over_tls: bool) -> Result<Asked, Denial> {
+    pub(super) fn asked<B>(&self, request: &Request<B>, scheme: Option<&'static str>) -> Result<Asked, Denial> {
         let authority = authority(request)?;
         let host = authority.host().to_ascii_lowercase();
         let role =
             host.strip_suffix(&self.host).and_then(|role| role.strip_suffix('.')).filter(|role| !role.is_empty());
-        let scheme = if over_tls {
-            "https"
-        } else if role.is_some() {
-            self.scheme
-        } else {
-            "http"
-        };
+        let scheme = scheme.unwrap_or(self.scheme);
         let role = role.map(str::to_owned);
         Ok(Asked { origin: Origin { scheme, authority: authority.as_str().to_ascii_lowercase() }, role })
     }
@@ -187,14 +181,14 @@ mod tests {
             ("billing.apps.example.com.evil.example", None),
             ("127.0.0.1:18888", None),
         ] {
-            let asked = domain().asked(&request("GET", "/", &[("host", host)]), true).expect("a host");
+            let asked = domain().asked(&request("GET", "/", &[("host", host)]), None).expect("a host");
             assert_eq!(asked.role.as_deref(), role, "{host}");
         }
     }
 
     #[test]
     fn one_host_and_no_other() {
-        let refused = |uri: &str, fields: &[(&str, &str)]| domain().asked(&request("GET", uri, fields), true).is_err();
+        let refused = |uri: &str, fields: &[(&str, &str)]| domain().asked(&request("GET", uri, fields), None).is_err();
         assert!(refused("/", &[]));
         assert!(refused("/", &[("host", "a.apps.example.com"), ("host", "b.apps.example.com")]));
         assert!(refused("/", &[("host", "user@a.apps.example.com")]));
@@ -225,7 +219,7 @@ mod tests {
         let may = |method: &str, fields: &[(&str, &str)]| {
             let fields = [&[("host", "a.apps.example.com")], fields].concat();
             let request = request(method, "/", &fields);
-            domain().asked(&request, true).expect("a host").only_own_pages(&request).is_ok()
+            domain().asked(&request, None).expect("a host").only_own_pages(&request).is_ok()
         };
         let own = ("origin", "https://a.apps.example.com");
         let sibling = ("origin", "https://b.apps.example.com");
