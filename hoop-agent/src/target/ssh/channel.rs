@@ -122,7 +122,8 @@ impl Down {
                 connection.take(body).await;
                 Ok(())
             }
-            (Self::Connection(_), _) | (_, carry_down::Body::Ssh(SshMessage { body: None })) => Ok(()),
+            (Self::Connection(_), _)
+            | (_, carry_down::Body::Ssh(SshMessage { body: None }) | carry_down::Body::Http(_)) => Ok(()),
             (Self::Channel(writer), carry_down::Body::Data(data)) => {
                 tokio::select! {
                     written = writer.write.data_bytes(data) => written.map_err(|_| Ended),
