@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_FRAME_OPTIONS};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, REFRESH, RETRY_AFTER, X_FRAME_OPTIONS,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -51,13 +53,22 @@ pub(crate) struct Page {
     /// Where its forms may lead, beside the gateway itself.
     forms: String,
     retry_after: Option<u64>,
+    /// Where the browser goes next by itself.
+    onwards: Option<String>,
 }
 
 impl Page {
     /// A page with this heading.
     pub(crate) fn new(title: &str) -> Self {
         let body = format!("<h1>{}</h1>", escape(title));
-        Self { status: StatusCode::OK, title: escape(title), body, forms: "'self'".to_owned(), retry_after: None }
+        Self {
+            status: StatusCode::OK,
+            title: escape(title),
+            body,
+            forms: "'self'".to_owned(),
+            retry_after: None,
+            onwards: None,
+        }
     }
 
     pub(crate) fn status(mut self, status: StatusCode) -> Self {
@@ -88,6 +99,13 @@ impl Page {
         self
     }
 
+    /// The browser goes on to this URL, which must have been checked. It is no redirect: a form that leads here may lead to no
+    /// other origin, and browsers hold redirects against that.
+    pub(super) fn goes_to(mut self, url: &str) -> Self {
+        self.onwards = Some(url.to_owned());
+        self.link(url, "Go on")
+    }
+
     /// Names and what they stand for.
     pub(crate) fn facts(mut self, facts: &[(&str, &str)]) -> Self {
         let rows = facts.iter().map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>", escape(name), escape(value)));
@@ -110,7 +128,7 @@ impl Page {
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        let Self { status, title, body, forms, retry_after } = self;
+        let Self { status, title, body, forms, retry_after, onwards } = self;
         let html = format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
              <title>{title} · Hoop</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>"
@@ -121,6 +139,10 @@ impl IntoResponse for Page {
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         // With less, browsers would not say in `Origin` that a form is the gateway's own.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        if let Some(Ok(onwards)) = onwards.map(|url| HeaderValue::try_from(format!("0; url={url}"))) {
+            headers.insert(REFRESH, onwards);
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

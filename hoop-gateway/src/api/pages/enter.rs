@@ -9,12 +9,12 @@ use serde::Deserialize;
 use url::Url;
 
 use super::super::body::Parameters;
+use super::super::html::Page;
 use super::super::parts::Api;
 use super::super::problem::Problem;
 use super::super::roles::{reach, reachable};
 use super::super::route::{Caller, Permission, Routes, Source};
 use super::account::comes_first;
-use super::see;
 use crate::auth::browser::is_challenge;
 use crate::store::Binding;
 
@@ -51,5 +51,5 @@ async fn enter(
     let source = source.0.map(|source| source.to_string());
     let code = api.browser_sign_ins.approve(&format!("browser on {name}"), source, binding, &caller.token).await?;
     to.query_pairs_mut().append_pair("code", code.expose());
-    Ok(see(to.as_str()).into_response())
+    Ok(Page::new(&format!("You are being taken to {name}")).goes_to(to.as_str()).into_response())
 }
