@@ -51,6 +51,11 @@ pub const SETTINGS: &[Setting] = &[
         "keys of authorities whose SSH certificates of users are taken",
     ),
     setting(
+        "listen.ssh.sign_in_timeout",
+        ValueKind::Text,
+        "how long ssh waits for a sign-in by browser; 0s: no such way in",
+    ),
+    setting(
         "tls.certificate",
         ValueKind::Text,
         "PEM chain, leaf first, read again when it changes; unset: self-signed",

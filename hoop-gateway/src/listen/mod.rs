@@ -20,5 +20,5 @@ pub(crate) use expiry::Expiry;
 pub(crate) use grpc::{Services, serve as serve_grpc};
 pub(crate) use http::{OverTls, serve as serve_http};
 pub(crate) use postgres::PostgresDoor;
-pub(crate) use ssh::{SshDoor, SshHostKeys, config as ssh_config};
+pub(crate) use ssh::{SignIns, SshDoor, SshHostKeys, config as ssh_config};
 pub use tls::{TlsError, TlsIdentity};

@@ -7,6 +7,7 @@ mod forwards;
 mod login;
 mod multiplexing;
 mod programs;
+mod sign_in;
 mod stand;
 
 use stand::*;
