@@ -166,8 +166,12 @@ pub enum ForwardKind {
     /// From an address that the target listens on to the client. Asked once when it is to listen, on channel 0, and for each
     /// connection.
     ForwardedTcpip,
+    /// From a socket that the target listens on to the client. Asked as `ForwardedTcpip` is.
+    ForwardedStreamlocal,
     /// From the target to the client's SSH agent.
     Agent,
+    /// From a program on the target to the client's display.
+    X11,
 }
 
 impl ForwardKind {
@@ -177,7 +181,9 @@ impl ForwardKind {
             Self::DirectTcpip => "direct-tcpip",
             Self::DirectStreamlocal => "direct-streamlocal@openssh.com",
             Self::ForwardedTcpip => "forwarded-tcpip",
+            Self::ForwardedStreamlocal => "forwarded-streamlocal@openssh.com",
             Self::Agent => "auth-agent@openssh.com",
+            Self::X11 => "x11",
         }
     }
 }

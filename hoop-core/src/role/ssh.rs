@@ -82,8 +82,13 @@ pub struct SshAllow {
     /// Addresses that `ssh -R` may listen on at the target, as `host:port`, with `*` as above. The host is as the client
     /// says it: `localhost` unless it names one.
     pub tcpip_forward: Vec<String>,
+    /// Sockets that `ssh -R` may listen on at the target, by path, with `*` as above.
+    pub streamlocal_forward: Vec<String>,
     /// Lend the client's agent to the target (`ssh -A`).
     pub agent_forwarding: bool,
+    /// Lend the client's display to programs on the target (`ssh -X`). Whoever runs there as the same user, or as root, may
+    /// then see what is typed into other windows of a client that uses `-Y`.
+    pub x11_forwarding: bool,
 }
 
 impl Default for SshAllow {
@@ -96,7 +101,9 @@ impl Default for SshAllow {
             direct_tcpip: Vec::new(),
             direct_streamlocal: Vec::new(),
             tcpip_forward: Vec::new(),
+            streamlocal_forward: Vec::new(),
             agent_forwarding: false,
+            x11_forwarding: false,
         }
     }
 }
@@ -126,6 +133,11 @@ impl SshAllow {
     pub fn allows_tcpip_forward(&self, host: &str, port: u32) -> bool {
         matches_any(&self.tcpip_forward, &format!("{host}:{port}"))
     }
+
+    /// Whether the target may listen on this socket for a client.
+    pub fn allows_streamlocal_forward(&self, path: &str) -> bool {
+        matches_any(&self.streamlocal_forward, path)
+    }
 }
 
 fn matches_any(patterns: &[String], text: &str) -> bool {
@@ -142,7 +154,8 @@ mod tests {
         assert!(allow.shell && allow.exec && allow.allows_subsystem("sftp") && allow.allows_environment("LC_ALL"));
         assert!(!allow.allows_subsystem("netconf") && !allow.allows_environment("LD_PRELOAD"));
         assert!(!allow.allows_direct_tcpip("localhost", 80) && !allow.allows_tcpip_forward("localhost", 80));
-        assert!(!allow.allows_direct_streamlocal("/run/docker.sock") && !allow.agent_forwarding);
+        assert!(!allow.allows_direct_streamlocal("/run/docker.sock") && !allow.allows_streamlocal_forward("/tmp/a"));
+        assert!(!allow.agent_forwarding && !allow.x11_forwarding);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hoop_core::Code;
-use hoop_proto::tunnel::v1::{SshAuthAgent, SshForwardedTcpip, SshTarget, SuppliedSecret, ssh_incoming};
+use hoop_proto::tunnel::v1::{
+    SshAuthAgent, SshForwardedStreamlocal, SshForwardedTcpip, SshTarget, SshX11, SuppliedSecret, ssh_incoming,
+};
 use parking_lot::Mutex;
 use russh::client::{self, ChannelOpenHandle, Handle, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
@@ -233,17 +235,32 @@ impl client::Handler for Client {
         Ok(())
     }
 
-    // What nobody asked for is refused: a reply that is dropped says so.
-
     async fn server_channel_open_forwarded_streamlocal(
         &mut self,
-        _channel: Channel<Msg>,
-        _socket_path: &str,
-        _reply: ChannelOpenHandle,
+        channel: Channel<Msg>,
+        socket_path: &str,
+        reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
+        let forwarded = SshForwardedStreamlocal { path: socket_path.to_owned() };
+        self.incoming.arrive(ssh_incoming::Kind::ForwardedStreamlocal(forwarded), channel, reply);
         Ok(())
     }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        channel: Channel<Msg>,
+        originator_address: &str,
+        originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let from = SshX11 { originator_host: originator_address.to_owned(), originator_port };
+        self.incoming.arrive(ssh_incoming::Kind::X11(from), channel, reply);
+        Ok(())
+    }
+
+    // What nobody asked for is refused: a reply that is dropped says so.
 
     async fn server_channel_open_session(
         &mut self,
@@ -271,17 +288,6 @@ impl client::Handler for Client {
         &mut self,
         _channel: Channel<Msg>,
         _socket_path: &str,
-        _reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_x11(
-        &mut self,
-        _channel: Channel<Msg>,
-        _originator_address: &str,
-        _originator_port: u32,
         _reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {

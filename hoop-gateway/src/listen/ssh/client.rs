@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::SshDoor;
 use super::login::{Caller, Visitor};
 use super::sign_in::{Step, Waiting};
-use crate::proxy::ssh::{Asked, Opened, Wanted, words};
+use crate::proxy::ssh::{Asked, Listen, Opened, Wanted, words};
 
 /// How long the target may take to answer a request that concerns the whole connection.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -42,6 +42,8 @@ pub(super) struct Client {
     /// Told once that the client waits for a browser.
     waits: Option<oneshot::Sender<()>>,
     question: Question,
+    /// Whether the role that was named takes a display; one that is chosen afterwards may.
+    display: bool,
     asked: mpsc::Sender<Asked>,
 }
 
@@ -54,7 +56,7 @@ impl Client {
         asked: mpsc::Sender<Asked>,
     ) -> Self {
         let (admitted, waits) = (Some(admitted), Some(waits));
-        Self { door, visitor, caller: None, admitted, waits, question: Question::Nothing, asked }
+        Self { door, visitor, caller: None, admitted, waits, question: Question::Nothing, display: false, asked }
     }
 
     fn decided(&mut self, caller: Option<Caller>) -> Auth {
@@ -171,6 +173,7 @@ impl Handler for Client {
         };
         let id = String::from_utf8_lossy(session.remote_sshid());
         caller.client = id.chars().filter(|c| !c.is_control()).take(255).collect();
+        self.display = caller.may_lend_display();
         let _ = admitted.send(caller);
         Ok(())
     }
@@ -287,7 +290,7 @@ impl Handler for Client {
         _x11_screen_number: u32,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        session.channel_failure(channel)
+        if self.display { session.channel_success(channel) } else { session.channel_failure(channel) }
     }
 
     async fn agent_request(&mut self, _channel: ChannelId, _session: &mut Session) -> Result<bool, Self::Error> {
@@ -300,8 +303,8 @@ impl Handler for Client {
         port: &mut u32,
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        let (host, wanted) = (address.to_owned(), *port);
-        let chosen = self.ask(|answer| Asked::Forward { host, port: wanted, answer }).await;
+        let at = Listen::Tcpip { host: address.to_owned(), port: *port };
+        let chosen = self.ask(|answer| Asked::Forward { at, answer }).await;
         if let Some(chosen) = chosen {
             *port = chosen;
         }
@@ -314,7 +317,21 @@ impl Handler for Client {
         port: u32,
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        let host = address.to_owned();
-        Ok(self.ask(|answer| Asked::CancelForward { host, port, answer }).await.is_some())
+        let at = Listen::Tcpip { host: address.to_owned(), port };
+        Ok(self.ask(|answer| Asked::CancelForward { at, answer }).await.is_some())
+    }
+
+    async fn streamlocal_forward(&mut self, socket_path: &str, _session: &mut Session) -> Result<bool, Self::Error> {
+        let at = Listen::Streamlocal { path: socket_path.to_owned() };
+        Ok(self.ask(|answer| Asked::Forward { at, answer }).await.is_some())
+    }
+
+    async fn cancel_streamlocal_forward(
+        &mut self,
+        socket_path: &str,
+        _session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        let at = Listen::Streamlocal { path: socket_path.to_owned() };
+        Ok(self.ask(|answer| Asked::CancelForward { at, answer }).await.is_some())
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hoop_core::id::{OrgId, RequestId};
-use hoop_core::{Code, Denial, Principal, ResourceRole};
+use hoop_core::{Code, Denial, Principal, ResourceRole, Target};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Certificate, HashAlg};
 
@@ -37,6 +37,17 @@ pub(super) struct Caller {
     pub(super) role: Chosen,
     /// What the client calls itself.
     pub(super) client: String,
+}
+
+impl Caller {
+    /// Whether the role may take a display of the client's, as far as it is known by now.
+    pub(super) fn may_lend_display(&self) -> bool {
+        match &self.role {
+            Chosen::Role(role) => matches!(&role.target, Target::Ssh(target) if target.allow.x11_forwarding),
+            Chosen::None(_) => true,
+            Chosen::Refused(_) => false,
+        }
+    }
 }
 
 /// What for, as the login name says.

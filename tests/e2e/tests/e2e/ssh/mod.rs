@@ -8,6 +8,8 @@ mod login;
 mod multiplexing;
 mod programs;
 mod sign_in;
+mod sockets;
 mod stand;
+mod x11;
 
 use stand::*;
