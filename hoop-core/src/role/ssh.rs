@@ -52,9 +52,19 @@ pub struct SshTarget {
     /// A `known_hosts` file on the agent's machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_hosts: Option<String>,
+    /// The SSH role through whose machine the agent reaches this one, with that role's login; it has the same agent. What that
+    /// role allows its own clients is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$"))]
+    pub jump: Option<String>,
     /// What clients may do.
     #[serde(default)]
     pub allow: SshAllow,
+}
+
+impl SshTarget {
+    /// The most machines that a role is reached through.
+    pub const MOST_JUMPS: usize = 3;
 }
 
 const fn default_port() -> u16 {

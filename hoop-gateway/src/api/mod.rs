@@ -22,6 +22,7 @@ mod health;
 mod host_key;
 mod html;
 mod idempotency;
+mod jump;
 mod keys;
 mod login;
 mod me;

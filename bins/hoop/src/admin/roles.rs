@@ -177,6 +177,9 @@ pub(crate) struct Ssh {
     /// A `known_hosts` file on the agent's machine.
     #[arg(long, value_name = "FILE")]
     known_hosts: Option<String>,
+    /// The SSH role through whose machine this one is reached; it has the same agent.
+    #[arg(long, value_name = "ROLE")]
+    jump: Option<String>,
     /// An address that `ssh -L`, `-D`, `-W` and `-J` may connect to from the machine, `host:port` with `*`; again for each.
     #[arg(long = "allow-forward", value_name = "PATTERN")]
     direct_tcpip: Vec<String>,
@@ -219,6 +222,7 @@ impl Ssh {
         set(target, "host_keys", some(self.host_keys));
         set(target, "host_authorities", some(self.host_authorities));
         set(target, "known_hosts", self.known_hosts);
+        set(target, "jump", self.jump);
         let mut allow = Map::new();
         set(&mut allow, "direct_tcpip", some(self.direct_tcpip));
         set(&mut allow, "direct_streamlocal", some(self.direct_streamlocal));

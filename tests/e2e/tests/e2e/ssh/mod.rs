@@ -1,9 +1,11 @@
 //! SSH: OpenSSH's clients and others, through the gateway, to OpenSSH's server.
 
 mod clients;
+mod doctor;
 mod failure;
 mod files;
 mod forwards;
+mod jump;
 mod login;
 mod multiplexing;
 mod programs;
