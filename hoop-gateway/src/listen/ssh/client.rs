@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::SshDoor;
 use super::login::{Caller, Visitor};
-use super::sign_in::{Step, Waiting};
+use super::sign_in::{Begun, Place, Step, Waiting};
 use crate::proxy::ssh::{Asked, Listen, Opened, Wanted, words};
 
 /// How long the target may take to answer a request that concerns the whole connection.
@@ -39,8 +39,10 @@ pub(super) struct Client {
     /// Whose login is proven. Only that of the method that succeeded counts.
     caller: Option<Caller>,
     admitted: Option<oneshot::Sender<Caller>>,
-    /// Told once that the client waits for a browser.
+    /// Told that the client waits for a browser. That may be once: what is begun is stored.
     waits: Option<oneshot::Sender<()>>,
+    /// Held until the login is done, by who has more time for it.
+    place: Option<Place>,
     question: Question,
     /// Whether the role that was named takes a display; one that is chosen afterwards may.
     display: bool,
@@ -56,7 +58,17 @@ impl Client {
         asked: mpsc::Sender<Asked>,
     ) -> Self {
         let (admitted, waits) = (Some(admitted), Some(waits));
-        Self { door, visitor, caller: None, admitted, waits, question: Question::Nothing, display: false, asked }
+        Self {
+            door,
+            visitor,
+            caller: None,
+            admitted,
+            waits,
+            place: None,
+            question: Question::Nothing,
+            display: false,
+            asked,
+        }
     }
 
     fn decided(&mut self, caller: Option<Caller>) -> Auth {
@@ -70,11 +82,11 @@ impl Client {
             self.question = Question::Password;
             return question("", &[("Password: ", false)]);
         }
+        let Some(waits) = self.waits.take() else { return no_more_questions() };
         match self.door.begin_sign_in(&self.visitor, login).await {
-            Ok((waiting, text)) => {
-                if let Some(waits) = self.waits.take() {
-                    let _ = waits.send(());
-                }
+            Ok(Begun { waiting, place, text }) => {
+                let _ = waits.send(());
+                self.place = Some(place);
                 self.question = Question::Browser(waiting);
                 question(&text, &[])
             }
@@ -174,6 +186,7 @@ impl Handler for Client {
         let id = String::from_utf8_lossy(session.remote_sshid());
         caller.client = id.chars().filter(|c| !c.is_control()).take(255).collect();
         self.display = caller.may_lend_display();
+        (self.place, self.question) = (None, Question::Nothing);
         let _ = admitted.send(caller);
         Ok(())
     }

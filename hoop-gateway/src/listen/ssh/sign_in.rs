@@ -61,7 +61,15 @@ impl SignIns {
 pub(super) struct Waiting {
     attempt: Attempt,
     device_code: Secret<String>,
-    _place: Place,
+}
+
+/// A sign-in that has begun.
+pub(super) struct Begun {
+    pub(super) waiting: Waiting,
+    /// Held for as long as the connection may take longer than others for its login.
+    pub(super) place: Place,
+    /// What the client is shown.
+    pub(super) text: String,
 }
 
 impl Waiting {
@@ -87,8 +95,8 @@ impl SshDoor {
         !self.sign_ins.patience.is_zero() && !is_login(login)
     }
 
-    /// Begins a sign-in with a browser, whether there is such a user and such a role or not. Gives what the client is shown.
-    pub(super) async fn begin_sign_in(&self, visitor: &Visitor, login: &str) -> Result<(Waiting, String), Denial> {
+    /// Begins a sign-in with a browser, whether there is such a user and such a role or not.
+    pub(super) async fn begin_sign_in(&self, visitor: &Visitor, login: &str) -> Result<Begun, Denial> {
         let source = visitor.peer.ip();
         let begun = async {
             self.throttle.check(Some(source), login).map_err(Denial::from)?;
@@ -100,7 +108,8 @@ impl SshDoor {
             let begun = devices.begin_here(&client, Some(visitor.peer.to_string()), *patience).await;
             let begun = begun.map_err(unavailable)?;
             let text = self.sign_ins.text(login, &begun.user_code);
-            Ok((Waiting { attempt, device_code: begun.device_code, _place: place }, text))
+            let waiting = Waiting { attempt, device_code: begun.device_code };
+            Ok(Begun { waiting, place, text })
         };
         begun.await.inspect_err(|denial| self.refused(visitor, denial))
     }
@@ -199,7 +208,7 @@ impl Places {
 }
 
 /// One place. Dropping it makes it free.
-struct Place {
+pub(super) struct Place {
     places: Places,
     source: IpAddr,
 }

@@ -151,3 +151,19 @@ fn nobody_waits_longer_than_the_setting_says_and_0s_keeps_it_shut() {
     let mut ssh = stand.ssh(PLAIN, "true");
     ssh.expect("Password: ");
 }
+
+#[test]
+fn a_connection_begins_one_sign_in_and_who_gives_up_often_waits() {
+    let stand = start("[listen.ssh]\nsign_in_timeout = \"1s\"\n");
+    // Five come to nothing for free, each on a connection of its own: OpenSSH's client does not begin another on it.
+    for _ in 0..6 {
+        let mut ssh = stand.ssh("somebody+plain", "true");
+        link(&mut ssh);
+        ssh.expect("hoop: nobody has approved the sign-in in time");
+        let rest = ssh.expect("ended with 255");
+        assert!(!rest.contains("hoop: to go on as"), "{rest}");
+    }
+    let mut ssh = stand.ssh("somebody+plain", "true");
+    ssh.expect("hoop: too many failed logins");
+    ssh.expect("ended with 255");
+}
