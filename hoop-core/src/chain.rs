@@ -222,6 +222,7 @@ const fn request_kind(request: &Request) -> Interest {
         Request::Command(_) | Request::Forward(_) | Request::Signal(_) | Request::WindowChange(_) => Interest::COMMANDS,
         Request::Input(_) => Interest::INPUT,
         Request::File(_) => Interest::FILES,
+        Request::FileBytes(_) => Interest::FILE_BYTES,
     }
 }
 
@@ -236,6 +237,7 @@ const fn response_kinds(response: &Response) -> Interest {
         Response::Output(_) => Interest::OUTPUT,
         Response::ChannelClosed(_) => Interest::COMMANDS,
         Response::FileDone(_) => Interest::FILES,
+        Response::FileBytes(_) => Interest::FILE_BYTES,
     }
 }
 

@@ -280,6 +280,19 @@ impl FileKind {
     }
 }
 
+/// Bytes of an open file on their way, to keep and not to change.
+#[derive(Debug, Clone)]
+pub struct FileBytes {
+    /// Where.
+    pub channel: ChannelId,
+    /// Which operation.
+    pub id: u64,
+    /// Their place in the file.
+    pub offset: u64,
+    /// The bytes. Where one piece ends means nothing.
+    pub bytes: Bytes,
+}
+
 /// The end of something that was done with files.
 #[derive(Debug, Clone)]
 pub struct FileDone {

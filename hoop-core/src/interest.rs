@@ -51,6 +51,9 @@ impl Interest {
     /// [`Request::File`](crate::Request::File) and [`Response::FileDone`](crate::Response::FileDone). What moves files is
     /// decoded for it.
     pub const FILES: Self = Self(1 << 12);
+    /// With [`FILES`](Self::FILES): [`Request::FileBytes`](crate::Request::FileBytes) and
+    /// [`Response::FileBytes`](crate::Response::FileBytes).
+    pub const FILE_BYTES: Self = Self(1 << 13);
 
     /// Whether everything in `other` is in this set.
     pub const fn contains(self, other: Self) -> bool {
@@ -98,6 +101,7 @@ impl fmt::Debug for Interest {
             (Self::INPUT, "input"),
             (Self::OUTPUT, "output"),
             (Self::FILES, "files"),
+            (Self::FILE_BYTES, "file_bytes"),
         ];
         f.debug_set().entries(names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| name)).finish()
     }

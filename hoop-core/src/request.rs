@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::channel::{Command, FileOperation, Forward, Input, Signal, WindowChange};
+use crate::channel::{Command, FileBytes, FileOperation, Forward, Input, Signal, WindowChange};
 use crate::response::Format;
 use crate::response::rows::RowBatch;
 
@@ -32,6 +32,8 @@ pub enum Request {
     Forward(Forward),
     /// Something to be done with files.
     File(FileOperation),
+    /// Bytes that are written to a file. They are kept or not; to change them changes nothing.
+    FileBytes(FileBytes),
 }
 
 /// Numbers the statements of a session, from 1 on. A response carries the number of the statement it answers.
@@ -153,7 +155,8 @@ impl Request {
             | Self::WindowChange(_)
             | Self::Signal(_)
             | Self::Forward(_)
-            | Self::File(_) => None,
+            | Self::File(_)
+            | Self::FileBytes(_) => None,
         }
     }
 }

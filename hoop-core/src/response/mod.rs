@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::channel::{ChannelClosed, FileDone, Output};
+use crate::channel::{ChannelClosed, FileBytes, FileDone, Output};
 use crate::error::Denial;
 use crate::request::StatementId;
 use rows::RowBatch;
@@ -38,6 +38,8 @@ pub enum Response {
     ChannelClosed(ChannelClosed),
     /// Something that was done with files ended, or was refused.
     FileDone(FileDone),
+    /// Bytes that are read from a file, as of [`Request::FileBytes`](crate::Request::FileBytes).
+    FileBytes(FileBytes),
 }
 
 /// The columns of a result.
@@ -184,7 +186,8 @@ impl Response {
             | Self::Setting(_)
             | Self::Output(_)
             | Self::ChannelClosed(_)
-            | Self::FileDone(_) => None,
+            | Self::FileDone(_)
+            | Self::FileBytes(_) => None,
         }
     }
 }

@@ -16,6 +16,7 @@ mod describe;
 mod document;
 mod etag;
 mod events;
+mod files;
 mod groups;
 mod guard;
 mod health;
@@ -108,6 +109,7 @@ fn with_all(routes: Routes) -> Routes {
         credentials::routes,
         ssh::routes,
         sessions::routes,
+        files::routes,
         events::routes,
         stream::routes,
     ]

@@ -463,6 +463,10 @@ payloads! {
         7 denied_by: Text,
         /// The stable code of the refusal.
         8 denial: String,
+        /// How many of the bytes read the log holds, where contents are kept.
+        9 kept_read: Option<u64>,
+        /// How many of the bytes written the log holds, where contents are kept.
+        10 kept_written: Option<u64>,
     }
 
     /// Sums over a session.
@@ -662,6 +666,75 @@ impl StreamBytes {
     }
 }
 
+/// What stands before the bytes of a file: number of the channel (4 bytes), number of the operation on it (8 bytes), whether they
+/// are written to the file (1 byte), and their place in it (8 bytes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileHead {
+    /// Number of the channel.
+    pub channel: u32,
+    /// Number on the channel.
+    pub number: u64,
+    /// Whether they are written to the file, or read from it.
+    pub written: bool,
+    /// Their place in the file.
+    pub offset: u64,
+}
+
+impl FileHead {
+    /// Length of the encoded form.
+    pub const LENGTH: usize = 21;
+
+    /// The encoded form.
+    pub fn encode(&self) -> [u8; Self::LENGTH] {
+        let mut out = [0; Self::LENGTH];
+        out[..4].copy_from_slice(&self.channel.to_le_bytes());
+        out[4..12].copy_from_slice(&self.number.to_le_bytes());
+        out[12] = u8::from(self.written);
+        out[13..].copy_from_slice(&self.offset.to_le_bytes());
+        out
+    }
+}
+
+/// Bytes of a file. They are not shown among the events: [`files`](super::files) gives them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileBytes {
+    /// Which, and where in it.
+    pub head: FileHead,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+impl FileBytes {
+    fn decode(payload: &[u8]) -> Result<Self, Malformed> {
+        let (channel, rest) = payload.split_first_chunk::<4>().ok_or(Malformed)?;
+        let (number, rest) = rest.split_first_chunk::<8>().ok_or(Malformed)?;
+        let (written, rest) = rest.split_first().ok_or(Malformed)?;
+        let (offset, bytes) = rest.split_first_chunk::<8>().ok_or(Malformed)?;
+        let head = FileHead {
+            channel: u32::from_le_bytes(*channel),
+            number: u64::from_le_bytes(*number),
+            written: *written != 0,
+            offset: u64::from_le_bytes(*offset),
+        };
+        Ok(Self { head, bytes: Bytes::copy_from_slice(bytes) })
+    }
+}
+
+impl Serialize for FileBytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct View {
+            channel: u32,
+            number: u64,
+            written: bool,
+            offset: u64,
+            length: usize,
+        }
+        let FileHead { channel, number, written, offset } = self.head;
+        View { channel, number, written, offset, length: self.bytes.len() }.serialize(serializer)
+    }
+}
+
 /// One record of a log, typed.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -710,6 +783,8 @@ pub enum Event {
     File(File),
     /// The end of something that was done with files.
     FileDone(FileDone),
+    /// Bytes of a file, of which the contents are kept.
+    FileBytes(FileBytes),
     /// A signed checkpoint inside the log.
     Checkpoint(Checkpoint),
     /// How the session ended.
@@ -756,6 +831,7 @@ impl Event {
             Kind::ChannelClosed => Self::ChannelClosed(ChannelClosed::decode(payload)?),
             Kind::File => Self::File(File::decode(payload)?),
             Kind::FileDone => Self::FileDone(FileDone::decode(payload)?),
+            Kind::FileBytes => Self::FileBytes(FileBytes::decode(payload)?),
             Kind::Checkpoint => Self::Checkpoint(Checkpoint::parse(payload).ok_or(Malformed)?.0),
             Kind::End => Self::End(End::decode(payload)?),
             Kind::Seal => Self::Seal(Checkpoint::parse(payload).ok_or(Malformed)?.0),
@@ -786,6 +862,7 @@ impl Event {
             Self::ChannelClosed(_) => Kind::ChannelClosed,
             Self::File(_) => Kind::File,
             Self::FileDone(_) => Kind::FileDone,
+            Self::FileBytes(_) => Kind::FileBytes,
             Self::Checkpoint(_) => Kind::Checkpoint,
             Self::End(_) => Kind::End,
             Self::Seal(_) => Kind::Seal,

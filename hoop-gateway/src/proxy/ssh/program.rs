@@ -277,7 +277,7 @@ impl Program<'_> {
 
     /// Passes on what was decoded.
     async fn moved(&self, moved: Result<Moved, Denial>) -> Result<(), Ended> {
-        let Moved { to_target, to_client } = moved.map_err(|denial| match denial.code.fault() {
+        let Moved { to_target, to_client, .. } = moved.map_err(|denial| match denial.code.fault() {
             Fault::Gateway => self.fail(denial),
             Fault::Client | Fault::Policy | Fault::Target => Ended::Refused(denial),
         })?;

@@ -1,6 +1,7 @@
 //! SSH: OpenSSH's clients and others, through the gateway, to OpenSSH's server.
 
 mod clients;
+mod contents;
 mod doctor;
 mod failure;
 mod files;
