@@ -69,13 +69,12 @@ fn a_socket_of_the_target_leads_back_to_the_client_where_the_role_allows_its_pat
     let kind = "forwarded-streamlocal@openssh.com";
     let forwards: Vec<_> = of_kind(&events, "forward").filter(|event| event["forward"] == kind).collect();
     let path = remote.display().to_string();
-    // Once when it is to listen, and for each connection.
-    assert_eq!(forwards.iter().filter(|event| event["host"] == path.as_str()).count(), 3, "{forwards:?}");
-    let closed: Vec<_> = of_kind(&events, "channel_closed").collect();
-    assert_eq!(closed.len(), 2);
-    for closed in closed {
-        assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(300_000), Some(300_000)));
-    }
+    // Once when it is to listen, and for each connection: also for one that came before it was cancelled.
+    let of_path = forwards.iter().filter(|event| event["host"] == path.as_str()).count();
+    assert!(of_path >= 3 && of_path == forwards.len(), "{forwards:?}");
+    let whole = of_kind(&events, "channel_closed")
+        .filter(|closed| (closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()) == (Some(300_000), Some(300_000)));
+    assert!(whole.count() >= 2);
 }
 
 #[test]
