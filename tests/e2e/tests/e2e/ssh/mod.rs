@@ -3,6 +3,7 @@
 mod clients;
 mod contents;
 mod doctor;
+mod editors;
 mod failure;
 mod files;
 mod forwards;
