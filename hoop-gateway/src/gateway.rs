@@ -26,7 +26,7 @@ use crate::config::{Config, TlsUse};
 use crate::data::DataFolder;
 use crate::listen::{
     AccessService, Certificate, CertificateFiles, Domain, Doors, Expiry, Listener, PostgresDoor, PreAuthLimits,
-    ProxyDoor, Renewal, Services, SshDoor, SshHostKeys, serve_grpc, serve_http, ssh_config,
+    ProxyDoor, Renewal, Services, SignIns, SshDoor, SshHostKeys, serve_grpc, serve_http, ssh_config,
 };
 use crate::proxy::{self, http::IdentityKey};
 use crate::record::{PublicKey, Recorder};
@@ -175,7 +175,7 @@ impl Gateway {
         let clients = stop.child_token();
         let tls = config.listen.http.tls.then(|| tls.certificate.clone());
         tasks.spawn(serve_http(http, tls, router.clone(), limits, tasks.clone(), stop.clone()));
-        let (door, ssh_door) = (Arc::new(self.postgres_door()), Arc::new(self.ssh_door()));
+        let (door, ssh_door) = (Arc::new(self.postgres_door()), Arc::new(self.ssh_door(&endpoints)));
         let proxy_door = Arc::new(self.proxy_door(&endpoints));
         let doors = Doors { postgres: Arc::clone(&door), ssh: Arc::clone(&ssh_door), proxy: Arc::clone(&proxy_door) };
         self.serve_tunnel(grpc, doors, &stop);
@@ -230,13 +230,18 @@ impl Gateway {
         }
     }
 
-    fn ssh_door(&self) -> SshDoor {
+    fn ssh_door(&self, endpoints: &Endpoints) -> SshDoor {
         let parts = &self.parts;
         SshDoor {
             sessions: parts.sessions.clone(),
             credentials: Arc::clone(&parts.credentials),
             keys: UserKeys::new(Arc::clone(&parts.store), Arc::clone(&parts.clock)),
             authorities: parts.ssh_authorities.clone(),
+            sign_ins: SignIns::new(
+                Arc::clone(&parts.device_sign_ins),
+                &endpoints.pages,
+                parts.config.listen.ssh.sign_in_timeout,
+            ),
             throttle: Arc::clone(&parts.throttle),
             limits: pre_auth_limits(&parts.config),
             channels: parts.config.limits.ssh_channels,

@@ -43,6 +43,9 @@ need rsync rsync
 need git git
 need vim-tiny vi vim
 need procps top
+need xvfb Xvfb
+need xauth xauth
+need x11-utils xdpyinfo
 fi
 if [ "${1:-}" = --bench ]; then
   need pgbouncer /usr/sbin/pgbouncer

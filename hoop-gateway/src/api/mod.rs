@@ -16,12 +16,14 @@ mod describe;
 mod document;
 mod etag;
 mod events;
+mod files;
 mod groups;
 mod guard;
 mod health;
 mod host_key;
 mod html;
 mod idempotency;
+mod jump;
 mod jwks;
 mod keys;
 mod login;
@@ -112,6 +114,7 @@ fn with_all(routes: Routes) -> Routes {
         credentials::routes,
         ssh::routes,
         sessions::routes,
+        files::routes,
         events::routes,
         stream::routes,
     ]

@@ -23,6 +23,8 @@ use crate::store::{Credential, Role, Store, Token, User};
 
 /// Iterations of the verifiers that are made here: what every client expects, and enough for a random password.
 const ITERATIONS: u32 = 4096;
+/// Letters and digits of a login, after the name of its role.
+const LOGIN_SUFFIX: usize = 8;
 /// Without the letters and digits that are taken for one another.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
@@ -41,6 +43,14 @@ pub struct Issued {
     pub credential: Credential,
     /// The password.
     pub password: Secret<String>,
+}
+
+/// Whether a login has the form of a credential's. Whether there is one is not looked up: that would tell.
+pub(crate) fn is_login(login: &str) -> bool {
+    let suffix = login.rsplit_once('-').filter(|(role, _)| !role.is_empty() && !role.contains('+'));
+    suffix.is_some_and(|(_, suffix)| {
+        suffix.len() == LOGIN_SUFFIX && suffix.bytes().all(|letter| ALPHABET.contains(&letter))
+    })
 }
 
 /// What is known of a login before its password is proven.
@@ -129,7 +139,7 @@ impl NativeCredentials {
         let credential = Credential {
             org: user.org,
             id: CredentialId::new(&*self.clock),
-            login: format!("{}-{}", role.name, random_text(8)),
+            login: format!("{}-{}", role.name, random_text(LOGIN_SUFFIX)),
             user: user.id,
             role: role.id,
             token: token.map(|token| token.id),

@@ -54,6 +54,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("listen.proxy.tls", ValueKind::Text, "off, optional or required"),
     setting("listen.proxy.public", ValueKind::Text, "URL below whose host every HTTP role has its own origin"),
     setting(
+        "listen.ssh.sign_in_timeout",
+        ValueKind::Text,
+        "how long ssh waits for a sign-in by browser; 0s: no such way in",
+    ),
+    setting(
         "tls.certificate",
         ValueKind::Text,
         "PEM chain, leaf first, read again when it changes; unset: self-signed",

@@ -184,6 +184,10 @@ pub struct SshDoor {
     /// Public keys of authorities whose certificates of users are taken, one line of a `.pub` file each. A certificate names the
     /// users that it is for.
     pub user_authorities: Vec<String>,
+    /// How long a client that has neither a credential nor a key may wait until somebody has signed it in with a browser;
+    /// `0s` keeps that way in shut. It does not lengthen any other login.
+    #[serde(with = "duration")]
+    pub sign_in_timeout: Duration,
 }
 
 impl Default for SshDoor {
@@ -192,6 +196,7 @@ impl Default for SshDoor {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 12222),
             public: None,
             user_authorities: Vec::new(),
+            sign_in_timeout: Duration::from_secs(120),
         }
     }
 }

@@ -23,5 +23,5 @@ pub(crate) use http::{OverTls, serve as serve_http};
 pub(crate) use postgres::PostgresDoor;
 pub use proxy::Domain;
 pub(crate) use proxy::ProxyDoor;
-pub(crate) use ssh::{SshDoor, SshHostKeys, config as ssh_config};
+pub(crate) use ssh::{SignIns, SshDoor, SshHostKeys, config as ssh_config};
 pub use tls::{TlsError, TlsIdentity};

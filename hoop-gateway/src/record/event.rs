@@ -16,8 +16,8 @@ use super::note::Checkpoint;
 pub use super::fields::Malformed;
 pub use session::{End, Header, Totals};
 pub use ssh::{
-    ChannelClosed, Command, File, FileDone, Forward, Line, Signal, Stream, StreamBytes, StreamHead, Variable,
-    WindowChange,
+    ChannelClosed, Command, File, FileBytes, FileDone, FileHead, Forward, Line, Signal, Stream, StreamBytes,
+    StreamHead, Variable, WindowChange,
 };
 pub use statement::{
     Cancel, Column, Columns, Complete, Failed, Function, Notice, Notification, Parameter, RowFormat, Rows, RowsHead,
@@ -75,6 +75,8 @@ pub enum Event {
     File(File),
     /// The end of something that was done with files.
     FileDone(FileDone),
+    /// Bytes of a file, of which the contents are kept.
+    FileBytes(FileBytes),
     /// A signed checkpoint inside the log.
     Checkpoint(Checkpoint),
     /// How the session ended.
@@ -121,6 +123,7 @@ impl Event {
             Kind::ChannelClosed => Self::ChannelClosed(ChannelClosed::decode(payload)?),
             Kind::File => Self::File(File::decode(payload)?),
             Kind::FileDone => Self::FileDone(FileDone::decode(payload)?),
+            Kind::FileBytes => Self::FileBytes(FileBytes::decode(payload)?),
             Kind::Checkpoint => Self::Checkpoint(Checkpoint::parse(payload).ok_or(Malformed)?.0),
             Kind::End => Self::End(End::decode(payload)?),
             Kind::Seal => Self::Seal(Checkpoint::parse(payload).ok_or(Malformed)?.0),
@@ -151,6 +154,7 @@ impl Event {
             Self::ChannelClosed(_) => Kind::ChannelClosed,
             Self::File(_) => Kind::File,
             Self::FileDone(_) => Kind::FileDone,
+            Self::FileBytes(_) => Kind::FileBytes,
             Self::Checkpoint(_) => Kind::Checkpoint,
             Self::End(_) => Kind::End,
             Self::Seal(_) => Kind::Seal,

@@ -124,17 +124,22 @@ impl Sessions {
     /// Looks each role up once.
     async fn compare_roles(&self, running: &[Admitted]) -> Result<(), Error> {
         let mut roles = HashMap::new();
-        for Admitted { context, control, .. } in running {
-            let stored = match roles.entry((context.org, context.role.id)) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) => place.insert(match self.stored(&context.role).await {
-                    Err(error @ StoreError::Corrupt { .. }) => Err(unreadable(error).with_code(Code::AccessRevoked)),
-                    stored => Ok(stored?),
-                }),
-            };
-            let compared = stored.as_ref().map_err(Denial::clone);
-            if let Err(why) = compared.and_then(|stored| unchanged(&context.role, stored.as_ref())) {
-                end(context, control, why);
+        for Admitted { context, control, jumps, .. } in running {
+            for role in std::iter::once(&*context.role).chain(jumps.iter()) {
+                let stored = match roles.entry((role.org, role.id)) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => place.insert(match self.stored(role).await {
+                        Err(error @ StoreError::Corrupt { .. }) => {
+                            Err(unreadable(error).with_code(Code::AccessRevoked))
+                        }
+                        stored => Ok(stored?),
+                    }),
+                };
+                let compared = stored.as_ref().map_err(Denial::clone);
+                if let Err(why) = compared.and_then(|stored| unchanged(role, stored.as_ref())) {
+                    end(context, control, why);
+                    break;
+                }
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Records of an SSH connection: programs, their terminals, forwarded connections, files.
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::super::fields::{self, Field, Item, Malformed};
 use super::payload::payloads;
@@ -138,6 +138,10 @@ payloads! {
         7 denied_by: Text,
         /// The stable code of the refusal.
         8 denial: String,
+        /// How many of the bytes read the log holds, where contents are kept.
+        9 kept_read: Option<u64>,
+        /// How many of the bytes written the log holds, where contents are kept.
+        10 kept_written: Option<u64>,
     }
 }
 
@@ -220,5 +224,74 @@ impl StreamBytes {
             hidden: flags & 2 != 0,
             bytes: Text(Bytes::copy_from_slice(bytes)),
         })
+    }
+}
+
+/// What stands before the bytes of a file: number of the channel (4 bytes), number of the operation on it (8 bytes), whether they
+/// are written to the file (1 byte), and their place in it (8 bytes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileHead {
+    /// Number of the channel.
+    pub channel: u32,
+    /// Number on the channel.
+    pub number: u64,
+    /// Whether they are written to the file, or read from it.
+    pub written: bool,
+    /// Their place in the file.
+    pub offset: u64,
+}
+
+impl FileHead {
+    /// Length of the encoded form.
+    pub const LENGTH: usize = 21;
+
+    /// The encoded form.
+    pub fn encode(&self) -> [u8; Self::LENGTH] {
+        let mut out = [0; Self::LENGTH];
+        out[..4].copy_from_slice(&self.channel.to_le_bytes());
+        out[4..12].copy_from_slice(&self.number.to_le_bytes());
+        out[12] = u8::from(self.written);
+        out[13..].copy_from_slice(&self.offset.to_le_bytes());
+        out
+    }
+}
+
+/// Bytes of a file. They are not shown among the events: [`files`](crate::record::files) gives them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileBytes {
+    /// Which, and where in it.
+    pub head: FileHead,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+impl FileBytes {
+    pub(super) fn decode(payload: &[u8]) -> Result<Self, Malformed> {
+        let (channel, rest) = payload.split_first_chunk::<4>().ok_or(Malformed)?;
+        let (number, rest) = rest.split_first_chunk::<8>().ok_or(Malformed)?;
+        let (written, rest) = rest.split_first().ok_or(Malformed)?;
+        let (offset, bytes) = rest.split_first_chunk::<8>().ok_or(Malformed)?;
+        let head = FileHead {
+            channel: u32::from_le_bytes(*channel),
+            number: u64::from_le_bytes(*number),
+            written: *written != 0,
+            offset: u64::from_le_bytes(*offset),
+        };
+        Ok(Self { head, bytes: Bytes::copy_from_slice(bytes) })
+    }
+}
+
+impl Serialize for FileBytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct View {
+            channel: u32,
+            number: u64,
+            written: bool,
+            offset: u64,
+            length: usize,
+        }
+        let FileHead { channel, number, written, offset } = self.head;
+        View { channel, number, written, offset, length: self.bytes.len() }.serialize(serializer)
     }
 }
