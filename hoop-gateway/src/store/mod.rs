@@ -1,6 +1,7 @@
 //! What a gateway remembers. Each kind of thing has a small trait of its own, so that a vendor can replace one or all;
 //! each method is one transaction. [`SqlStore`] is the store that comes with the gateway, on SQLite or PostgreSQL.
 
+mod admissions;
 pub mod backup;
 mod engine;
 mod entity;
@@ -21,6 +22,7 @@ use chrono::{DateTime, Utc};
 use hoop_core::id::{AgentId, CredentialId, EventId, OrgId, RoleId, SessionId, TokenId, UserId};
 use hoop_core::{PrincipalKind, ResourceRole};
 
+pub use admissions::{Admissions, Holder};
 pub use engine::{Checked, SqlStore};
 pub use entity::{
     Agent, Credential, Ended, Event, Grant, Group, OldKey, Page, Role, ServiceAccount, Session, Token, User, UserKind,
@@ -159,6 +161,8 @@ pub trait Store: Send + Sync {
     fn role_secrets(&self) -> &dyn RoleSecrets;
     /// Access rules.
     fn access_rules(&self) -> &dyn AccessRules;
+    /// Several things at once, for those who are let in.
+    fn admissions(&self) -> &dyn Admissions;
     /// Agents.
     fn agents(&self) -> &dyn Agents;
     /// Credentials of native clients.

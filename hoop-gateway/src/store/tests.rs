@@ -153,6 +153,61 @@ pub(crate) async fn delete_role(store: &dyn Store, role: &Role) -> Result<bool> 
     }
 }
 
+async fn admissions(store: &dyn Store, alice: &User) -> Result<()> {
+    let (admissions, shop, elsewhere) = (store.admissions(), role("admitted"), OrgId::new(&SystemClock));
+    let (org, id) = (ORG, shop.role.id);
+    assert_eq!(admissions.user_and_role(org, alice.id, id).await?, None, "there is no such role yet");
+    store.roles().create(&shop).await?;
+    let both = Some((alice.clone(), shop.clone()));
+    assert!(alice.groups.len() > 1, "a row for each");
+    assert_eq!(admissions.user_and_role(org, alice.id, id).await?, both);
+    assert_eq!(admissions.user_and_role(elsewhere, alice.id, id).await?, None, "another organisation's");
+    let lone = user("lone", &[]);
+    store.users().create(&lone).await?;
+    assert_eq!(admissions.user_and_role(org, lone.id, id).await?, Some((lone.clone(), shop.clone())));
+
+    assert_eq!(admissions.role_and_secrets(org, id).await?, Some((shop.clone(), vec![])));
+    let secret = |field: &str| StoredSecret {
+        org,
+        role: id,
+        field: field.to_owned(),
+        key_id: "one".to_owned(),
+        wrapped_key: vec![1],
+        ciphertext: vec![2],
+        updated_at: now(),
+    };
+    let kept = vec![secret("password"), secret("sslkey")];
+    for secret in kept.iter().rev() {
+        store.role_secrets().put(secret).await?;
+    }
+    assert_eq!(admissions.role_and_secrets(org, id).await?, Some((shop.clone(), kept)));
+
+    let token = token(alice, 77);
+    store.tokens().create(&token).await?;
+    let login = |name: &str, token| Credential { role: id, token, ..credential(alice, name) };
+    let made =
+        [login("a-none", None), login("a-token", Some(token.id)), login("a-gone", Some(TokenId::new(&SystemClock)))];
+    for credential in &made {
+        store.credentials().create(credential).await?;
+    }
+    let holder = Holder { user: alice.clone(), role: shop.clone(), revoked: false, token_revoked: false };
+    for (credential, token_revoked) in made.iter().zip([false, false, true]) {
+        let expected = Holder { token_revoked, ..holder.clone() };
+        assert_eq!(admissions.holder(org, credential.id).await?, Some(expected), "{}", credential.login);
+    }
+    store.credentials().revoke(org, made[0].id, None, now()).await?;
+    store.tokens().revoke(org, token.id, None, now()).await?;
+    assert_eq!(admissions.holder(org, made[0].id).await?, Some(Holder { revoked: true, ..holder.clone() }));
+    assert_eq!(
+        admissions.holder(org, made[1].id).await?,
+        Some(Holder { revoked: true, token_revoked: true, ..holder })
+    );
+    delete_role(store, &shop).await?;
+    assert_eq!(admissions.holder(org, made[2].id).await?, None);
+    assert_eq!(admissions.role_and_secrets(org, id).await?, None);
+    Ok(())
+}
+
 async fn users(store: &dyn Store) -> Result<()> {
     let users = store.users();
     let (first, second) = (user("root", &[]), user("usurper", &[]));

@@ -135,6 +135,7 @@ fn opening(
         request_id,
         principal: proven.principal.clone(),
         passes: proven.token.into_iter().chain(token).map(Pass::Token).collect(),
+        credential: Some(proven.credential),
         role: role.clone(),
         mode: AccessMode::Native,
         source: Some(peer),

@@ -312,7 +312,7 @@ fn opening(
     peer: SocketAddr,
     request_id: hoop_core::id::RequestId,
 ) -> Result<(Opening, SshAllow), Denial> {
-    let Caller { principal, passes, client, .. } = caller;
+    let Caller { principal, passes, credential, client, .. } = caller;
     let Target::Ssh(target) = &role.target else {
         let reason = format!("role {} is not reached over SSH", role.name);
         return Err(
@@ -325,6 +325,7 @@ fn opening(
         request_id,
         principal,
         passes,
+        credential,
         role,
         mode: AccessMode::Native,
         source: Some(peer),
