@@ -43,6 +43,7 @@ need rsync rsync
 need git git
 need vim-tiny vi vim
 need procps top
+need chromium chromium
 fi
 if [ "${1:-}" = --bench ]; then
   need pgbouncer /usr/sbin/pgbouncer
@@ -106,6 +107,14 @@ if stale node "$clients/node/package.json" "$clients/node/package-lock.json"; th
   cp "$clients/node/package.json" "$clients/node/package-lock.json" "$out/node/"
   (cd "$out/node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
   made node
+fi
+
+# What drives Chromium; the browser itself is Debian's.
+if stale browser "$clients/browser/package.json" "$clients/browser/package-lock.json"; then
+  mkdir -p "$out/browser"
+  cp "$clients/browser/package.json" "$clients/browser/package-lock.json" "$out/browser/"
+  (cd "$out/browser" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+  made browser
 fi
 
 jdbc=42.7.8

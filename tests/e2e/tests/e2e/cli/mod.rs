@@ -1,6 +1,7 @@
 //! `hoop` as people use it who have a gateway: the built program, with settings of its own.
 
 mod accounts;
+mod browser;
 mod company;
 mod connect;
 mod exec;
