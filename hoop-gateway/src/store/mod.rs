@@ -7,6 +7,7 @@ mod engine;
 mod entity;
 mod idempotency;
 mod secrets;
+mod session_filter;
 mod sign_ins;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -29,6 +30,7 @@ pub use entity::{
 };
 pub use idempotency::{Claim, Earlier, Idempotency, KeptAnswer};
 pub use secrets::{Rewrapped, RoleSecrets, StoredSecret};
+pub use session_filter::{SessionFilter, SessionState};
 pub use sign_ins::{Binding, SignInDecision, SignInRequest, SignInRequests, SignInState};
 pub use url::StoreUrl;
 pub use user_keys::{UserKey, UserKeys};
@@ -306,11 +308,11 @@ pub trait Sessions: Send + Sync {
     async fn close(&self, org: OrgId, id: SessionId, ended: &Ended) -> Result<bool>;
     /// Finds one.
     async fn get(&self, org: OrgId, id: SessionId) -> Result<Option<Session>>;
-    /// The latest first: at most `limit` that are older than `before`, of everyone or of one user.
+    /// The latest first: at most `limit` of those that the filter takes and that are older than `before`.
     async fn list(
         &self,
         org: OrgId,
-        of: Option<UserId>,
+        filter: &SessionFilter,
         before: Option<SessionId>,
         limit: u32,
     ) -> Result<Page<Session>>;

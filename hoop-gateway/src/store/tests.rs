@@ -454,12 +454,14 @@ async fn sessions(sessions: &dyn Sessions, user: &User) -> Result<()> {
     assert_eq!(closed.state, "closed", "there is no way back");
     assert_eq!(closed.ended.as_ref().map(|ended| ended.outcome.as_str()), Some("agent_lost"));
     assert_eq!(closed.ended.and_then(|ended| ended.totals), Some(json!({ "rows": 3 })));
-    let page = sessions.list(ORG, Some(user.id), None, 2).await?;
+    let page = sessions.list(ORG, &SessionFilter::of(Some(user.id)), None, 2).await?;
     assert_eq!(page.items.iter().map(|session| session.id).collect::<Vec<_>>(), [ids[4], ids[3]]);
     assert!(page.more);
-    let rest = sessions.list(ORG, None, Some(third), 10).await?;
+    let rest = sessions.list(ORG, &SessionFilter::default(), Some(third), 10).await?;
     assert_eq!(rest.items.iter().map(|session| session.id).collect::<Vec<_>>(), [second, first]);
-    assert!(!rest.more && sessions.list(ORG, Some(UserId::new(&SystemClock)), None, 10).await?.items.is_empty());
+    let nobodys = SessionFilter::of(Some(UserId::new(&SystemClock)));
+    assert!(!rest.more && sessions.list(ORG, &nobodys, None, 10).await?.items.is_empty());
+    session_lists(sessions, &all, first).await?;
     assert_eq!(sessions.open_of(ORG, user.id).await?.len(), 4);
     assert_eq!(sessions.close_orphans(now()).await?, 4);
     assert_eq!(sessions.close_orphans(now()).await?, 0);
@@ -468,6 +470,48 @@ async fn sessions(sessions: &dyn Sessions, user: &User) -> Result<()> {
     let kept = sessions.get(ORG, first).await?.and_then(|session| session.ended).expect("closed");
     assert_eq!(kept.outcome, "agent_lost");
     Ok(())
+}
+
+/// Lists of some sessions, of which the one that was opened first has ended as `agent_lost`.
+async fn session_lists(sessions: &dyn Sessions, all: &[Session], lost: SessionId) -> Result<()> {
+    let last = all.iter().max_by_key(|session| session.id).expect("there are some");
+    let elsewhere = Session { role_name: "hr".to_owned(), database: Some("staff".to_owned()), ..session_of(last) };
+    sessions.open(&elsewhere).await?;
+    sessions.running(ORG, elsewhere.id).await?;
+    let none = SessionFilter::default;
+    let text = |text: &str| Some(text.to_owned());
+    let state = |state| SessionFilter { state: Some(state), ..none() };
+    let soon = elsewhere.started_at + TimeDelta::minutes(1);
+    for (filter, expected) in [
+        (none(), 6),
+        (SessionFilter { user: text(&last.user_name), ..none() }, 6),
+        (SessionFilter { user: text("nobody"), ..none() }, 0),
+        (SessionFilter { role: text("hr"), ..none() }, 1),
+        (SessionFilter { database: text("staff"), ..none() }, 1),
+        (SessionFilter { role: text("hr"), database: text("shop"), ..none() }, 0),
+        (SessionFilter { outcome: text("agent_lost"), ..none() }, 1),
+        (state(SessionState::Closed), 1),
+        (state(SessionState::Open), 5),
+        (state(SessionState::Opening), 4),
+        (state(SessionState::Running), 1),
+        (SessionFilter { since: Some(soon), ..none() }, 0),
+        (SessionFilter { until: Some(soon), ..none() }, 6),
+        (SessionFilter { since: Some(soon - TimeDelta::hours(1)), until: Some(soon), ..none() }, 6),
+        (SessionFilter { until: Some(soon - TimeDelta::hours(1)), ..none() }, 0),
+    ] {
+        let found = sessions.list(ORG, &filter, None, 10).await?.items;
+        assert_eq!(found.len(), expected, "{filter:?}");
+        assert!(found.is_sorted_by(|one, other| one.id > other.id), "the latest first");
+    }
+    let gone = sessions.list(ORG, &state(SessionState::Closed), None, 10).await?;
+    assert_eq!(gone.items[0].id, lost);
+    sessions.close(ORG, elsewhere.id, &ended("completed")).await?;
+    Ok(())
+}
+
+/// Another one like it.
+fn session_of(session: &Session) -> Session {
+    Session { id: SessionId::new(&SystemClock), request_id: RequestId::new(&SystemClock), ..session.clone() }
 }
 
 async fn events(events: &dyn Events) -> Result<()> {

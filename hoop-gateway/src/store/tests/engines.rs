@@ -141,7 +141,7 @@ async fn lists_go_on_where_they_ended(place: Place) {
     for of in [None, Some(bob.id)] {
         let (mut listed, mut before) = (Vec::new(), None);
         loop {
-            let page = store.sessions().list(ORG, of, before, 4).await.expect("readable");
+            let page = store.sessions().list(ORG, &SessionFilter::of(of), before, 4).await.expect("readable");
             before = page.items.last().map(|session| session.id);
             listed.extend(page.items);
             if !page.more {
