@@ -48,6 +48,9 @@ pub enum StoreError {
         /// What: `user alice`, `role shop`.
         what: String,
     },
+    /// Nobody could change the gateway any more.
+    #[error("this is the last administrator who can sign in, and there must be one")]
+    LastAdmin,
     /// The database was written by a newer gateway.
     #[error("the database {database} is from a newer version of the gateway; upgrade this one")]
     Newer {

@@ -127,6 +127,8 @@ pub(crate) async fn conformance(store: &dyn Store) {
     once::versions(store).await.expect("versions");
     once::idempotency(store, &alice).await.expect("idempotency");
     sign_ins::requests(store, &alice).await.expect("sign-in requests");
+    admissions(store, &alice).await.expect("admissions");
+    once::last_admin(store).await.expect("administrators");
 }
 
 /// Replaces what there is, of whichever version.
