@@ -523,6 +523,8 @@ async fn events(events: &dyn Events) -> Result<()> {
         request_id: RequestId::new(&SystemClock),
         user: None,
         user_name: Some("mallory".to_owned()),
+        token: Some(TokenId::new(&SystemClock)),
+        token_name: Some("ci".to_owned()),
         action: "POST /api/v1/login".to_owned(),
         subject: "/api/v1/login".to_owned(),
         source: None,

@@ -21,9 +21,11 @@ mod sign_ins;
 mod ssh;
 mod stream;
 mod tokens;
+mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -76,6 +78,8 @@ impl Policy for Open {
 struct Live {
     cut: Mutex<Vec<AgentId>>,
     ended: Mutex<Vec<SessionId>>,
+    /// Whether whoever ends a session meets a bug.
+    panics: AtomicBool,
 }
 
 impl LiveAgents for Live {
@@ -96,6 +100,7 @@ impl LiveSessions for Live {
         0
     }
     fn end(&self, _: OrgId, id: SessionId, _: Denial) -> bool {
+        assert!(!self.panics.load(Ordering::Relaxed), "a bug");
         self.ended.lock().push(id);
         true
     }

@@ -282,12 +282,13 @@ async fn a_backup_of_an_older_schema_is_brought_up_to_date(place: Place) {
 fn with_schema(backup: &[u8], schema: i64) -> Vec<u8> {
     const LATER: [&str; 6] =
         ["access_rules", "idempotency", "agent_old_keys", "role_secrets", "user_keys", "sign_in_requests"];
-    const LATER_COLUMNS: [(&str, &[&str]); 5] = [
+    const LATER_COLUMNS: [(&str, &[&str]); 6] = [
         ("users", &["version", "service_account", "description", "created_by"]),
         ("roles", &["version"]),
         ("access_rules", &["version"]),
         ("tokens", &["name", "scopes"]),
         ("credentials", &["token_id"]),
+        ("events", &["token_id", "token_name"]),
     ];
     let json = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
     let text = std::str::from_utf8(backup).expect("text");
