@@ -249,6 +249,7 @@ impl Gateway {
             agents: Arc::new(parts.agents.clone()),
             sessions: Arc::new(parts.sessions.clone()),
             secrets: parts.secrets.clone(),
+            recording_key: parts.recording_key,
             recordings: Arc::new(RecordingFolder(parts.config.path(&parts.config.record.folder))),
             readiness: Arc::new(self.readiness()),
             check_role: Arc::new(parts.chain.clone()),

@@ -31,6 +31,7 @@ mod parts;
 mod problem;
 mod rate;
 mod recording;
+mod recording_key;
 mod reference;
 mod request;
 mod roles;
@@ -107,6 +108,7 @@ fn with_all(routes: Routes) -> Routes {
         credentials::routes,
         ssh::routes,
         sessions::routes,
+        recording_key::routes,
         events::routes,
         stream::routes,
     ]

@@ -50,6 +50,7 @@ use crate::auth::device::DeviceSignIns;
 use crate::auth::token::AgentTokens;
 use crate::auth::{GatewaySecret, Passwords, SetupToken, Throttle, first_admin};
 use crate::changes::Changes;
+use crate::record::PublicKey;
 use crate::secrets::{OperatorKey, SecretKeeper};
 use crate::session::Reached;
 use crate::store::tests::wrapped::Wrapped;
@@ -318,6 +319,7 @@ impl Gateway {
             readiness: live.clone(),
             check_role: live.clone(),
             secrets: SecretKeeper::new(Arc::clone(&store), Arc::clone(&clock), key),
+            recording_key: PublicKey::from(&ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
             recordings: Arc::new(RecordingFolder(folder.path().join("recordings"))),
             changes: Arc::clone(&changes),
             request_key: secret.request_key(),

@@ -8,6 +8,7 @@ mod exec;
 mod keys;
 mod login;
 mod sign_in;
+mod verify;
 mod via;
 
 use std::fs::File;
