@@ -366,6 +366,7 @@ fn tunnel_limits(config: &Config) -> TunnelLimits {
     TunnelLimits {
         heartbeat_interval: config.agents.heartbeat_interval,
         heartbeat_timeout: config.agents.heartbeat_timeout,
+        connect_timeout: config.limits.open_timeout,
         ..TunnelLimits::default()
     }
 }

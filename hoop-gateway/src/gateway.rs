@@ -226,6 +226,7 @@ impl Gateway {
             throttle: Arc::clone(&parts.throttle),
             limits: pre_auth_limits(&parts.config),
             channels: parts.config.limits.ssh_channels,
+            most_keys: parts.config.limits.ssh_keys,
             telemetry: Arc::clone(&parts.telemetry),
             clock: Arc::clone(&parts.clock),
             config: ssh_config(&parts.ssh_host_keys),

@@ -77,6 +77,8 @@ pub(crate) struct SshDoor {
     pub(crate) limits: PreAuthLimits,
     /// Most channels of one session.
     pub(crate) channels: usize,
+    /// Most public keys that a client may ask about, or sign with, before it is let in.
+    pub(crate) most_keys: usize,
     /// Counts.
     pub(crate) telemetry: Arc<Telemetry>,
     /// Time.
