@@ -6,9 +6,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta};
 use hoop_core::id::{EventId, OrgId, SessionId, UserId};
 use hoop_core::{Clock as _, SystemClock};
-use hoop_gateway::store::{SqlStore, Store as _};
+use hoop_gateway::store::{SessionFilter, SessionState, SqlStore, Store as _};
 use hoop_testkit::Postgres;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -24,6 +25,8 @@ const ROUNDS: u128 = 300;
 const LIST: Duration = Duration::from_millis(50);
 /// Nor a start.
 const START: Duration = Duration::from_secs(1);
+/// How long the time is that sessions are looked for in; one begins each millisecond.
+const APART: TimeDelta = TimeDelta::milliseconds(500);
 const ORG: OrgId = OrgId::DEFAULT;
 
 fn main() {
@@ -51,15 +54,35 @@ async fn lists(engine: &str, url: &str) {
     .await;
     page(engine, "sessions, from anywhere", async |at| {
         let before = Some(SessionId::from_uuid(uuid(SESSION, at + 1)));
-        store.sessions().list(ORG, None, before, LISTED).await.expect("a page").items.len()
+        store.sessions().list(ORG, &SessionFilter::default(), before, LISTED).await.expect("a page").items.len()
     })
     .await;
     page(engine, "sessions of a user with few", async |at| {
-        store.sessions().list(ORG, Some(user(at | 1)), None, LISTED).await.expect("a page").items.len()
+        listed(&store, &SessionFilter::of(Some(user(at | 1)))).await
     })
     .await;
-    page(engine, "sessions of the user with most", async |_| {
-        store.sessions().list(ORG, Some(user(0)), None, LISTED).await.expect("a page").items.len()
+    page(engine, "sessions of the user with most", async |_| listed(&store, &SessionFilter::of(Some(user(0)))).await)
+        .await;
+    let none = SessionFilter::default;
+    page(engine, "sessions of a role with few", async |at| {
+        listed(&store, &SessionFilter { role: Some(format!("role-{:03}", at % 1000)), ..none() }).await
+    })
+    .await;
+    page(engine, "sessions of a name with few", async |at| {
+        listed(&store, &SessionFilter { user: Some(name(at | 1)), ..none() }).await
+    })
+    .await;
+    page(engine, "sessions that have not ended", async |_| {
+        listed(&store, &SessionFilter { state: Some(SessionState::Open), ..none() }).await
+    })
+    .await;
+    page(engine, "sessions with a rare outcome", async |_| {
+        listed(&store, &SessionFilter { outcome: Some("agent_lost".to_owned()), ..none() }).await
+    })
+    .await;
+    page(engine, "sessions of a time long ago", async |at| {
+        let since = DateTime::from_timestamp_millis(i64::try_from(at + 1).expect("small")).expect("a time");
+        listed(&store, &SessionFilter { since: Some(since), until: Some(since + APART), ..none() }).await
     })
     .await;
     page(engine, "groups and their members", async |_| {
@@ -72,6 +95,10 @@ async fn lists(engine: &str, url: &str) {
     })
     .await;
     store.close().await;
+}
+
+async fn listed(store: &SqlStore, filter: &SessionFilter) -> usize {
+    store.sessions().list(ORG, filter, None, LISTED).await.expect("a page").items.len()
 }
 
 /// Lists a page again and again, each time from another place; `list` says how many there are on it.
@@ -158,16 +185,16 @@ impl Backup {
                 id(USER, user),
                 name(user),
                 id(ROLE, 1),
-                "shop",
+                format!("role-{:03}", number % 1000),
                 "here",
                 "native",
                 "127.0.0.1:40000",
                 "psql",
                 "shop",
                 state,
-                0,
-                1,
-                "completed",
+                number * 1000,
+                number * 1000 + 1,
+                if number % 500 == 0 { "agent_lost" } else { "completed" },
                 totals,
                 "00".repeat(32),
                 12,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::report::Report;
 use crate::stand::{CHAINED, DIRECT, HOOP, RULES};
-use crate::{copy, latency, pgbench, sessions, ssh};
+use crate::{api, copy, latency, pgbench, sessions, ssh};
 
 /// A goal whose value was measured.
 #[derive(Debug)]
@@ -72,6 +72,12 @@ pub(crate) fn judge(report: &Report) -> Goals {
     goal("ms added to opening a session, all rules", added(sessions::OPEN, RULES), Bound::AtMost(3.0));
     goal("ms: a session among silent clients", report.value(sessions::SILENT, RULES), Bound::AtMost(50.0));
     goal("KiB for an idle session, all rules", report.value(sessions::IDLE, RULES), Bound::AtMost(64.0));
+    goal("ms until hoop is there", report.value(api::START, HOOP), Bound::AtMost(30.0));
+    goal("ms until the first byte of hoop connect", report.value(api::CONNECT, HOOP), Bound::AtMost(100.0));
+    goal("API reads a second", report.value(api::READS, HOOP), Bound::AtLeast(500.0));
+    let slower =
+        report.value(api::LOGINS, HOOP).zip(report.value(api::QUIET, HOOP)).map(|(with, without)| with / without);
+    goal("of the p99 of an API read, while others sign in", slower, Bound::AtMost(2.0));
     for peer in [HOOP, RULES] {
         goal(
             &format!("µs added to a key's echo over SSH at the median, {peer}"),

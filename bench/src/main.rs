@@ -1,10 +1,11 @@
 //! What the gateway costs: a direct connection, pgbouncer, two of them in a row, haproxy, two plain relays in a row, and the
 //! gateway, without rules and with all of them, side by side in one run; and the same for SSH, where OpenSSH's `ProxyJump` is
-//! the peer. `bench/run.sh` builds what it measures and starts it.
+//! the peer; and what the API and the command line take. `bench/run.sh` builds what it measures and starts it.
 //!
 //! Everything is on the loopback address, on the same cores as the servers: what matters are the differences within a run.
 //! The peers take turns in short rounds, so that what else the machine does hits all of them alike.
 
+mod api;
 mod copy;
 mod goals;
 mod latency;
@@ -78,6 +79,8 @@ enum Part {
     Open,
     /// The memory of idle sessions.
     Idle,
+    /// The API and the start of `hoop`.
+    Api,
     /// SSH: keys and their echo, connecting, transfers, and the memory of idle sessions.
     Ssh,
 }
@@ -101,7 +104,7 @@ fn main() {
     if let Some(Command::Relay { from, to }) = options.command {
         return relay::run(from, to);
     }
-    for measure in [postgres, ssh::measure] {
+    for measure in [postgres, ssh::measure, api::measure] {
         if let Some(report) = measure(&options) {
             println!("{report}");
             println!("{}", goals::judge(&report));

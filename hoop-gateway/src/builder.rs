@@ -358,9 +358,9 @@ fn ssh_authorities(config: &Config) -> Result<Vec<russh::keys::PublicKey>, Build
     config.listen.ssh.user_authorities.iter().map(key).collect()
 }
 
-/// As many hashes at a time as there are processors.
+/// One processor is left to everybody else: who signs in must not slow sessions and requests down.
 fn passwords() -> Result<Passwords, BuildProblem> {
-    let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let at_once = std::thread::available_parallelism().map_or(1, |processors| processors.get() - 1);
     Passwords::new(at_once).map_err(BuildProblem::Passwords)
 }
 
@@ -368,6 +368,7 @@ fn tunnel_limits(config: &Config) -> TunnelLimits {
     TunnelLimits {
         heartbeat_interval: config.agents.heartbeat_interval,
         heartbeat_timeout: config.agents.heartbeat_timeout,
+        connect_timeout: config.limits.open_timeout,
         ..TunnelLimits::default()
     }
 }

@@ -50,6 +50,7 @@ need procps top
 need xvfb Xvfb
 need xauth xauth
 need x11-utils xdpyinfo
+need chromium chromium
 fi
 if [ "${1:-}" = --bench ]; then
   need pgbouncer /usr/sbin/pgbouncer
@@ -121,6 +122,14 @@ if stale node "$clients/node/package.json" "$clients/node/package-lock.json"; th
   cp "$clients/node/package.json" "$clients/node/package-lock.json" "$out/node/"
   (cd "$out/node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
   made node
+fi
+
+# What drives Chromium; the browser itself is Debian's.
+if stale browser "$clients/browser/package.json" "$clients/browser/package-lock.json"; then
+  mkdir -p "$out/browser"
+  cp "$clients/browser/package.json" "$clients/browser/package-lock.json" "$out/browser/"
+  (cd "$out/browser" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+  made browser
 fi
 
 jdbc=42.7.8

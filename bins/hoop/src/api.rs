@@ -136,19 +136,20 @@ impl Api {
         self.some(path, usize::MAX, |_| true).await
     }
 
-    /// The first of a list that are wanted, at most so many.
+    /// The first of a list that are wanted, at most so many. The path may have a query.
     pub(crate) async fn some(
         &self,
         path: &str,
         most: usize,
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<Vec<Value>, Failure> {
+        let query = if path.contains('?') { '&' } else { '?' };
         let mut found = Vec::new();
         let mut cursor = None;
         loop {
             let after: String =
                 cursor.map(|cursor: String| format!("&cursor={}", segment(&cursor))).unwrap_or_default();
-            let mut page = self.get(&format!("{path}?limit={PAGE}{after}")).await?;
+            let mut page = self.get(&format!("{path}{query}limit={PAGE}{after}")).await?;
             if let Value::Array(items) = page["items"].take() {
                 found.extend(items.into_iter().filter(|item| wanted(item)));
             }

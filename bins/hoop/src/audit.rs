@@ -1,6 +1,7 @@
 //! `hoop audit`: it reads recordings where they lie, so it works without a gateway, too; those of a gateway that somebody
 //! has signed in to are fetched.
 
+mod key;
 mod verify;
 
 use std::io::Write as _;
@@ -31,7 +32,8 @@ pub(crate) enum Command {
     Verify {
         /// Its id, `ses_…`, or the path of a recording; unless given, the latest session.
         session: Option<String>,
-        /// The public key that signed it, `recording.pub` of the gateway's data; unless given, that of the `hoop dev`.
+        /// The public key that signed it, `recording.pub` of the gateway's data. Unless given, that of the `hoop dev`; or what
+        /// the gateway says, which is remembered at the first time and must be the same from then on.
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },

@@ -41,6 +41,9 @@ pub(crate) struct Context {
     /// Whether tokens may go to another machine without TLS.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) allow_http: bool,
+    /// The key that its recordings are verified with, as it was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recording_key: Option<String>,
 }
 
 /// A token, and the one gateway that it is for.
@@ -158,8 +161,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let files = Files::at(&folder.path().join("hoop"));
         assert_eq!(files.config().expect("empty"), Config::default());
-        let context =
-            Context { url: "https://gw".to_owned(), user: None, ca_file: None, fingerprint: None, allow_http: false };
+        let context = Context {
+            url: "https://gw".to_owned(),
+            user: None,
+            ca_file: None,
+            fingerprint: None,
+            allow_http: false,
+            recording_key: None,
+        };
         let config = Config { current: Some("gw".to_owned()), contexts: [("gw".to_owned(), context)].into() };
         files.write_config(&config).expect("written");
         assert_eq!(files.config().expect("read"), config);

@@ -119,7 +119,8 @@ fn in_environment(url: &str, files: &Files, variable: &dyn Fn(&str) -> Option<St
         (None, None) => None,
     };
     let (name, context) = known.unwrap_or_else(|| {
-        let context = Context { url, user: None, ca_file: None, fingerprint: None, allow_http: false };
+        let context =
+            Context { url, user: None, ca_file: None, fingerprint: None, allow_http: false, recording_key: None };
         (String::new(), context)
     });
     remote(&name, context, token, Origin::Variable("HOOP_URL"), variable)
@@ -228,6 +229,7 @@ mod tests {
             ca_file: None,
             fingerprint: None,
             allow_http: false,
+            recording_key: None,
         };
         let contexts = [("a".to_owned(), context("https://a")), ("b".to_owned(), context("https://b"))];
         files.write_config(&Config { current: Some("a".to_owned()), contexts: contexts.into() }).expect("written");

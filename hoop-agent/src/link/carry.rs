@@ -53,8 +53,9 @@ async fn serve(link: &Link, mut open: Open, channels: &Channels) {
         request.metadata_mut().insert("hoop-request-id", id);
     }
     let served = |channel| channels.lock().get(&channel).cloned();
-    // The gateway is dialled while the target is logged in to: neither waits for the other.
-    let (carried, target) = tokio::join!(client.carry(request), log_in(link, &open, deadline, served));
+    // The gateway is dialled while the target is logged in to: neither waits for the other. The login is on the heap: a channel
+    // that runs does not keep it.
+    let (carried, target) = tokio::join!(client.carry(request), log_in(link, &open, deadline, served).boxed());
     // They were for the login, and the session may last.
     open.secrets.clear();
     let mut down = match carried {

@@ -44,9 +44,13 @@ impl Policy for AccessPolicy {
     async fn decide(&self, ask: &AccessRequest<'_>) -> Result<Decision, PolicyError> {
         self.access.refresh().await.map_err(failed)?;
         let (org, user, role) = (ask.principal.org, ask.principal.user, ask.role.id);
-        let (role, user) =
-            tokio::join!(in_time(self.store.roles().get(org, role)), in_time(self.store.users().get(org, user)));
-        Ok(self.answer(ask, user.map_err(failed)?.as_ref(), role.map_err(failed)?.as_ref()))
+        let both = in_time(self.store.admissions().user_and_role(org, user, role)).await.map_err(failed)?;
+        if let Some((user, role)) = both {
+            return Ok(self.answer(ask, Some(&user), Some(&role)));
+        }
+        // Which of them is not there is told to whoever asks for it.
+        let role = in_time(self.store.roles().get(org, role)).await.map_err(failed)?;
+        Ok(self.answer(ask, None, role.as_ref()))
     }
 
     /// Looks each user and each role up once. One that cannot be read is the end of its own sessions, and of no others.

@@ -1,10 +1,13 @@
 //! Bodies, query parameters and the names in paths. What is wrong with one is told by the field's name.
 
+use std::borrow::Cow;
+
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path as PathOf, Query, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use hoop_core::Code;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
@@ -110,15 +113,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Query::from_request_parts(parts, state).await {
-            Ok(Query(parameters)) => Ok(Self(parameters)),
-            Err(rejection) => {
-                let text = rejection.body_text();
-                let text = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, detail)| detail);
-                Err(Problem::new(Code::InvalidRequest, format!("query parameters: {text}")))
-            }
-        }
+        Query::from_request_parts(parts, state).await.map(|Query(given)| Self(given)).map_err(no_parameters)
     }
+}
+
+impl<T: DeserializeOwned> Parameters<T> {
+    /// From some of a query's parameters alone.
+    pub(super) fn of(given: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<Self, Problem> {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+        let uri: Uri =
+            format!("/?{query}").parse().map_err(|_| Problem::new(Code::InvalidRequest, "query parameters"))?;
+        Query::try_from_uri(&uri).map(|Query(given)| Self(given)).map_err(no_parameters)
+    }
+}
+
+fn no_parameters(rejection: QueryRejection) -> Problem {
+    let text = rejection.body_text();
+    let text = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, detail)| detail);
+    Problem::new(Code::InvalidRequest, format!("query parameters: {text}"))
 }
 
 /// The name or id in a path.

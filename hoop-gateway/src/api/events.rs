@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use hoop_core::id::{EventId, RequestId, UserId};
+use hoop_core::id::{EventId, RequestId, TokenId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,6 +29,10 @@ struct EventView {
     request_id: RequestId,
     user_id: Option<UserId>,
     user: Option<String>,
+    /// The token that the request came with.
+    token_id: Option<TokenId>,
+    /// Its name; that of a sign-in has none.
+    token: Option<String>,
     action: String,
     subject: String,
     source: Option<String>,
@@ -44,6 +48,8 @@ impl From<Event> for EventView {
             request_id: event.request_id,
             user_id: event.user,
             user: event.user_name,
+            token_id: event.token,
+            token: event.token_name,
             action: event.action,
             subject: event.subject,
             source: event.source,

@@ -1,5 +1,7 @@
 //! What stands before every handler: who calls, whether they may, how often they ask, and what is remembered of it.
 
+use std::panic::AssertUnwindSafe;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{AUTHORIZATION, IF_NONE_MATCH};
@@ -8,6 +10,7 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::FutureExt as _;
 use hoop_core::Code;
 use hoop_core::id::{EventId, OrgId, RequestId};
 use http_body_util::LengthLimitError;
@@ -55,10 +58,13 @@ pub(super) async fn guard(
     // It goes on when its caller goes away: no change is half made, and none is without its event.
     let tasks = api.tasks.clone();
     let done = tasks.spawn(answer(api, needs, trail, request, next).in_current_span()).await;
-    done.unwrap_or_else(|_| {
-        let hint = "the gateway's log says more, under this request's id; read what is there before you send it again";
-        Problem::new(Code::Internal, "the request broke off within the gateway").hint(hint).into_response()
-    })
+    done.unwrap_or_else(|_| broke_off().into_response())
+}
+
+/// A handler has panicked; the log has where.
+fn broke_off() -> Problem {
+    let hint = "the gateway's log says more, under this request's id; read what is there before you send it again";
+    Problem::new(Code::Internal, "the request broke off within the gateway").hint(hint)
 }
 
 async fn answer(api: Api, needs: Permission, trail: Trail, request: Request, next: Next) -> Response {
@@ -66,7 +72,11 @@ async fn answer(api: Api, needs: Permission, trail: Trail, request: Request, nex
     let mut visit = Visit { event: (trail == Trail::Event).then(|| event(&api, &parts)), left: None };
     let (method, known) = (parts.method.clone(), parts.headers.get(IF_NONE_MATCH).cloned());
     let response = match enter(&api, needs, &parts, &mut visit).await {
-        Ok(caller) => run(&api, caller, parts, body, next).await.unwrap_or_else(Problem::into_response),
+        // What was begun is in the trail, however it ended.
+        Ok(caller) => match AssertUnwindSafe(run(&api, caller, parts, body, next)).catch_unwind().await {
+            Ok(done) => done.unwrap_or_else(Problem::into_response),
+            Err(_) => broke_off().into_response(),
+        },
         Err(problem) => problem.into_response(),
     };
     let mut response = etag::unless_known(&method, known.as_ref(), response);
@@ -122,6 +132,8 @@ async fn enter(api: &Api, needs: Permission, parts: &Parts, visit: &mut Visit) -
     if let Some(event) = &mut visit.event {
         event.user = Some(caller.user.id);
         event.user_name = Some(caller.user.name.clone());
+        event.token = Some(caller.token.id);
+        event.token_name = caller.token.grant.as_ref().map(|grant| grant.name.clone());
     }
     visit.left = api.rates().user(caller.user.id, &parts.method);
     Left::check(visit.left.as_ref())?;
@@ -194,6 +206,8 @@ fn event(api: &Api, parts: &Parts) -> Event {
         request_id: parts.extensions.get().copied().unwrap_or_else(|| RequestId::new(&*api.clock)),
         user: None,
         user_name: None,
+        token: None,
+        token_name: None,
         action: format!("{} {route}", parts.method),
         subject: subject.chars().take(512).collect(),
         source: Source::of(parts).0.map(|source| source.to_string()),

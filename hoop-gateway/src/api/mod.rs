@@ -34,6 +34,7 @@ mod parts;
 mod problem;
 mod rate;
 mod recording;
+mod recording_key;
 mod reference;
 mod request;
 mod roles;
@@ -115,6 +116,7 @@ fn with_all(routes: Routes) -> Routes {
         ssh::routes,
         sessions::routes,
         files::routes,
+        recording_key::routes,
         events::routes,
         stream::routes,
     ]

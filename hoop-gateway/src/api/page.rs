@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
@@ -111,6 +112,31 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Parameters(query) = Parameters::<Query>::from_request_parts(parts, state).await?;
         Self::new(query, list_id(parts))
+    }
+}
+
+/// The part of a list that is asked for, of those items that a filter takes.
+pub(super) struct Filtered<F> {
+    pub(super) paging: Paging,
+    pub(super) filter: F,
+}
+
+impl<F: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Filtered<F> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let given = url::form_urlencoded::parse(query.as_bytes());
+        let (own, others): (Vec<_>, Vec<_>) = given.partition(|(name, _)| matches!(&**name, "limit" | "cursor"));
+        let (Parameters(query), Parameters(filter)) = (Parameters::of(&own)?, Parameters::of(&others)?);
+        Ok(Self { paging: Paging::new(query, list_id(parts))?, filter })
+    }
+}
+
+impl<F: Input> Input for Filtered<F> {
+    fn describe(operation: &mut Operation) {
+        F::describe(operation);
+        Paging::describe(operation);
     }
 }
 

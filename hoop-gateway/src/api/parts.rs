@@ -28,6 +28,7 @@ use crate::auth::token::AgentTokens;
 use crate::auth::{Passwords, SetupToken, Throttle};
 use crate::changes::Changes;
 use crate::listen::Domain;
+use crate::record::PublicKey;
 use crate::secrets::SecretKeeper;
 use crate::session::Reached;
 use crate::store::Store;
@@ -66,6 +67,8 @@ pub struct ApiParts {
     pub secrets: SecretKeeper,
     /// The recordings.
     pub recordings: Arc<dyn Recordings>,
+    /// The key that they are verified with.
+    pub recording_key: PublicKey,
     /// Whether the gateway takes sessions.
     pub readiness: Arc<dyn Readiness>,
     /// What the plugins say of a role's settings before it is stored.

@@ -150,7 +150,7 @@ impl From<Denial> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Exists { .. } => Self::new(Code::Conflict, error.to_string()),
+            StoreError::Exists { .. } | StoreError::LastAdmin => Self::new(Code::Conflict, error.to_string()),
             StoreError::Nul => Self::new(Code::InvalidRequest, error.to_string()),
             _ => unavailable(error).into(),
         }

@@ -1,5 +1,10 @@
 //! `/api/v1/service-accounts`: programs with an account of their own. They come with API tokens and never with a
 //! password, and reach the roles that access rules allow them.
+//!
+//! **Limits.** An account is a member and nothing more, in at most 256 groups, with a description of at most 1,024 characters. Its name
+//! is a slug that no person has. Each token has scopes, is shown once, and ends after `limits.token_days` at the latest; what was
+//! made with it ends with it. Requests count for the rates of a user (`limits.reads_per_minute`, `limits.writes_per_minute`), and
+//! it watches at most 16 streams at once.
 
 use axum::Json;
 use axum::extract::State;
@@ -158,8 +163,8 @@ async fn update(
         return Err(stale());
     }
     if account.disabled {
-        api.store.tokens().revoke_all(account.org, account.id, None, api.clock.now()).await?;
         end_sessions(&api, &account, "was disabled").await?;
+        api.store.tokens().revoke_all(account.org, account.id, None, api.clock.now()).await?;
     }
     tell(&api, &account, "updated");
     Ok(Tagged { version: version + 1, view: account.into() })
@@ -176,7 +181,7 @@ async fn delete(
         return Err(stale());
     }
     end_sessions(&api, &account, "was deleted").await?;
-    tell(&api, &account, "was deleted");
+    tell(&api, &account, "deleted");
     Ok(Done)
 }
 

@@ -5,17 +5,19 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use hoop_core::id::{RequestId, RoleId, SessionId, UserId};
 use hoop_core::{Code, Denial};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::body::Named;
-use super::describe::Accepted;
-use super::page::{Page, Paging};
+use super::describe::{Accepted, Input};
+use super::document::Operation;
+use super::page::{Filtered, Page};
 use super::parts::Api;
 use super::problem::Problem;
 use super::recording;
 use super::route::{Caller, Permission, Routes};
-use crate::store::Session;
+use crate::store::{Session, SessionFilter, SessionState};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -82,8 +84,50 @@ impl From<Session> for SessionView {
     }
 }
 
-async fn list(State(api): State<Api>, caller: Caller, paging: Paging) -> Result<Json<Page<SessionView>>, Problem> {
-    let found = api.store.sessions().list(caller.user.org, caller.scope(), paging.after()?, paging.limit()).await?;
+/// Which sessions are wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    state: Option<SessionState>,
+    role: Option<String>,
+    user: Option<String>,
+    database: Option<String>,
+    outcome: Option<String>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+}
+
+impl Input for Wanted {
+    fn describe(operation: &mut Operation) {
+        let mut parameter = |name, about, form| operation.parameter(name, "query", false, about, form);
+        let states = SessionState::ALL.map(SessionState::as_str);
+        parameter(
+            "state",
+            "How far they are; `open` is either of the others.",
+            json!({ "type": "string", "enum": states }),
+        );
+        for (name, about) in [
+            ("role", "Of roles that had this name."),
+            ("user", "Of users who had this name."),
+            ("database", "On this database."),
+            ("outcome", "With this outcome, such as `completed` or `agent_lost`."),
+        ] {
+            parameter(name, about, json!({ "type": "string" }));
+        }
+        let time = json!({ "type": "string", "format": "date-time" });
+        parameter("since", "Opened at this time or later.", time.clone());
+        parameter("until", "Opened before this time.", time);
+    }
+}
+
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Filtered { paging, filter }: Filtered<Wanted>,
+) -> Result<Json<Page<SessionView>>, Problem> {
+    let Wanted { state, role, user, database, outcome, since, until } = filter;
+    let filter = SessionFilter { of: caller.scope(), user, role, database, state, outcome, since, until };
+    let found = api.store.sessions().list(caller.user.org, &filter, paging.after()?, paging.limit()).await?;
     Ok(paging.page(found, |session| session.id.to_string(), SessionView::from))
 }
 

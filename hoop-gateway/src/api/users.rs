@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, Named};
-use super::describe::Created;
+use super::describe::{Created, Done};
 use super::etag::{IfMatch, Tagged, etag, stale};
 use super::keys;
 use super::page::{Page, Paging};
@@ -27,6 +27,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/api/v1/users", Permission::Admin, "Adds a user.", create)
         .get("/api/v1/users/{name}", Permission::Auditor, "A user.", show)
         .patch("/api/v1/users/{name}", Permission::Admin, "Changes what is named of a user.", update)
+        .may_refuse(&[StatusCode::CONFLICT])
+        .delete("/api/v1/users/{name}", Permission::Admin, "Removes a user.", delete)
         .may_refuse(&[StatusCode::CONFLICT])
 }
 
@@ -157,20 +159,54 @@ async fn update(
     if !api.store.versions().update_user(&user, version).await? {
         return Err(stale());
     }
+    // At once, so that they hear why: sessions that run are asked about again, too, and nobody new gets in.
+    if user.disabled {
+        end_sessions(&api, &user, "was disabled").await?;
+    }
     if user.disabled || user.kind != before.kind || user.password_hash != before.password_hash {
         api.store.tokens().revoke_all(user.org, user.id, None, api.clock.now()).await?;
     }
-    let is_reset = user.password_hash != before.password_hash;
-    if is_reset {
+    if user.password_hash != before.password_hash {
         revoke_credentials(&api, &user).await?;
         keys::remove_all(&api, &user).await?;
-    }
-    if user.disabled || is_reset {
-        let what = if user.disabled { "was disabled" } else { "was given another password" };
-        end_sessions(&api, &user, what).await?;
+        end_sessions(&api, &user, "was given another password").await?;
     }
     api.changes.tell(user.org, Subject::User, user.id, Some(user.id), "updated");
     Ok(Tagged { version: version + 1, view: user.into() })
+}
+
+/// Their credentials, keys, tokens and memberships go, and their running sessions end. Their sessions, the recordings of these
+/// and the audit trail stay as they are. Somebody who gets the name later is somebody else.
+async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(name): Named,
+    if_match: IfMatch,
+) -> Result<Done, Problem> {
+    let (version, user) = find(&api, caller.user.org, &name).await?;
+    if_match.check(&etag(version, &UserView::from(user.clone())))?;
+    if user.id == caller.user.id {
+        return Err(Problem::new(Code::Conflict, "administrators cannot delete themselves").hint("ask another one"));
+    }
+    named_in_no_rule(&api, &user).await?;
+    if !api.store.versions().delete_user(user.org, user.id, version).await? {
+        return Err(stale());
+    }
+    end_sessions(&api, &user, "was deleted").await?;
+    api.changes.tell(user.org, Subject::User, user.id, Some(user.id), "deleted");
+    Ok(Done)
+}
+
+/// A rule that names somebody would be for whoever gets the name next.
+async fn named_in_no_rule(api: &Api, user: &User) -> Result<(), Problem> {
+    let rules = api.store.access_rules().all().await?.into_iter().filter(|rule| rule.org == user.org);
+    let naming = rules.map(|rule| rule.definition).filter(|rule| rule.subjects.users.contains(&user.name));
+    let naming: Vec<_> = naming.map(|rule| rule.name).collect();
+    if naming.is_empty() {
+        return Ok(());
+    }
+    let reason = format!("access rules are for user {} by name: {}", user.name, naming.join(", "));
+    Err(Problem::new(Code::Conflict, reason).hint("take the name out of them, or delete them, first"))
 }
 
 /// Whoever knew the old password may have made credentials with it.

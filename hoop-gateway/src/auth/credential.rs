@@ -19,7 +19,7 @@ use pgwire::api::auth::sasl::scram::{ScramSecret, gen_salted_password};
 
 use super::token::unavailable;
 use crate::session::Pass;
-use crate::store::{Credential, Role, Store, Token, User};
+use crate::store::{Credential, Holder, Role, Store, Token, User};
 
 /// Iterations of the verifiers that are made here: what every client expects, and enough for a random password.
 const ITERATIONS: u32 = 4096;
@@ -180,29 +180,26 @@ impl NativeCredentials {
     /// A [`Denial`] that tells expired, revoked and disabled apart; only who knows the password learns which.
     pub async fn proven(&self, candidate: Candidate) -> Result<Proven, Denial> {
         let credential = candidate.found.ok_or_else(login_failed)?;
-        let now = self.clock.now();
-        if credential.revoked_at.is_some() {
-            return Err(Denial::new("gateway", Code::CredentialRevoked, "this credential was revoked").hint(NEXT));
-        }
-        if credential.expires_at <= now {
+        if credential.expires_at <= self.clock.now() {
             let at = credential.expires_at.format("%Y-%m-%d %H:%M:%S UTC");
             return Err(
                 Denial::new("gateway", Code::CredentialExpired, format!("this credential expired at {at}")).hint(NEXT)
             );
         }
-        self.made_with_good_token(&credential).await?;
-        let user = self.store.users().get(credential.org, credential.user).await.map_err(unavailable)?;
-        let user = user.filter(|user| !user.disabled).ok_or_else(|| {
-            Denial::new("gateway", Code::AccessDenied, "the user of this credential is disabled")
-                .hint("ask an administrator")
-        })?;
-        let role = self.store.roles().get(credential.org, credential.role).await.map_err(unavailable)?;
-        let role = role.ok_or_else(|| {
-            Denial::new("gateway", Code::RoleNotFound, "the role that this credential is for does not exist any more")
-                .hint(NEXT)
-        })?;
-        if let Err(error) = self.store.credentials().used(credential.org, credential.id, now).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "use of a credential could not be noted");
+        // What could change while the password was being proven is as it is now.
+        let found = self.store.admissions().holder(credential.org, credential.id).await.map_err(unavailable)?;
+        let Some(Holder { user, role, revoked, token_revoked }) = found else {
+            return Err(self.missing(&credential).await?);
+        };
+        if revoked {
+            return Err(taken_away("this credential was revoked"));
+        }
+        if token_revoked {
+            return Err(taken_away("the token of this credential was revoked"));
+        }
+        if user.disabled {
+            return Err(Denial::new("gateway", Code::AccessDenied, "the user of this credential is disabled")
+                .hint("ask an administrator"));
         }
         Ok(Proven {
             principal: principal(user),
@@ -223,17 +220,16 @@ impl NativeCredentials {
         revoked.map(drop).map_err(unavailable)
     }
 
-    /// One that was being made while its token was taken away is not good either.
-    async fn made_with_good_token(&self, credential: &Credential) -> Result<(), Denial> {
-        let Some(token) = credential.token else { return Ok(()) };
-        let token = self.store.tokens().get(credential.org, token).await.map_err(unavailable)?;
-        match token.filter(|token| token.revoked_at.is_none()) {
-            Some(_) => Ok(()),
-            None => {
-                Err(Denial::new("gateway", Code::CredentialRevoked, "the token of this credential was revoked")
-                    .hint(NEXT))
+    /// Why nobody is found by a credential that was there a moment ago: it went with its user, or its role is gone.
+    async fn missing(&self, credential: &Credential) -> Result<Denial, Denial> {
+        let still = self.store.credentials().by_login(&credential.login).await.map_err(unavailable)?;
+        Ok(match still {
+            None => taken_away("this credential was revoked"),
+            Some(_) => {
+                let reason = "the role that this credential is for does not exist any more";
+                Denial::new("gateway", Code::RoleNotFound, reason).hint(NEXT)
             }
-        }
+        })
     }
 
     fn secret_of_nobody(&self, login: &str) -> Verifier {
@@ -245,6 +241,10 @@ impl NativeCredentials {
 }
 
 const NEXT: &str = "get a new one: hoop connect, or POST /api/v1/roles/{name}/credentials";
+
+fn taken_away(reason: &str) -> Denial {
+    Denial::new("gateway", Code::CredentialRevoked, reason).hint(NEXT)
+}
 
 /// The one answer to every wrong login.
 pub fn login_failed() -> Denial {

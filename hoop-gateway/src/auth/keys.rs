@@ -8,7 +8,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use hoop_core::id::{KeyId, OrgId};
 use hoop_core::{Clock, Code, Denial, Principal};
 use russh::keys::ssh_key::public::KeyData;
@@ -112,6 +112,8 @@ pub(crate) struct KeyHolder {
     pub(crate) principal: Principal,
     /// By which key: a session that is opened with it ends with it.
     pub(crate) key: KeyId,
+    /// When the key was last used, to the minute.
+    pub(crate) last_used_at: Option<DateTime<Utc>>,
 }
 
 /// Finds who comes with a key.
@@ -141,19 +143,17 @@ impl UserKeys {
             Denial::new("gateway", Code::AccessDenied, "the user of this key is disabled").hint("ask an administrator")
         })?;
         settled(&user)?;
-        Ok(Some(KeyHolder { principal: principal(user), key: key.id }))
+        Ok(Some(KeyHolder { principal: principal(user), key: key.id, last_used_at: key.last_used_at }))
     }
 
     /// A session is opened with the key. Its last use is known to the minute: who comes more often costs no more.
-    pub(crate) async fn used(&self, org: OrgId, id: KeyId) {
+    pub(crate) async fn used(&self, holder: &KeyHolder) {
         let now = self.clock.now();
-        let noted = async {
-            let key = self.store.user_keys().get(org, id).await?;
-            let is_known = key.and_then(|key| key.last_used_at).is_some_and(|at| now - at < TimeDelta::minutes(1));
-            if is_known { Ok(()) } else { self.store.user_keys().used(org, id, now).await }
-        };
-        if let Err(error) = noted.await {
-            tracing::warn!(key = %id, error = &error as &dyn std::error::Error, "use of a key could not be noted");
+        if holder.last_used_at.is_some_and(|at| now - at < TimeDelta::minutes(1)) {
+            return;
+        }
+        if let Err(error) = self.store.user_keys().used(holder.principal.org, holder.key, now).await {
+            tracing::warn!(key = %holder.key, error = &error as &dyn std::error::Error, "use of a key could not be noted");
         }
     }
 

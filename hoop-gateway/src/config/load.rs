@@ -5,6 +5,7 @@ use std::{
     fmt, io,
     ops::Range,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use toml::{
@@ -295,6 +296,9 @@ fn merge(into: &mut Table, from: Table) {
     }
 }
 
+/// What agents wait, too.
+const OPEN_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(120);
+
 fn check(config: &Config) -> Result<(), ConfigError> {
     let conflict = |text: &str| Err(ConfigError::Conflict(text.to_owned()));
     if config.tls.certificate.is_some() != config.tls.key.is_some() {
@@ -302,6 +306,9 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     if config.agents.heartbeat_timeout <= config.agents.heartbeat_interval {
         return conflict("`agents.heartbeat_timeout` must be longer than `agents.heartbeat_interval`");
+    }
+    if !OPEN_TIMEOUT.contains(&config.limits.open_timeout) {
+        return conflict("`limits.open_timeout` is from 1s to 2m");
     }
     if config.agents.heartbeat_interval.is_zero() {
         return conflict("`agents.heartbeat_interval` must not be zero");
@@ -452,5 +459,14 @@ mod tests {
             assert!(error(&format!("[listen.http]\npublic = '{url}'")).contains("`listen.http.public`"), "{url}");
         }
         assert!(error("[agents]\nheartbeat_timeout = '1s'").contains("heartbeat_interval"));
+        for timeout in ["999ms", "121s"] {
+            assert!(
+                error(&format!("[limits]\nopen_timeout = '{timeout}'")).contains("limits.open_timeout"),
+                "{timeout}"
+            );
+        }
+        for timeout in ["1s", "2m"] {
+            assert!(Loader::new().text("g.toml", format!("[limits]\nopen_timeout = '{timeout}'")).load().is_ok());
+        }
     }
 }

@@ -66,6 +66,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("tls.key", ValueKind::Text, "PEM private key of the certificate"),
     setting("tls.names", ValueKind::List, "host names and addresses in a self-signed certificate"),
     setting("limits.login_timeout", ValueKind::Text, "everything before a client is authenticated"),
+    setting("limits.open_timeout", ValueKind::Text, "the agent's connection and login to a session's target"),
+    setting("limits.ssh_keys", ValueKind::Integer, "public keys that an SSH client may try"),
     setting("limits.pending_logins", ValueKind::Integer, "connections not yet authenticated, at once"),
     setting("limits.message_bytes", ValueKind::Integer, "longest message or row that is read as a whole"),
     setting("limits.ssh_channels", ValueKind::Integer, "channels of one SSH session, at once"),

@@ -264,6 +264,11 @@ pub struct Limits {
     /// One deadline for everything before a client is authenticated.
     #[serde(with = "duration")]
     pub login_timeout: Duration,
+    /// How long it may take until a session's target is logged in to: the agent's connection and login. From 1 s to 2 min.
+    #[serde(with = "duration")]
+    pub open_timeout: Duration,
+    /// Public keys that one SSH connection may ask about, or log in with, before it is let in.
+    pub ssh_keys: usize,
     /// Connections of one door that are not authenticated yet, at once; more are closed on arrival.
     pub pending_logins: usize,
     /// Longest message of a client or a row of a target, in bytes, that is read as a whole. A longer one is refused; rows
@@ -296,6 +301,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             login_timeout: Duration::from_secs(10),
+            open_timeout: Duration::from_secs(15),
+            ssh_keys: 20,
             pending_logins: 2048,
             message_bytes: 64 << 20,
             ssh_channels: 64,

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use tower::{Service as _, service_fn};
 use super::accept::{Listener, Place, PreAuth, PreAuthLimits};
 use super::access::{AccessService, Peer};
 use super::certificate::Certificate;
+use super::probation::Probation;
 use crate::tunnel::TunnelService;
 
 /// How much of one stream the other end may send ahead of who does not read: all the memory that a stuck session costs
@@ -41,6 +43,10 @@ const MAX_HEADERS: u32 = 16 * 1024;
 /// A connection that is silent for this long is asked whether it lives, and has [`KEEP_ALIVE_TIMEOUT`] to answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is read of a connection on which no call has been accepted: its headers and first messages. The windows are for those
+/// who are known, and a store that hangs lets a stranger fill them.
+const STRANGERS_BYTES: usize = 64 * 1024;
 
 /// What is served.
 #[derive(Clone)]
@@ -139,9 +145,9 @@ async fn connection(
     shutdown: CancellationToken,
 ) {
     match tls {
-        None => calls(TokioIo::new(tcp), http2, caller, shutdown).await,
+        None => calls(tcp, http2, caller, shutdown).await,
         Some(tls) => match tls.accept(tcp).await {
-            Ok(io) => calls(TokioIo::new(io), http2, caller, shutdown).await,
+            Ok(io) => calls(io, http2, caller, shutdown).await,
             Err(error) => tracing::debug!(peer = %caller.peer, %error, "TLS handshake failed"),
         },
     }
@@ -149,9 +155,10 @@ async fn connection(
 
 async fn calls<I>(io: I, http2: Builder<TokioExecutor>, caller: Caller, shutdown: CancellationToken)
 where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Caller { services, peer, known } = caller;
+    let io = TokioIo::new(Probation::new(io, STRANGERS_BYTES, known.clone()));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         let (called, known) = (services.clone().call(request), known.clone());

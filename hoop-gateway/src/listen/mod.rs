@@ -8,6 +8,7 @@ mod expiry;
 mod grpc;
 mod http;
 mod postgres;
+mod probation;
 mod proxy;
 mod ssh;
 mod stranger;

@@ -25,6 +25,12 @@ const ED25519: u8 = 1;
 pub struct PublicKey(pub VerifyingKey);
 
 impl PublicKey {
+    /// By which people compare it: `sha256:` and the hash of its 32 bytes in hexadecimal digits.
+    pub fn fingerprint(&self) -> String {
+        let hash: [u8; 32] = Sha256::digest(self.0.as_bytes()).into();
+        hash.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    }
+
     pub(super) fn id(&self) -> [u8; 4] {
         let mut hash = Sha256::new();
         hash.update(KEY_NAME);

@@ -161,10 +161,15 @@ impl SecretKeeper {
     /// # Errors
     /// [`Code::StoreUnavailable`].
     pub async fn of_role(&self, role: &ResourceRole) -> Result<SealedSecrets, Denial> {
-        let mut secrets = self.store.role_secrets().of_role(role.org, role.id).await.map_err(unavailable)?;
+        let secrets = self.store.role_secrets().of_role(role.org, role.id).await.map_err(unavailable)?;
+        Ok(self.sealed(role, secrets))
+    }
+
+    /// The same, when what is stored for the role has been read already.
+    pub(crate) fn sealed(&self, role: &ResourceRole, mut secrets: Vec<StoredSecret>) -> SealedSecrets {
         let referred = |name: &str| SecretField::named(name).and_then(|field| field.reference(&role.target)).is_some();
         secrets.retain(|secret| !referred(&secret.field));
-        Ok(SealedSecrets { key: self.key.clone(), role: Arc::clone(&role.name), secrets: secrets.into(), jump: None })
+        SealedSecrets { key: self.key.clone(), role: Arc::clone(&role.name), secrets: secrets.into(), jump: None }
     }
 
     /// Says in the log when secrets are kept that this key does not open: somebody should hear of it before a session is

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use hoop_core::id::{RequestId, SessionId};
+use hoop_core::id::{CredentialId, RequestId, SessionId};
 use hoop_core::{
     AccessMode, AccessRequest, Code, Decision, Denial, Obligations, Outcome, Principal, ResourceRole, SessionContext,
     Target,
@@ -20,7 +20,8 @@ use crate::access::unmet;
 use crate::auth::token::unavailable;
 use crate::changes::Subject;
 use crate::proxy::postgres::error::refused_login;
-use crate::store;
+use crate::secrets::SealedSecrets;
+use crate::store::{self, in_time};
 use crate::telemetry::span::{self, TARGET};
 use crate::tunnel::{OpenFailure, OpenTarget};
 
@@ -32,6 +33,8 @@ pub(crate) struct Opening {
     pub(crate) principal: Principal,
     /// The API tokens and keys behind it: the session ends with any of them.
     pub(crate) passes: Vec<Pass>,
+    /// The credential that was shown, where one was.
+    pub(crate) credential: Option<CredentialId>,
     /// What for.
     pub(crate) role: ResourceRole,
     /// How.
@@ -65,16 +68,20 @@ impl Sessions {
 
     async fn begin(&self, opening: Opening) -> Result<Session, OpenFailure> {
         self.ready()?;
-        let (target, passes) = (opening.target.clone(), opening.passes.clone());
+        let (target, passes, credential) = (opening.target.clone(), opening.passes.clone(), opening.credential);
         let mut context = self.context(opening);
         span::is_about(&context);
         let control = Arc::new(Control::default());
         // It is in the registry before it is in the store: a shutdown that sees no session has none.
         let live = self.inner.registry.enter(context.org, context.id, Arc::clone(&control));
-        self.remember(&context).instrument(info_span!(target: TARGET, "store")).await?;
-        let decided = self.decide(&context).instrument(info_span!(target: TARGET, "policy")).await;
-        let Obligations { rule, expires_at, .. } = match decided {
-            Ok(obligations) => obligations,
+        // Neither needs the other; nothing further is done before both are.
+        let (remembered, decided) = tokio::join!(
+            self.remember(&context).instrument(info_span!(target: TARGET, "store")),
+            self.decide(&context).instrument(info_span!(target: TARGET, "policy")),
+        );
+        remembered?;
+        let (Obligations { rule, expires_at, .. }, secrets) = match decided {
+            Ok(allowed) => allowed,
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
         };
         context.expires_at = expires_at;
@@ -89,8 +96,7 @@ impl Sessions {
             Ok(chain) => chain,
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
         };
-        // Those who may not open it do not have it looked up.
-        let secrets = match self.secrets(&context.role, &jumps).await {
+        let secrets = match self.with_jumps(secrets, &context.role, &jumps).await {
             Ok(secrets) => secrets,
             Err(denial) => return Err(self.refuse(&context, Some(chain), denial.into()).await),
         };
@@ -114,7 +120,7 @@ impl Sessions {
                 return Err(self.refuse(&context, Some(chain), failure).await);
             }
         };
-        self.note_running(&context);
+        self.note_running(&context, credential);
         let owner = Some(context.principal.user);
         self.parts().changes.tell(context.org, Subject::Session, context.id, owner, "opened");
         tracing::info!(
@@ -174,17 +180,30 @@ impl Sessions {
         self.parts().store.sessions().open(&session).await.map_err(unavailable)
     }
 
-    async fn decide(&self, context: &SessionContext) -> Result<Obligations, Denial> {
+    /// What the policy obliges to, and the secrets of the role, still encrypted.
+    async fn decide(&self, context: &SessionContext) -> Result<(Obligations, SealedSecrets), Denial> {
         let ask = ask(context, context.started_at);
-        let (decided, stored) = tokio::join!(self.parts().policy.decide(&ask), self.stored(&context.role));
+        let stored = in_time(self.parts().store.admissions().role_and_secrets(context.org, context.role.id));
+        let (decided, stored) = tokio::join!(self.parts().policy.decide(&ask), stored);
         let obligations = match decided {
             Ok(Decision::Allow(obligations)) => unmet(&ask, &obligations).map(|()| obligations)?,
             Ok(Decision::Deny(denial)) => return Err(denial),
             Err(error) => return Err(Denial::failed("access policy", error).with_code(Code::StoreUnavailable)),
         };
         // Between the door and here it may have been pointed elsewhere.
-        unchanged(&context.role, stored.map_err(unavailable)?.as_ref())?;
-        Ok(obligations)
+        let (role, secrets) = stored.map_err(unavailable)?.unzip();
+        unchanged(&context.role, role.as_ref())?;
+        Ok((obligations, self.parts().secrets.sealed(&context.role, secrets.unwrap_or_default())))
+    }
+
+    /// Beside the role's own secrets those of the machines on the way.
+    async fn with_jumps(
+        &self,
+        own: SealedSecrets,
+        role: &ResourceRole,
+        jumps: &[ResourceRole],
+    ) -> Result<SealedSecrets, Denial> {
+        if jumps.is_empty() { Ok(own) } else { self.secrets(role, jumps).await }
     }
 
     async fn refuse(
@@ -199,9 +218,15 @@ impl Sessions {
 
     /// The first statement does not wait for the store: a session that is noted as running too late has ended already,
     /// and stays so.
-    fn note_running(&self, context: &SessionContext) {
+    fn note_running(&self, context: &SessionContext, credential: Option<CredentialId>) {
         let (store, org, id) = (Arc::clone(&self.parts().store), context.org, context.id);
+        let now = self.parts().clock.now();
         self.parts().tasks.spawn(async move {
+            if let Some(credential) = credential
+                && let Err(error) = store.credentials().used(org, credential, now).await
+            {
+                tracing::warn!(%credential, error = &error as &dyn std::error::Error, "use of a credential could not be noted");
+            }
             if let Err(error) = store.sessions().running(org, id).await {
                 tracing::warn!(session = %id, error = &error as &dyn std::error::Error, "session could not be noted as running");
             }

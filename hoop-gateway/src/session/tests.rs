@@ -94,6 +94,7 @@ impl World {
             request_id: RequestId::new(&SystemClock),
             principal: principal(self.alice.clone()),
             passes: Vec::new(),
+            credential: None,
             role: role.role.clone(),
             mode: AccessMode::Native,
             source: None,

@@ -256,6 +256,10 @@ pub struct Event {
     pub user: Option<UserId>,
     /// The caller's name at that time, or the name that an unknown caller gave.
     pub user_name: Option<String>,
+    /// The token that the request came with.
+    pub token: Option<TokenId>,
+    /// The token's name; that of a sign-in has none.
+    pub token_name: Option<String>,
     /// The method and the route, such as `POST /api/v1/agents/{name}/rotate`.
     pub action: String,
     /// The path, with its query.

@@ -1,11 +1,13 @@
 //! What a gateway remembers. Each kind of thing has a small trait of its own, so that a vendor can replace one or all;
 //! each method is one transaction. [`SqlStore`] is the store that comes with the gateway, on SQLite or PostgreSQL.
 
+mod admissions;
 pub mod backup;
 mod engine;
 mod entity;
 mod idempotency;
 mod secrets;
+mod session_filter;
 mod sign_ins;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -21,12 +23,14 @@ use chrono::{DateTime, Utc};
 use hoop_core::id::{AgentId, CredentialId, EventId, OrgId, RoleId, SessionId, TokenId, UserId};
 use hoop_core::{PrincipalKind, ResourceRole};
 
+pub use admissions::{Admissions, Holder};
 pub use engine::{Checked, SqlStore};
 pub use entity::{
     Agent, Credential, Ended, Event, Grant, Group, OldKey, Page, Role, ServiceAccount, Session, Token, User, UserKind,
 };
 pub use idempotency::{Claim, Earlier, Idempotency, KeptAnswer};
 pub use secrets::{Rewrapped, RoleSecrets, StoredSecret};
+pub use session_filter::{SessionFilter, SessionState};
 pub use sign_ins::{Binding, SignInDecision, SignInRequest, SignInRequests, SignInState};
 pub use url::StoreUrl;
 pub use user_keys::{UserKey, UserKeys};
@@ -44,6 +48,9 @@ pub enum StoreError {
         /// What: `user alice`, `role shop`.
         what: String,
     },
+    /// Nobody could change the gateway any more.
+    #[error("this is the last administrator who can sign in, and there must be one")]
+    LastAdmin,
     /// The database was written by a newer gateway.
     #[error("the database {database} is from a newer version of the gateway; upgrade this one")]
     Newer {
@@ -159,6 +166,8 @@ pub trait Store: Send + Sync {
     fn role_secrets(&self) -> &dyn RoleSecrets;
     /// Access rules.
     fn access_rules(&self) -> &dyn AccessRules;
+    /// Several things at once, for those who are let in.
+    fn admissions(&self) -> &dyn Admissions;
     /// Agents.
     fn agents(&self) -> &dyn Agents;
     /// Credentials of native clients.
@@ -304,11 +313,11 @@ pub trait Sessions: Send + Sync {
     async fn close(&self, org: OrgId, id: SessionId, ended: &Ended) -> Result<bool>;
     /// Finds one.
     async fn get(&self, org: OrgId, id: SessionId) -> Result<Option<Session>>;
-    /// The latest first: at most `limit` that are older than `before`, of everyone or of one user.
+    /// The latest first: at most `limit` of those that the filter takes and that are older than `before`.
     async fn list(
         &self,
         org: OrgId,
-        of: Option<UserId>,
+        filter: &SessionFilter,
         before: Option<SessionId>,
         limit: u32,
     ) -> Result<Page<Session>>;

@@ -127,6 +127,8 @@ pub(crate) async fn conformance(store: &dyn Store) {
     once::versions(store).await.expect("versions");
     once::idempotency(store, &alice).await.expect("idempotency");
     sign_ins::requests(store, &alice).await.expect("sign-in requests");
+    admissions(store, &alice).await.expect("admissions");
+    once::last_admin(store).await.expect("administrators");
 }
 
 /// Replaces what there is, of whichever version.
@@ -151,6 +153,61 @@ pub(crate) async fn delete_role(store: &dyn Store, role: &Role) -> Result<bool> 
         Some(version) => store.versions().delete_role(role.role.org, role.role.id, version).await,
         None => Ok(false),
     }
+}
+
+async fn admissions(store: &dyn Store, alice: &User) -> Result<()> {
+    let (admissions, shop, elsewhere) = (store.admissions(), role("admitted"), OrgId::new(&SystemClock));
+    let (org, id) = (ORG, shop.role.id);
+    assert_eq!(admissions.user_and_role(org, alice.id, id).await?, None, "there is no such role yet");
+    store.roles().create(&shop).await?;
+    let both = Some((alice.clone(), shop.clone()));
+    assert!(alice.groups.len() > 1, "a row for each");
+    assert_eq!(admissions.user_and_role(org, alice.id, id).await?, both);
+    assert_eq!(admissions.user_and_role(elsewhere, alice.id, id).await?, None, "another organisation's");
+    let lone = user("lone", &[]);
+    store.users().create(&lone).await?;
+    assert_eq!(admissions.user_and_role(org, lone.id, id).await?, Some((lone.clone(), shop.clone())));
+
+    assert_eq!(admissions.role_and_secrets(org, id).await?, Some((shop.clone(), vec![])));
+    let secret = |field: &str| StoredSecret {
+        org,
+        role: id,
+        field: field.to_owned(),
+        key_id: "one".to_owned(),
+        wrapped_key: vec![1],
+        ciphertext: vec![2],
+        updated_at: now(),
+    };
+    let kept = vec![secret("password"), secret("sslkey")];
+    for secret in kept.iter().rev() {
+        store.role_secrets().put(secret).await?;
+    }
+    assert_eq!(admissions.role_and_secrets(org, id).await?, Some((shop.clone(), kept)));
+
+    let token = token(alice, 77);
+    store.tokens().create(&token).await?;
+    let login = |name: &str, token| Credential { role: id, token, ..credential(alice, name) };
+    let made =
+        [login("a-none", None), login("a-token", Some(token.id)), login("a-gone", Some(TokenId::new(&SystemClock)))];
+    for credential in &made {
+        store.credentials().create(credential).await?;
+    }
+    let holder = Holder { user: alice.clone(), role: shop.clone(), revoked: false, token_revoked: false };
+    for (credential, token_revoked) in made.iter().zip([false, false, true]) {
+        let expected = Holder { token_revoked, ..holder.clone() };
+        assert_eq!(admissions.holder(org, credential.id).await?, Some(expected), "{}", credential.login);
+    }
+    store.credentials().revoke(org, made[0].id, None, now()).await?;
+    store.tokens().revoke(org, token.id, None, now()).await?;
+    assert_eq!(admissions.holder(org, made[0].id).await?, Some(Holder { revoked: true, ..holder.clone() }));
+    assert_eq!(
+        admissions.holder(org, made[1].id).await?,
+        Some(Holder { revoked: true, token_revoked: true, ..holder })
+    );
+    delete_role(store, &shop).await?;
+    assert_eq!(admissions.holder(org, made[2].id).await?, None);
+    assert_eq!(admissions.role_and_secrets(org, id).await?, None);
+    Ok(())
 }
 
 async fn users(store: &dyn Store) -> Result<()> {
@@ -399,12 +456,14 @@ async fn sessions(sessions: &dyn Sessions, user: &User) -> Result<()> {
     assert_eq!(closed.state, "closed", "there is no way back");
     assert_eq!(closed.ended.as_ref().map(|ended| ended.outcome.as_str()), Some("agent_lost"));
     assert_eq!(closed.ended.and_then(|ended| ended.totals), Some(json!({ "rows": 3 })));
-    let page = sessions.list(ORG, Some(user.id), None, 2).await?;
+    let page = sessions.list(ORG, &SessionFilter::of(Some(user.id)), None, 2).await?;
     assert_eq!(page.items.iter().map(|session| session.id).collect::<Vec<_>>(), [ids[4], ids[3]]);
     assert!(page.more);
-    let rest = sessions.list(ORG, None, Some(third), 10).await?;
+    let rest = sessions.list(ORG, &SessionFilter::default(), Some(third), 10).await?;
     assert_eq!(rest.items.iter().map(|session| session.id).collect::<Vec<_>>(), [second, first]);
-    assert!(!rest.more && sessions.list(ORG, Some(UserId::new(&SystemClock)), None, 10).await?.items.is_empty());
+    let nobodys = SessionFilter::of(Some(UserId::new(&SystemClock)));
+    assert!(!rest.more && sessions.list(ORG, &nobodys, None, 10).await?.items.is_empty());
+    session_lists(sessions, &all, first).await?;
     assert_eq!(sessions.open_of(ORG, user.id).await?.len(), 4);
     assert_eq!(sessions.close_orphans(now()).await?, 4);
     assert_eq!(sessions.close_orphans(now()).await?, 0);
@@ -415,6 +474,48 @@ async fn sessions(sessions: &dyn Sessions, user: &User) -> Result<()> {
     Ok(())
 }
 
+/// Lists of some sessions, of which the one that was opened first has ended as `agent_lost`.
+async fn session_lists(sessions: &dyn Sessions, all: &[Session], lost: SessionId) -> Result<()> {
+    let last = all.iter().max_by_key(|session| session.id).expect("there are some");
+    let elsewhere = Session { role_name: "hr".to_owned(), database: Some("staff".to_owned()), ..session_of(last) };
+    sessions.open(&elsewhere).await?;
+    sessions.running(ORG, elsewhere.id).await?;
+    let none = SessionFilter::default;
+    let text = |text: &str| Some(text.to_owned());
+    let state = |state| SessionFilter { state: Some(state), ..none() };
+    let soon = elsewhere.started_at + TimeDelta::minutes(1);
+    for (filter, expected) in [
+        (none(), 6),
+        (SessionFilter { user: text(&last.user_name), ..none() }, 6),
+        (SessionFilter { user: text("nobody"), ..none() }, 0),
+        (SessionFilter { role: text("hr"), ..none() }, 1),
+        (SessionFilter { database: text("staff"), ..none() }, 1),
+        (SessionFilter { role: text("hr"), database: text("shop"), ..none() }, 0),
+        (SessionFilter { outcome: text("agent_lost"), ..none() }, 1),
+        (state(SessionState::Closed), 1),
+        (state(SessionState::Open), 5),
+        (state(SessionState::Opening), 4),
+        (state(SessionState::Running), 1),
+        (SessionFilter { since: Some(soon), ..none() }, 0),
+        (SessionFilter { until: Some(soon), ..none() }, 6),
+        (SessionFilter { since: Some(soon - TimeDelta::hours(1)), until: Some(soon), ..none() }, 6),
+        (SessionFilter { until: Some(soon - TimeDelta::hours(1)), ..none() }, 0),
+    ] {
+        let found = sessions.list(ORG, &filter, None, 10).await?.items;
+        assert_eq!(found.len(), expected, "{filter:?}");
+        assert!(found.is_sorted_by(|one, other| one.id > other.id), "the latest first");
+    }
+    let gone = sessions.list(ORG, &state(SessionState::Closed), None, 10).await?;
+    assert_eq!(gone.items[0].id, lost);
+    sessions.close(ORG, elsewhere.id, &ended("completed")).await?;
+    Ok(())
+}
+
+/// Another one like it.
+fn session_of(session: &Session) -> Session {
+    Session { id: SessionId::new(&SystemClock), request_id: RequestId::new(&SystemClock), ..session.clone() }
+}
+
 async fn events(events: &dyn Events) -> Result<()> {
     let event = Event {
         org: ORG,
@@ -422,6 +523,8 @@ async fn events(events: &dyn Events) -> Result<()> {
         request_id: RequestId::new(&SystemClock),
         user: None,
         user_name: Some("mallory".to_owned()),
+        token: Some(TokenId::new(&SystemClock)),
+        token_name: Some("ci".to_owned()),
         action: "POST /api/v1/login".to_owned(),
         subject: "/api/v1/login".to_owned(),
         source: None,

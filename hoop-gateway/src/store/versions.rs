@@ -12,10 +12,11 @@ use crate::access::AccessRule;
 pub trait Versions: Send + Sync {
     /// The version of the user of this name.
     async fn user(&self, org: OrgId, name: &str) -> Result<Option<i64>>;
-    /// Replaces everything but the id and the name, if the user is still of this version. Says whether it was.
+    /// Replaces everything but the id and the name, if the user is still of this version. Says whether it was. The last
+    /// administrator stays one: [`StoreError::LastAdmin`](super::StoreError::LastAdmin).
     async fn update_user(&self, user: &User, version: i64) -> Result<bool>;
     /// Removes the user with all that is theirs but their sessions, if they are still of this version. Says whether they
-    /// were.
+    /// were. The last administrator stays: [`StoreError::LastAdmin`](super::StoreError::LastAdmin).
     async fn delete_user(&self, org: OrgId, id: UserId, version: i64) -> Result<bool>;
     /// The version of the role of this name.
     async fn role(&self, org: OrgId, name: &str) -> Result<Option<i64>>;

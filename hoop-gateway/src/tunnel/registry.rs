@@ -198,6 +198,14 @@ impl Agents {
         tokens
     }
 
+    /// Who is attached with this token, while the link holds.
+    pub(super) fn attached_with(&self, token_hash: &[u8; 32]) -> Option<AgentIdentity> {
+        let attached = self.inner.attached.read();
+        let mut links = attached.values().flatten();
+        let link = links.find(|link| link.token_hash == *token_hash && !link.lost.is_cancelled());
+        link.map(|link| link.identity.clone())
+    }
+
     /// Cuts the links that are attached with this token.
     pub(super) fn cut_token(&self, token_hash: &[u8; 32]) {
         for attachment in self.inner.attached.read().values().flatten() {

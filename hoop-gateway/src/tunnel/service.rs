@@ -65,14 +65,27 @@ impl TunnelService {
     }
 
     async fn identify<T>(&self, request: &Request<T>) -> Result<Identified, Status> {
-        let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        let token = header
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .ok_or_else(|| Status::unauthenticated("no agent token; set HOOP_KEY"))?;
-        let token = Secret::new(token.to_owned());
+        let token = token(request)?;
         let identity = self.authenticator.authenticate(&token).await.map_err(|denial| status(&denial))?;
         Ok(Identified { identity, token_hash: hash(token.expose()) })
     }
+
+    /// As [`identify`](Self::identify), without a look at the store for who is attached with this very token: it was verified
+    /// then, and links are cut when theirs is not good any more. A session does not wait for it again.
+    async fn identify_attached<T>(&self, request: &Request<T>) -> Result<AgentIdentity, Status> {
+        match self.agents.attached_with(&hash(token(request)?.expose())) {
+            Some(identity) => Ok(identity),
+            None => self.identify(request).await.map(|identified| identified.identity),
+        }
+    }
+}
+
+fn token<T>(request: &Request<T>) -> Result<Secret<String>, Status> {
+    let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+    let token = header.and_then(|value| value.strip_prefix("Bearer "));
+    token
+        .map(|token| Secret::new(token.to_owned()))
+        .ok_or_else(|| Status::unauthenticated("no agent token; set HOOP_KEY"))
 }
 
 /// The gRPC status of a refusal.
@@ -111,7 +124,7 @@ impl Tunnel for TunnelService {
     }
 
     async fn carry(&self, request: Request<Streaming<CarryUp>>) -> Result<Response<CarryDownStream>, Status> {
-        let Identified { identity, .. } = self.identify(&request).await?;
+        let identity = self.identify_attached(&request).await?;
         let mut up = request.into_inner();
         let first = timeout(self.agents.limits().heartbeat_timeout, up.message())
             .await

@@ -91,7 +91,7 @@ pub fn schemathesis(api: &Api, excluded: &[&str]) -> Output {
     output(&mut command, b"")
 }
 
-fn sources() -> PathBuf {
+pub(crate) fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/clients")
 }
 

@@ -22,6 +22,7 @@
 //! Every function panics with what it waited for or ran, and what came instead: a test kit has no errors to handle.
 
 mod browser;
+mod chromium;
 pub mod clients;
 mod fake;
 mod folder;
@@ -41,6 +42,7 @@ mod wait;
 pub mod wire;
 
 pub use browser::{Browser, Page};
+pub use chromium::{Chromium, Shown};
 pub use fake::{Answer, FakePostgres};
 pub use folder::Folder;
 pub use gateway::{Credential, Gateway, Options, direct_only, hoop, hoop_agent, hoop_gateway};

@@ -43,6 +43,11 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "password_stdin")]
         reset_password: bool,
     },
+    /// Removes a user, with their credentials, keys and tokens; their running sessions end. Recordings and the trail stay.
+    Delete {
+        /// Their name.
+        name: String,
+    },
 }
 
 /// What can be said of a user.
@@ -105,6 +110,11 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
             }
             let changed = api.patch(&path(&name), &change).await?;
             show(&with_password(changed, reset), shell)
+        }
+        Command::Delete { name } => {
+            api.delete(&path(&name)).await?;
+            shell.tell(format!("user {name} is deleted, with their credentials, keys and tokens"));
+            Ok(())
         }
     }
 }

@@ -6,13 +6,14 @@ use anyhow::Context as _;
 use hoop_gateway::record::{self, PublicKey, Report, State};
 use serde_json::{Value, json};
 
+use super::key;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{self, Format};
 use crate::shell::Shell;
 
 pub(super) async fn run(path: &Path, key: Option<PathBuf>, shell: &Shell) -> Result<(), Failure> {
-    let report = record::verify(path, &public_key(key, shell)?)?;
+    let report = record::verify(path, &public_key(key, shell).await?)?;
     let memory = remembered(&report, shell).await;
     let verdict = judge(&report, &memory);
     if shell.format == Format::Table {
@@ -31,14 +32,10 @@ pub(super) async fn run(path: &Path, key: Option<PathBuf>, shell: &Shell) -> Res
 
 const FIELDS: [&str; 6] = ["session", "valid", "problem", "state", "records", "bytes"];
 
-fn public_key(path: Option<PathBuf>, shell: &Shell) -> Result<PublicKey, Failure> {
+async fn public_key(path: Option<PathBuf>, shell: &Shell) -> Result<PublicKey, Failure> {
     let path = match (path, shell.gateway()) {
         (Some(path), _) => path,
-        (None, Ok(Gateway::Remote(_))) => {
-            let text = "the public key that signed it must come from somewhere else than the recording";
-            let hint = "--key FILE; it is recording.pub in the folder of the gateway's data";
-            return Err(Failure::new(Failure::USAGE, text).hint(hint));
-        }
+        (None, Ok(Gateway::Remote(remote))) => return key::of_gateway(&remote, shell).await,
         (None, Ok(Gateway::Dev { folder, .. })) => folder.join("recording.pub"),
         (None, Err(failure)) => return Err(failure),
     };

@@ -184,6 +184,7 @@ fn wanted(options: &Options, shell: &Shell) -> Result<(String, Context), Failure
         ca_file: ca_file.or_else(|| before_trust.and_then(|context| context.ca_file.clone())),
         fingerprint: pin.or_else(|| before_trust.and_then(|context| context.fingerprint.clone())),
         allow_http: options.allow_http || before.is_some_and(|context| context.allow_http),
+        recording_key: before.and_then(|context| context.recording_key.clone()),
     };
     Ok((name, context))
 }

@@ -77,21 +77,48 @@ pub(crate) struct Filter {
     /// That started within this time, such as 8h.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     since: Option<Duration>,
+    /// That started longer ago than this, such as 30m.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    until: Option<Duration>,
+}
+
+/// The time that lies this long back.
+fn back(duration: Duration) -> Option<DateTime<Utc>> {
+    Utc::now().checked_sub_signed(chrono::TimeDelta::from_std(duration).ok()?)
 }
 
 impl Filter {
+    /// As the gateway is asked for it: the query of a list, with its question mark.
+    fn query(&self) -> String {
+        let time = |ago: Option<Duration>| {
+            ago.and_then(back).map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
+        };
+        let parts = [
+            ("user", self.user.clone()),
+            ("role", self.role.clone()),
+            ("database", self.database.clone()),
+            ("outcome", self.outcome.clone()),
+            ("state", self.running.then(|| "open".to_owned())),
+            ("since", time(self.since)),
+            ("until", time(self.until)),
+        ];
+        let given = parts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", segment(&value?))));
+        let given: Vec<_> = given.collect();
+        if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
+    }
+
     fn takes(&self, session: &Value) -> bool {
         let is = |field: &str, wanted: &Option<String>| {
             wanted.as_deref().is_none_or(|wanted| session[field].as_str() == Some(wanted))
         };
-        let since =
-            self.since.and_then(|since| Utc::now().checked_sub_signed(chrono::TimeDelta::from_std(since).ok()?));
+        let started = time(session, "started_at");
         is("user", &self.user)
             && is("role", &self.role)
             && is("database", &self.database)
             && is("outcome", &self.outcome)
             && (!self.running || session["ended_at"].is_null())
-            && since.is_none_or(|since| time(session, "started_at").is_some_and(|started| started >= since))
+            && self.since.and_then(back).is_none_or(|since| started.is_some_and(|started| started >= since))
+            && self.until.and_then(back).is_none_or(|until| started.is_some_and(|started| started < until))
     }
 }
 
@@ -107,7 +134,7 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
     match command {
         Command::List { limit, filter } => {
             let most = usize::try_from(limit)?;
-            let sessions = api.some("/api/v1/sessions", most, |session| filter.takes(session)).await?;
+            let sessions = api.some(&format!("/api/v1/sessions{}", filter.query()), most, |_| true).await?;
             output::list(shell.format, &sessions, &HEAD, row, "no such session yet; hoop connect ROLE makes one")?;
         }
         Command::Show { session } => show(&api.get(&path(&session)).await?, shell)?,
@@ -214,7 +241,15 @@ mod tests {
     #[test]
     fn a_filter_takes_what_it_names() {
         let session = json!({ "user": "ada", "role": "shop", "started_at": Utc::now(), "ended_at": null });
-        let none = || Filter { user: None, role: None, database: None, outcome: None, running: false, since: None };
+        let none = || Filter {
+            user: None,
+            role: None,
+            database: None,
+            outcome: None,
+            running: false,
+            since: None,
+            until: None,
+        };
         let named = |name: &str| Some(name.to_owned());
         assert!(none().takes(&session));
         assert!(Filter { user: named("ada"), running: true, ..none() }.takes(&session));
@@ -222,6 +257,10 @@ mod tests {
         assert!(!Filter { outcome: named("completed"), ..none() }.takes(&session));
         assert!(Filter { since: Some(Duration::from_secs(60)), ..none() }.takes(&session));
         assert!(!Filter { since: Some(Duration::ZERO), ..none() }.takes(&session));
+        assert!(!Filter { until: Some(Duration::from_secs(60)), ..none() }.takes(&session));
+        assert_eq!(none().query(), "");
+        let asked = Filter { user: named("a&b"), running: true, since: Some(Duration::ZERO), ..none() }.query();
+        assert!(asked.starts_with("?user=a%26b&state=open&since=20") && asked.ends_with('Z'), "{asked}");
     }
 
     #[test]

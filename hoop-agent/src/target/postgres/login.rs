@@ -7,9 +7,9 @@ use hoop_proto::postgres::startup::{PROTOCOL_3_0, StartupMessage};
 use hoop_proto::postgres::{Frame, FrameError, Frames, Header, frontend};
 use hoop_proto::tunnel::v1::PostgresTarget;
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::scram::{Binding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, Scram, ScramError};
 use super::socket::{Socket, broken};
 use crate::error::TargetFailure;
 
@@ -133,34 +133,32 @@ impl<'a> Login<'a> {
         let allowed = self.target.channel_binding != "disable";
         let end_point = wire.socket.end_point.clone().filter(|_| allowed);
         let (mechanism, binding) = match end_point {
-            Some(end_point) if offers(SCRAM_SHA_256_PLUS) => {
-                (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(end_point))
-            }
+            Some(end_point) if offers(SCRAM_SHA_256_PLUS) => (SCRAM_SHA_256_PLUS, Binding::EndPoint(end_point)),
             _ if self.binding_required() => return Err(self.unbound()),
-            Some(_) if offers(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
-            None if offers(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unsupported()),
+            Some(_) if offers(SCRAM_SHA_256) => (SCRAM_SHA_256, Binding::Unoffered),
+            None if offers(SCRAM_SHA_256) => (SCRAM_SHA_256, Binding::Unsupported),
             _ => return Err(self.unsupported()),
         };
-        let mut scram = ScramSha256::new(self.password()?, binding);
+        let scram = Scram::new(self.password()?, binding);
         let mut out = BytesMut::new();
-        frontend::SaslInitialResponse::write(mechanism.as_bytes(), scram.message(), &mut out);
+        frontend::SaslInitialResponse::write(mechanism.as_bytes(), scram.message().as_bytes(), &mut out);
         wire.send(&out).await?;
         let Authentication::SaslContinue(challenge) = wire.authentication().await? else { return Err(out_of_turn()) };
-        // The server chooses how much work this is; the library bounds it, and it does not hold up other channels.
-        let mut scram = tokio::task::spawn_blocking(move || scram.update(&challenge).map(|()| scram))
+        // The server chooses how much work this is, up to a bound; it does not hold up other channels.
+        let server = tokio::task::spawn_blocking(move || scram.answer(&challenge))
             .await
             .map_err(|_| out_of_turn())?
             .map_err(|error| scram_failed(&error))?;
         out.clear();
-        frontend::write_sasl_response(scram.message(), &mut out);
+        frontend::write_sasl_response(server.message.as_bytes(), &mut out);
         wire.send(&out).await?;
         let Authentication::SaslFinal(proof) = wire.authentication().await? else { return Err(out_of_turn()) };
-        scram.finish(&proof).map_err(|error| scram_failed(&error))?;
+        server.verify(&proof).map_err(|error| scram_failed(&error))?;
         Ok(mechanism == SCRAM_SHA_256_PLUS)
     }
 }
 
-fn scram_failed(error: &std::io::Error) -> TargetFailure {
+fn scram_failed(error: &ScramError) -> TargetFailure {
     TargetFailure::new(Code::TargetLoginFailed, format!("SCRAM with the server failed: {error}"))
 }
 

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod login;
+mod scram;
 mod socket;
 mod tls;
 
@@ -42,10 +43,12 @@ pub(super) async fn connect(
         );
     }
     let secrets = async {
-        let password = settings.secrets.find("password", &target.password, supplied).await?;
-        Ok::<_, TargetFailure>((password, Arc::new(address(target, supplied, settings).await?)))
+        // Each may be a request to a vault.
+        let password = settings.secrets.find("password", &target.password, supplied);
+        let (password, address) = tokio::try_join!(password, address(target, supplied, settings))?;
+        Ok::<_, TargetFailure>((password, Arc::new(address)))
     };
-    let (password, address) = secrets.instrument(info_span!(target: TARGET, "secrets")).await?;
+    let (password, address) = Box::pin(secrets.instrument(info_span!(target: TARGET, "secrets"))).await?;
     let socket = dial(&address).await?;
     match log_in(socket, target, password.as_ref(), &address).await {
         // libpq's `allow`: without TLS first, and with it when the server insists.

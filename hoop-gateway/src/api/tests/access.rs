@@ -70,6 +70,7 @@ async fn each_route_asks_for_its_permission() {
         (post.clone(), "/api/v1/users".to_owned(), [401, 403, 403]),
         (get.clone(), "/api/v1/users/root".to_owned(), [401, 403, 200]),
         (patch.clone(), "/api/v1/users/root".to_owned(), [401, 403, 403]),
+        (delete.clone(), "/api/v1/users/root".to_owned(), [401, 403, 403]),
         (get.clone(), "/api/v1/groups".to_owned(), [401, 403, 200]),
         (get.clone(), "/api/v1/service-accounts".to_owned(), [401, 403, 200]),
         (post.clone(), "/api/v1/service-accounts".to_owned(), [401, 403, 403]),

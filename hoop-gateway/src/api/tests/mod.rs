@@ -21,9 +21,11 @@ mod sign_ins;
 mod ssh;
 mod stream;
 mod tokens;
+mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -49,6 +51,7 @@ use crate::auth::token::AgentTokens;
 use crate::auth::{GatewaySecret, Passwords, SetupToken, Throttle, first_admin};
 use crate::changes::Changes;
 use crate::listen::Domain;
+use crate::record::PublicKey;
 use crate::secrets::{OperatorKey, SecretKeeper};
 use crate::session::Reached;
 use crate::store::tests::wrapped::Wrapped;
@@ -77,6 +80,8 @@ impl Policy for Open {
 struct Live {
     cut: Mutex<Vec<AgentId>>,
     ended: Mutex<Vec<SessionId>>,
+    /// Whether whoever ends a session meets a bug.
+    panics: AtomicBool,
 }
 
 impl LiveAgents for Live {
@@ -97,6 +102,7 @@ impl LiveSessions for Live {
         0
     }
     fn end(&self, _: OrgId, id: SessionId, _: Denial) -> bool {
+        assert!(!self.panics.load(Ordering::Relaxed), "a bug");
         self.ended.lock().push(id);
         true
     }
@@ -314,6 +320,7 @@ impl Gateway {
             readiness: live.clone(),
             check_role: live.clone(),
             secrets: SecretKeeper::new(Arc::clone(&store), Arc::clone(&clock), key),
+            recording_key: PublicKey::from(&ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
             recordings: Arc::new(RecordingFolder(folder.path().join("recordings"))),
             changes: Arc::clone(&changes),
             request_key: secret.request_key(),

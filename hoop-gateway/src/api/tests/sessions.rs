@@ -46,6 +46,60 @@ async fn sessions_are_listed_killed_and_their_recordings_sent() {
     assert_eq!((&event["user"], &event["action"]), (&json!("alice"), &json!("GET /api/v1/sessions/{id}/recording")));
 }
 
+#[tokio::test]
+async fn lists_have_what_is_asked_for() {
+    let gateway = Gateway::start().await;
+    let alice = gateway.user("alice", "member", &["dba"]).await;
+    let (first, second, third) =
+        (gateway.session("alice").await, gateway.session("alice").await, gateway.session("root").await);
+    gateway.store.sessions().running(OrgId::DEFAULT, second).await.expect("stored");
+    let ended = Ended {
+        at: SystemClock.now(),
+        outcome: "agent_lost".to_owned(),
+        code: None,
+        reason: None,
+        totals: None,
+        log_head: None,
+        log_records: None,
+    };
+    gateway.store.sessions().close(OrgId::DEFAULT, first, &ended).await.expect("closed");
+    let soon = (SystemClock.now() + chrono::TimeDelta::hours(1)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    for (query, expected) in [
+        ("", vec![third, second, first]),
+        ("user=alice", vec![second, first]),
+        ("user=alice&state=closed", vec![first]),
+        ("state=open", vec![third, second]),
+        ("state=opening", vec![third]),
+        ("state=running", vec![second]),
+        ("outcome=agent_lost", vec![first]),
+        ("role=shop&database=shop&limit=200", vec![third, second, first]),
+        ("role=other", vec![]),
+        (&format!("since={soon}"), vec![]),
+        (&format!("until={soon}"), vec![third, second, first]),
+    ] {
+        let (status, listed) = gateway.get(&gateway.admin, &format!("/api/v1/sessions?{query}")).await;
+        assert_eq!(status, StatusCode::OK, "{query}: {listed}");
+        let ids = |ids: Vec<String>| ids.into_iter().collect::<std::collections::BTreeSet<_>>();
+        let items = listed["items"].as_array().expect("a list").iter();
+        let found = items.map(|item| item["id"].as_str().expect("an id").to_owned()).collect();
+        assert_eq!(ids(found), ids(expected.iter().map(ToString::to_string).collect()), "{query}");
+    }
+    let (_, hers) = gateway.get(&alice, "/api/v1/sessions?user=root").await;
+    assert_eq!(hers["items"], json!([]), "a filter shows nobody more");
+    for wrong in ["state=done", "since=yesterday", "limit=0", "role=a&role=b", "rol=shop", "limit=1&limit=2"] {
+        let (status, problem) = gateway.get(&gateway.admin, &format!("/api/v1/sessions?{wrong}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}: {problem}");
+    }
+    let (_, page) = gateway.get(&gateway.admin, "/api/v1/sessions?user=alice&limit=1").await;
+    let cursor = page["next_cursor"].as_str().expect("there is more");
+    let next =
+        async |query: &str| gateway.get(&gateway.admin, &format!("/api/v1/sessions?{query}&cursor={cursor}")).await;
+    let (_, rest) = next("limit=1&user=alice").await;
+    assert_eq!((&rest["items"][0]["user"], &rest["next_cursor"]), (&json!("alice"), &Value::Null));
+    assert_ne!(rest["items"][0]["id"], page["items"][0]["id"]);
+    assert_eq!(next("user=root").await.0, StatusCode::BAD_REQUEST, "of another list");
+}
+
 /// The log of a session, in which a shell has a terminal; with the recorder that writes it.
 fn log(folder: &Path, session: SessionId, term: &str) -> (SessionLog, Recorder) {
     let space = Space { strict_percent: 0.0, all_percent: 0.0 };

@@ -13,7 +13,7 @@ impl Gateway {
     }
 
     /// A service account with a token.
-    async fn account(&self, name: &str, groups: &[&str], scopes: &[&str]) -> (String, Value) {
+    pub(super) async fn account(&self, name: &str, groups: &[&str], scopes: &[&str]) -> (String, Value) {
         let body = json!({ "name": name, "groups": groups, "description": "builds" });
         let (status, made) = self.post(&self.admin, ACCOUNTS, body).await;
         assert_eq!(status, StatusCode::CREATED, "{made}");

@@ -98,12 +98,12 @@ async fn a_key_is_somebodys_while_it_and_they_are_good() {
     assert!(find("SHA256:c").await.expect("readable").is_none());
     assert_eq!(find("SHA256:b").await.expect_err("its token is gone").code, Code::CredentialRevoked);
 
-    keys.used(alice.org, laptop.id).await;
+    keys.used(&holder).await;
     let used =
         async || store.user_keys().get(alice.org, laptop.id).await.expect("readable").expect("there").last_used_at;
     let first = used().await.expect("noted");
     *clock.0.lock() = TimeDelta::seconds(30);
-    keys.used(alice.org, laptop.id).await;
+    keys.used(&find("SHA256:a").await.expect("good").expect("hers")).await;
     assert_eq!(used().await, Some(first), "to the minute");
     *clock.0.lock() = TimeDelta::hours(2);
     assert_eq!(find("SHA256:a").await.expect_err("over").code, Code::CredentialExpired);

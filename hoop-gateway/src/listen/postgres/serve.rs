@@ -135,6 +135,7 @@ fn opening(
         request_id,
         principal: proven.principal.clone(),
         passes: proven.passes(token),
+        credential: Some(proven.credential),
         role: role.clone(),
         mode: AccessMode::Native,
         source: Some(peer),

@@ -146,6 +146,7 @@ impl ProxyDoor {
         let opening = Opening {
             request_id,
             passes,
+            credential: Some(proven.credential),
             target: open::Target::Http(http_target(&target)?),
             principal: proven.principal,
             role: proven.role.role,

@@ -47,6 +47,8 @@ pub(super) struct Client {
     /// Whether the role that was named takes a display; one that is chosen afterwards may.
     display: bool,
     asked: mpsc::Sender<Asked>,
+    /// Public keys that were asked about or signed with.
+    keys: usize,
 }
 
 impl Client {
@@ -68,7 +70,22 @@ impl Client {
             question: Question::Nothing,
             display: false,
             asked,
+            keys: 0,
         }
+    }
+
+    /// Each key is looked up. The library counts those that were refused, and not those that nobody signs with.
+    ///
+    /// # Errors
+    /// When it is one too many; the connection ends.
+    fn count_key(&mut self) -> Result<(), russh::Error> {
+        self.keys += 1;
+        if self.keys <= self.door.most_keys {
+            return Ok(());
+        }
+        let Visitor { peer, request_id, .. } = &self.visitor;
+        tracing::info!(%peer, request = %request_id, keys = self.keys, "client offers too many keys");
+        Err(russh::Error::Disconnect)
     }
 
     fn decided(&mut self, caller: Option<Caller>) -> Auth {
@@ -163,18 +180,21 @@ impl Handler for Client {
     }
 
     async fn auth_publickey_offered(&mut self, _user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
+        self.count_key()?;
         let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
         let may_sign = self.door.may_sign(&fingerprint).await;
         Ok(if may_sign { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+        self.count_key()?;
         let fingerprint = key.public_key.fingerprint(HashAlg::Sha256).to_string();
         let caller = self.door.with_key(&self.visitor, user, &fingerprint).await;
         Ok(self.decided(caller))
     }
 
     async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Self::Error> {
+        self.count_key()?;
         let caller = self.door.with_certificate(&self.visitor, user, certificate).await;
         Ok(self.decided(caller))
     }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hoop_core::id::{OrgId, RequestId};
+use hoop_core::id::{CredentialId, OrgId, RequestId};
 use hoop_core::{Code, Denial, Principal, ResourceRole, Target};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Certificate, HashAlg};
@@ -33,6 +33,8 @@ pub(super) struct Caller {
     pub(super) principal: Principal,
     /// What is behind it: the session ends with any of them.
     pub(super) passes: Vec<Pass>,
+    /// The credential that was shown, where one was.
+    pub(super) credential: Option<CredentialId>,
     /// What for.
     pub(super) role: Chosen,
     /// What the client calls itself.
@@ -100,7 +102,7 @@ impl SshDoor {
         };
         let caller = match holder {
             Ok(holder) => {
-                self.keys.used(holder.principal.org, holder.key).await;
+                self.keys.used(&holder).await;
                 self.caller(visitor, login, holder.principal, Some(Pass::Key(holder.key))).await
             }
             Err(denial) => Err(denial),
@@ -144,6 +146,7 @@ impl SshDoor {
         Ok(Caller {
             passes: proven.passes(bearer),
             principal: proven.principal,
+            credential: Some(proven.credential),
             role: Chosen::Role(Box::new(proven.role.role)),
             client: String::new(),
         })
@@ -172,7 +175,8 @@ impl SshDoor {
             },
         };
         let bearer = visitor.bearer.as_ref().map(|bearer| Pass::Token(bearer.token.id));
-        Ok(Caller { principal, passes: pass.into_iter().chain(bearer).collect(), role, client: String::new() })
+        let passes = pass.into_iter().chain(bearer).collect();
+        Ok(Caller { principal, passes, credential: None, role, client: String::new() })
     }
 
     /// As OpenSSH does: a user certificate, of an authority that is trusted, for this user, at this time, from this address,

@@ -81,6 +81,8 @@ pub(crate) struct SshDoor {
     pub(crate) limits: PreAuthLimits,
     /// Most channels of one session.
     pub(crate) channels: usize,
+    /// Most public keys that a client may ask about, or sign with, before it is let in.
+    pub(crate) most_keys: usize,
     /// Counts.
     pub(crate) telemetry: Arc<Telemetry>,
     /// Time.
@@ -318,7 +320,7 @@ fn opening(
     peer: SocketAddr,
     request_id: hoop_core::id::RequestId,
 ) -> Result<(Opening, SshAllow), Denial> {
-    let Caller { principal, passes, client, .. } = caller;
+    let Caller { principal, passes, credential, client, .. } = caller;
     let Target::Ssh(target) = &role.target else {
         let reason = format!("role {} is not reached over SSH", role.name);
         return Err(
@@ -331,6 +333,7 @@ fn opening(
         request_id,
         principal,
         passes,
+        credential,
         role,
         mode: AccessMode::Native,
         source: Some(peer),

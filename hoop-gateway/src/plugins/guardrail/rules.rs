@@ -79,7 +79,9 @@ pub struct Rule {
     pub kinds: Vec<Kind>,
     /// The tables and views that it names, any of these: `table` or `schema.table`, `*` for any run of characters, without
     /// regard to case. A name without a schema in the statement matches every schema, since which one it is in is known to
-    /// the server alone; its refusal asks for the schema.
+    /// the server alone; its refusal asks for the schema. (That does not depend on `search_path`: servers before PostgreSQL 18 do
+    /// not report it, and where it is reported, a statement sent along with the one that changes it, a function that sets it,
+    /// or a prepared statement that is planned anew reads another than the one that was reported last.)
     #[serde(default)]
     pub tables: Vec<String>,
     /// The functions that it calls by name, any of these, written as `tables` are.

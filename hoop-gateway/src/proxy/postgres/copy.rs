@@ -24,7 +24,8 @@ pub(super) fn encoding(text: &[u8], number: usize, response: &CopyResponse) -> A
     }
 }
 
-/// The SELECT that gives what a COPY … TO STDOUT gives, when the text is one and nothing else.
+/// The SELECT that gives what a COPY … TO STDOUT gives, when the text is one and nothing else. Of several statements in one text
+/// the server could be asked only before the first has run, which may give the names of the others another meaning.
 pub(super) fn select(text: &[u8], settings: TextSettings) -> Option<Vec<u8>> {
     let mentions = text.len() <= LONGEST && text.windows(4).any(|word| word.eq_ignore_ascii_case(b"copy"));
     let is_plain = text.is_ascii() || settings.encoding == TextEncoding::Utf8;

@@ -11,8 +11,8 @@ use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use super::backup::{Counts, Reader, Writer};
 use super::{
-    AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, SignInRequests, Store,
-    StoreError, StoreUrl, Tokens, UserKeys, Users, Versions,
+    AccessRules, Admissions, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions,
+    SignInRequests, Store, StoreError, StoreUrl, Tokens, UserKeys, Users, Versions,
 };
 
 /// A store on an SQLite file or a PostgreSQL database.
@@ -218,6 +218,10 @@ impl Store for SqlStore {
     }
 
     fn role_secrets(&self) -> &dyn RoleSecrets {
+        each!(self, engine => engine)
+    }
+
+    fn admissions(&self) -> &dyn Admissions {
         each!(self, engine => engine)
     }
 

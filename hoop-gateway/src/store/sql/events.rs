@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use hoop_core::id::{EventId, OrgId, RequestId, UserId};
+use hoop_core::id::{EventId, OrgId, RequestId, TokenId, UserId};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
@@ -19,6 +19,8 @@ struct EventRow {
     status: i64,
     code: Option<String>,
     at: i64,
+    token_id: Option<Uuid>,
+    token_name: Option<String>,
 }
 
 impl From<EventRow> for Event {
@@ -29,6 +31,8 @@ impl From<EventRow> for Event {
             request_id: RequestId::from_uuid(row.request_id),
             user: row.user_id.map(UserId::from_uuid),
             user_name: row.user_name,
+            token: row.token_id.map(TokenId::from_uuid),
+            token_name: row.token_name,
             action: row.action,
             subject: row.subject,
             source: row.source,
@@ -43,8 +47,8 @@ impl From<EventRow> for Event {
 impl Events for Engine {
     async fn add(&self, event: &Event) -> Result<()> {
         sqlx::query(
-            "INSERT INTO events (org_id, id, request_id, user_id, user_name, action, subject, source, status, code, at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            "INSERT INTO events (org_id, id, request_id, user_id, user_name, action, subject, source, status, code, at, \
+             token_id, token_name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(event.org.as_uuid())
         .bind(event.id.as_uuid())
@@ -57,6 +61,8 @@ impl Events for Engine {
         .bind(i64::from(event.status))
         .bind(&event.code)
         .bind(micros(event.at))
+        .bind(event.token.map(|token| token.as_uuid()))
+        .bind(&event.token_name)
         .execute(&self.write)
         .await
         .map_err(unless_exists(|| format!("event {}", event.id)))?;

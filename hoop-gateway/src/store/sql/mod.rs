@@ -3,6 +3,7 @@
 //! those of the engine, and a query is sqlx's own, checked against that engine's types.
 
 mod access_rules;
+mod admissions;
 mod agents;
 mod credentials;
 mod events;
@@ -25,8 +26,8 @@ use sqlx::types::Uuid;
 
 use super::{Connection, Engine, Row};
 use crate::store::{
-    AccessRules, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions, SignInRequests, Store,
-    StoreError, Tokens, UserKeys, Users, Versions,
+    AccessRules, Admissions, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions,
+    SignInRequests, Store, StoreError, Tokens, UserKeys, Users, Versions,
 };
 
 impl Engine {
@@ -68,6 +69,10 @@ impl Store for Engine {
     }
 
     fn access_rules(&self) -> &dyn AccessRules {
+        self
+    }
+
+    fn admissions(&self) -> &dyn Admissions {
         self
     }
 

@@ -8,7 +8,7 @@ use super::{Engine, Result, Roles, corrupt, micros, time, unless_exists};
 use crate::store::{Page, Role};
 
 #[derive(FromRow)]
-struct RoleRow {
+pub(super) struct RoleRow {
     org_id: Uuid,
     id: Uuid,
     name: String,
@@ -23,7 +23,7 @@ struct RoleRow {
 }
 
 impl RoleRow {
-    fn role(self) -> Result<Role> {
+    pub(super) fn role(self) -> Result<Role> {
         let role = ResourceRole {
             id: RoleId::from_uuid(self.id),
             org: OrgId::from_uuid(self.org_id),

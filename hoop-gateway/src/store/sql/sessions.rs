@@ -1,11 +1,11 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
-use sqlx::FromRow;
 use sqlx::types::Uuid;
+use sqlx::{FromRow, QueryBuilder};
 
-use super::{Engine, LAST, Result, Sessions, corrupt, micros, time, unless_exists};
-use crate::store::{Ended, Page, Session};
+use super::{Connection, Engine, Result, Sessions, corrupt, micros, time, unless_exists};
+use crate::store::{Ended, Page, Session, SessionFilter, SessionState};
 
 #[derive(FromRow)]
 struct SessionRow {
@@ -68,6 +68,46 @@ impl SessionRow {
             ended,
         })
     }
+}
+
+/// What the engine calls its database.
+type Database = <Connection as sqlx::Connection>::Database;
+
+/// The sessions that a filter takes. Only what is asked for is in the text, since each is a range of another index.
+fn selected(org: OrgId, filter: &SessionFilter, before: Option<SessionId>) -> QueryBuilder<Database> {
+    let (first, end) = filter.ids();
+    let end = before.map_or(end, |before| before.min(end));
+    let mut query = QueryBuilder::new("SELECT * FROM sessions WHERE org_id = ");
+    query.push_bind(org.as_uuid()).push(" AND id < ").push_bind(end.as_uuid());
+    query.push(" AND id >= ").push_bind(first.as_uuid());
+    if let Some(user) = filter.of {
+        query.push(" AND user_id = ").push_bind(user.as_uuid());
+    }
+    let texts = [
+        (" AND user_name = ", &filter.user),
+        (" AND role_name = ", &filter.role),
+        (" AND target_db = ", &filter.database),
+        (" AND outcome = ", &filter.outcome),
+    ];
+    for (condition, text) in texts {
+        if let Some(text) = text {
+            query.push(condition).push_bind(text.clone());
+        }
+    }
+    match filter.state {
+        None => {}
+        Some(SessionState::Closed) => drop(query.push(" AND state = 'closed'")),
+        Some(SessionState::Open) => drop(query.push(" AND state <> 'closed'")),
+        // The index is of those that have not ended.
+        Some(state) => drop(query.push(" AND state <> 'closed' AND state = ").push_bind(state.as_str())),
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND started_at >= ").push_bind(micros(since));
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND started_at < ").push_bind(micros(until));
+    }
+    query
 }
 
 #[async_trait]
@@ -138,22 +178,14 @@ impl Sessions for Engine {
     async fn list(
         &self,
         org: OrgId,
-        of: Option<UserId>,
+        filter: &SessionFilter,
         before: Option<SessionId>,
         limit: u32,
     ) -> Result<Page<Session>> {
-        // Two texts, since each is a range of another index. One more than asked for tells whether there are more.
-        let query = match of {
-            None => sqlx::query_as("SELECT * FROM sessions WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"),
-            Some(_) => sqlx::query_as(
-                "SELECT * FROM sessions WHERE org_id = $1 AND id < $2 AND user_id = $4 ORDER BY id DESC LIMIT $3",
-            ),
-        };
-        let query = query.bind(org.as_uuid()).bind(before.map_or(LAST, |id| id.as_uuid())).bind(i64::from(limit) + 1);
-        let query = match of {
-            None => query,
-            Some(user) => query.bind(user.as_uuid()),
-        };
+        let mut query = selected(org, filter, before);
+        // One more than asked for tells whether there are more.
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+        let query = query.build_query_as();
         let rows: Vec<SessionRow> = query.fetch_all(&self.read).await?;
         let items = rows.into_iter().map(SessionRow::session).collect::<Result<_>>()?;
         Ok(Page::cut(items, limit))

@@ -4,8 +4,9 @@ use hoop_core::id::{OrgId, TokenId, UserId};
 use sqlx::FromRow;
 use sqlx::types::Uuid;
 
+use super::users::{Member, user_columns, user_of};
 use super::{Engine, LAST, Result, Tokens, corrupt, hash, micros, time, unless_exists};
-use crate::store::{Grant, Page, Store as _, Token, User};
+use crate::store::{Grant, Page, Token, User};
 
 #[derive(FromRow)]
 struct TokenRow {
@@ -19,6 +20,15 @@ struct TokenRow {
     created_at: i64,
     name: Option<String>,
     scopes: Option<String>,
+}
+
+/// A token beside its user, once for each of the user's groups.
+#[derive(FromRow)]
+struct TokenOfMember {
+    #[sqlx(flatten)]
+    token: TokenRow,
+    #[sqlx(flatten)]
+    member: Member,
 }
 
 impl TokenRow {
@@ -68,11 +78,23 @@ impl Tokens for Engine {
     }
 
     async fn by_hash(&self, hash: &[u8; 32]) -> Result<Option<(Token, User)>> {
-        let row: Option<TokenRow> =
-            sqlx::query_as("SELECT * FROM tokens WHERE hash = $1").bind(&hash[..]).fetch_optional(&self.read).await?;
-        let Some(token) = row.map(TokenRow::token).transpose()? else { return Ok(None) };
-        let user = self.users().get(token.org, token.user).await?;
-        Ok(user.map(|user| (token, user)))
+        let rows: Vec<TokenOfMember> = sqlx::query_as(concat!(
+            "SELECT t.id, t.org_id, t.hash, t.expires_at, t.revoked_at, t.last_used_at, t.created_at, t.name, t.scopes, ",
+            user_columns!(),
+            " FROM tokens t JOIN users u ON u.org_id = t.org_id AND u.id = t.user_id \
+             LEFT JOIN memberships m ON m.org_id = u.org_id AND m.user_id = u.id \
+             WHERE t.hash = $1 ORDER BY m.group_name",
+        ))
+        .bind(&hash[..])
+        .fetch_all(&self.read)
+        .await?;
+        let mut token = None;
+        let members = rows.into_iter().map(|row| {
+            token.get_or_insert(row.token);
+            row.member
+        });
+        let user = user_of(members)?;
+        Ok(token.map(TokenRow::token).transpose()?.zip(user))
     }
 
     async fn get(&self, org: OrgId, id: TokenId) -> Result<Option<Token>> {

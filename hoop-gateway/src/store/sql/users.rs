@@ -49,17 +49,59 @@ impl UserRow {
     }
 }
 
-impl Engine {
-    async fn with_groups(&self, row: Option<UserRow>) -> Result<Option<User>> {
-        let Some(row) = row else { return Ok(None) };
-        let groups = sqlx::query_scalar(
-            "SELECT group_name FROM memberships WHERE org_id = $1 AND user_id = $2 ORDER BY group_name",
-        )
-        .bind(row.org_id)
-        .bind(row.id)
-        .fetch_all(&self.read)
-        .await?;
-        row.user(groups).map(Some)
+/// The columns of a [`Member`]: of users as `u`, and memberships as `m`.
+macro_rules! user_columns {
+    () => {
+        "u.org_id AS user_org_id, u.id AS user_id, u.name AS user_name, u.kind AS user_kind, \
+         u.password_hash AS user_password_hash, u.must_change_password AS user_must_change_password, \
+         u.disabled AS user_disabled, u.created_at AS user_created_at, u.service_account AS user_service_account, \
+         u.description AS user_description, u.created_by AS user_created_by, m.group_name AS user_group"
+    };
+}
+pub(super) use user_columns;
+
+/// A user as they stand beside other things, once for each of their groups; once when they are in none.
+#[derive(FromRow)]
+pub(super) struct Member {
+    user_org_id: Uuid,
+    user_id: Uuid,
+    user_name: String,
+    user_kind: String,
+    user_password_hash: Option<String>,
+    user_must_change_password: bool,
+    user_disabled: bool,
+    user_created_at: i64,
+    user_service_account: bool,
+    user_description: String,
+    user_created_by: Option<String>,
+    user_group: Option<String>,
+}
+
+/// The user whom all of these rows are of.
+pub(super) fn user_of(members: impl IntoIterator<Item = Member>) -> Result<Option<User>> {
+    let (mut user, mut groups) = (None, Vec::new());
+    for mut member in members {
+        groups.extend(member.user_group.take());
+        user.get_or_insert(member);
+    }
+    user.map(|member: Member| UserRow::from(member).user(groups)).transpose()
+}
+
+impl From<Member> for UserRow {
+    fn from(member: Member) -> Self {
+        Self {
+            org_id: member.user_org_id,
+            id: member.user_id,
+            name: member.user_name,
+            kind: member.user_kind,
+            password_hash: member.user_password_hash,
+            must_change_password: member.user_must_change_password,
+            disabled: member.user_disabled,
+            created_at: member.user_created_at,
+            service_account: member.user_service_account,
+            description: member.user_description,
+            created_by: member.user_created_by,
+        }
     }
 }
 
@@ -133,21 +175,31 @@ impl Users for Engine {
     }
 
     async fn by_name(&self, org: OrgId, name: &str) -> Result<Option<User>> {
-        let row = sqlx::query_as("SELECT * FROM users WHERE org_id = $1 AND name = $2")
-            .bind(org.as_uuid())
-            .bind(name)
-            .fetch_optional(&self.read)
-            .await?;
-        self.with_groups(row).await
+        let members: Vec<Member> = sqlx::query_as(concat!(
+            "SELECT ",
+            user_columns!(),
+            " FROM users u LEFT JOIN memberships m ON m.org_id = u.org_id AND m.user_id = u.id \
+             WHERE u.org_id = $1 AND u.name = $2 ORDER BY m.group_name",
+        ))
+        .bind(org.as_uuid())
+        .bind(name)
+        .fetch_all(&self.read)
+        .await?;
+        user_of(members)
     }
 
     async fn get(&self, org: OrgId, id: UserId) -> Result<Option<User>> {
-        let row = sqlx::query_as("SELECT * FROM users WHERE org_id = $1 AND id = $2")
-            .bind(org.as_uuid())
-            .bind(id.as_uuid())
-            .fetch_optional(&self.read)
-            .await?;
-        self.with_groups(row).await
+        let members: Vec<Member> = sqlx::query_as(concat!(
+            "SELECT ",
+            user_columns!(),
+            " FROM users u LEFT JOIN memberships m ON m.org_id = u.org_id AND m.user_id = u.id \
+             WHERE u.org_id = $1 AND u.id = $2 ORDER BY m.group_name",
+        ))
+        .bind(org.as_uuid())
+        .bind(id.as_uuid())
+        .fetch_all(&self.read)
+        .await?;
+        user_of(members)
     }
 
     async fn list(&self, org: OrgId, of: Option<PrincipalKind>, after: Option<&str>, limit: u32) -> Result<Page<User>> {

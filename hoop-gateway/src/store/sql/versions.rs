@@ -4,9 +4,22 @@ use hoop_core::id::{AccessRuleId, OrgId, RoleId, UserId};
 use super::access_rules::text;
 use super::roles::texts;
 use super::users::{description, join};
-use super::{Engine, Result, Versions, micros};
+use super::{Connection, Engine, Result, Versions, micros};
 use crate::access::AccessRule;
-use crate::store::{Role, User};
+use crate::store::{Role, StoreError, User};
+
+/// How many may change the gateway.
+async fn admins(connection: &mut Connection, org: OrgId) -> Result<i64> {
+    Ok(sqlx::query_scalar("SELECT COUNT(*) FROM users WHERE org_id = $1 AND kind = 'admin' AND NOT disabled")
+        .bind(org.as_uuid())
+        .fetch_one(connection)
+        .await?)
+}
+
+/// Whether there is still one of those that there were.
+async fn one_is_left(connection: &mut Connection, org: OrgId, before: i64) -> Result<()> {
+    if before > 0 && admins(connection, org).await? == 0 { Err(StoreError::LastAdmin) } else { Ok(()) }
+}
 
 #[async_trait]
 impl Versions for Engine {
@@ -19,7 +32,9 @@ impl Versions for Engine {
     }
 
     async fn update_user(&self, user: &User, version: i64) -> Result<bool> {
-        let mut transaction = self.write.begin().await?;
+        // Two who shut each other out at once would leave nobody.
+        let mut transaction = self.begin_alone("users").await?;
+        let admins = admins(&mut transaction, user.org).await?;
         let done = sqlx::query(
             "UPDATE users SET kind = $4, password_hash = $5, must_change_password = $6, disabled = $7, \
              description = $8, version = version + 1 WHERE org_id = $1 AND id = $2 AND version = $3",
@@ -43,17 +58,22 @@ impl Versions for Engine {
             .execute(&mut *transaction)
             .await?;
         join(&mut transaction, user).await?;
+        one_is_left(&mut transaction, user.org, admins).await?;
         transaction.commit().await?;
         Ok(true)
     }
 
     async fn delete_user(&self, org: OrgId, id: UserId, version: i64) -> Result<bool> {
+        let mut transaction = self.begin_alone("users").await?;
+        let admins = admins(&mut transaction, org).await?;
         let done = sqlx::query("DELETE FROM users WHERE org_id = $1 AND id = $2 AND version = $3")
             .bind(org.as_uuid())
             .bind(id.as_uuid())
             .bind(version)
-            .execute(&self.write)
+            .execute(&mut *transaction)
             .await?;
+        one_is_left(&mut transaction, org, admins).await?;
+        transaction.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 

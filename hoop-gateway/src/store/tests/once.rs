@@ -37,6 +37,24 @@ pub(super) async fn versions(store: &dyn Store) -> Result<()> {
     Ok(())
 }
 
+/// At the end of all: it makes administrators.
+pub(super) async fn last_admin(store: &dyn Store) -> Result<()> {
+    let admin = |name| User { kind: UserKind::Admin, ..user(name, &[]) };
+    let (one, two) = (admin("admin-one"), admin("admin-two"));
+    store.users().create(&one).await?;
+    store.users().create(&two).await?;
+    let versions = store.versions();
+    let (first, second) = tokio::join!(versions.delete_user(ORG, one.id, 1), versions.delete_user(ORG, two.id, 1));
+    let refused = [first, second].into_iter().filter(|done| matches!(done, Err(StoreError::LastAdmin))).count();
+    assert_eq!(refused, 1, "of two who delete each other, one stays");
+    let left = store.users().get(ORG, one.id).await?.or(store.users().get(ORG, two.id).await?).expect("one is left");
+    for changed in [User { disabled: true, ..left.clone() }, User { kind: UserKind::Auditor, ..left.clone() }] {
+        assert!(matches!(versions.update_user(&changed, 1).await, Err(StoreError::LastAdmin)));
+    }
+    assert_eq!(store.users().get(ORG, left.id).await?, Some(left));
+    Ok(())
+}
+
 pub(super) async fn idempotency(store: &dyn Store, alice: &User) -> Result<()> {
     let idempotency = store.idempotency();
     let at = now();

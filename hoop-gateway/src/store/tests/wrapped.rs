@@ -35,6 +35,9 @@ impl Store for Wrapped {
     fn access_rules(&self) -> &dyn AccessRules {
         self
     }
+    fn admissions(&self) -> &dyn Admissions {
+        self.inner.admissions()
+    }
     fn agents(&self) -> &dyn Agents {
         self.inner.agents()
     }

@@ -1,6 +1,6 @@
 //! What is exactly as long as it may be passes, and one byte more is refused in words; nothing else notices.
 
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener};
 use std::sync::OnceLock;
 
 use hoop_testkit::wire::{Message, VERSION_3, Wire, message, startup};
@@ -115,6 +115,26 @@ fn a_piece_of_a_copy() {
             is_too_long(&messages[0], "FATAL");
         }
     }
+}
+
+/// `limits.open_timeout`: a target that takes the connection and says nothing is given up, and others are not.
+#[test]
+fn a_target_that_says_nothing() {
+    if direct_only() {
+        return;
+    }
+    let config = Some("[limits]\nopen_timeout = \"1s\"\n".to_owned());
+    let gateway = Gateway::start(&Options { config, ..Options::default() });
+    let _agent = gateway.agent("here");
+    // What connects waits in its backlog.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = silent.local_addr().expect("a bound socket").port();
+    gateway.role("silent", "here", &stand().postgres, |role| role["target"]["port"] = port.into());
+    gateway.role("quick", "here", &stand().postgres, |_| {});
+    let refused = psql(&gateway.credential("silent", "postgres").url, &["-c", "select 1"]).failure();
+    assert!(refused.contains("did not answer in 1s"), "{refused}");
+    assert_eq!(gateway.ended_session("silent")["code"], "target_unavailable");
+    assert_eq!(psql(&gateway.credential("quick", "postgres").url, &["-c", "select 1"]).ok(), "1\n");
 }
 
 /// Type, length, number of columns and length of the cell.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hoop_testkit::wire::Wire;
-use hoop_testkit::{Output, direct_only, output, psql};
+use hoop_testkit::{Output, direct_only, output, psql, until};
 use serde_json::{Value, json};
 
 use super::{Machine, fails, parsed, url};
@@ -109,6 +109,37 @@ fn a_program_is_out_with_its_account() {
         psql(&url, &["-c", "select 1"]).failure();
         fails(&program(&token, "whoami"), 3);
     }
+}
+
+#[test]
+fn a_person_is_out_with_their_account_and_what_they_did_stays() {
+    if direct_only() {
+        return;
+    }
+    let machine = Machine::of("gone-guy");
+    let printed = machine.run(&["credentials", "create", super::ROLE, "-o", "json"]);
+    let url = parsed(&printed)["url"].as_str().expect("a URL").replace("sslmode=require", "sslmode=disable");
+    let wire = Wire::login(&url).expect("a login");
+    let running = parsed(&machine.run(&["sessions", "list", "--running", "-o", "json"]));
+    let id = running[0]["id"].as_str().expect("hers runs").to_owned();
+    admin("admin users delete gone-guy").ok();
+    let message = end_of(wire);
+    assert!(message.contains("user gone-guy was deleted"), "{message}");
+    psql(&url, &["-c", "select 1"]).failure();
+    fails(&machine.run(&["whoami"]), 3);
+    fails(&admin("admin users show gone-guy"), 8);
+    let show = format!("sessions show {id} -o json");
+    until(OUT, "the end of the session", || (!parsed(&admin(&show))["ended_at"].is_null()).then_some(()));
+    let listed = parsed(&admin("sessions list --user gone-guy --role cli --since 1h -o json"));
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["id"]), (Some(1), &json!(id)), "{listed}");
+    admin(&format!("audit verify {id}")).ok();
+    assert!(fails(&admin("admin users delete admin"), 1).contains("themselves"));
+
+    // Somebody else of that name begins with nothing.
+    let again = Machine::of("gone-guy");
+    assert_eq!(parsed(&again.run(&["sessions", "list", "-o", "json"])), json!([]));
+    fails(&again.run(&["sessions", "show", &id]), 8);
+    fails(&machine.run(&["whoami"]), 3);
 }
 
 #[test]

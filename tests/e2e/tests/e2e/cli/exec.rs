@@ -156,7 +156,6 @@ fn sessions_are_listed_told_and_ended_from_anywhere() {
     assert!(shown.contains("pg_sleep(602)"), "{shown}");
     let key = stand().gateway.dir().join("recording.pub").display().to_string();
     machine.run(&["audit", "verify", &session, "--key", &key]).ok();
-    fails(&machine.run(&["audit", "verify", &session]), 2);
 
     let told: Vec<Value> = until(Duration::from_secs(20), "a session that is told from start to end", || {
         watch.run(&["exec", ROLE, "-c", "select 1"]).ok();

@@ -1,12 +1,14 @@
 //! `hoop` as people use it who have a gateway: the built program, with settings of its own.
 
 mod accounts;
+mod browser;
 mod company;
 mod connect;
 mod exec;
 mod keys;
 mod login;
 mod sign_in;
+mod verify;
 mod via;
 
 use std::fs::File;

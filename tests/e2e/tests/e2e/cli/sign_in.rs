@@ -17,7 +17,7 @@ const WAIT: Duration = Duration::from_secs(30);
 
 impl Machine {
     /// `hoop login` on a desktop: what opens the browser writes down where to.
-    fn login_on_desktop(&self) -> Running {
+    pub(super) fn login_on_desktop(&self) -> Running {
         let opener = self.folder.join("xdg-open");
         let script = format!("#!/bin/sh\nprintf %s \"$1\" >'{0}.new' && mv '{0}.new' '{0}'\n", self.opened().display());
         std::fs::write(&opener, script).expect("an own folder takes a file");
@@ -32,18 +32,18 @@ impl Machine {
     }
 
     /// Where the browser was opened.
-    fn link(&self) -> String {
+    pub(super) fn link(&self) -> String {
         until(WAIT, "an opened browser", || std::fs::read_to_string(self.opened()).ok())
     }
 }
 
 impl Running {
-    fn end(&mut self) -> Option<i32> {
+    pub(super) fn end(&mut self) -> Option<i32> {
         until(WAIT, "the end of hoop", || self.child.try_wait().expect("an own child")).code()
     }
 
     /// A word that it says, after these.
-    fn says(&self, before: &str) -> String {
+    pub(super) fn says(&self, before: &str) -> String {
         until(WAIT, before, || {
             let text = self.complaints();
             let (_, after) = text.split_once(before)?;

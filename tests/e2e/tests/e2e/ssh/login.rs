@@ -1,9 +1,13 @@
 //! Who gets in, and what for.
 
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use hoop_testkit::{Sshd, find, make_key, output};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hoop_testkit::ssh::{Payload, SshPeer, kind};
+use hoop_testkit::{Sshd, find, make_key, output, public_key};
 use reqwest::Method;
 use serde_json::json;
 
@@ -41,6 +45,35 @@ fn a_credential_lets_in_by_password_and_by_question() {
     }
     let refused = output(&mut with_password("nobody", password, "password"), b"").failure();
     assert!(refused.contains("Permission denied"), "{refused}");
+}
+
+/// The key may be signed with; its number is also that of a question.
+const PK_OK: u8 = kind::USERAUTH_INFO_REQUEST;
+/// `limits.ssh_keys`, where nothing is said.
+const KEYS: usize = 20;
+
+/// Who asks about a key and never signs with it is not one whose login fails; it costs a look-up each time all the same.
+#[test]
+fn a_key_is_asked_about_so_often() {
+    let stand = stand();
+    let line = public_key(&stand.client.folder.join("key"));
+    let mut words = line.split_whitespace();
+    let (algorithm, blob) = (words.next().expect("an algorithm"), words.next().expect("a key"));
+    let blob = BASE64_STANDARD.decode(blob).expect("base64");
+    let probe = || {
+        let asked = Payload::of(kind::USERAUTH_REQUEST).string(PLAIN).string("ssh-connection").string("publickey");
+        asked.byte(0).string(algorithm).string(&blob)
+    };
+    let mut peer = SshPeer::dial(Ipv4Addr::LOCALHOST, stand.client.port).expect("the door listens");
+    peer.greet().and_then(|()| peer.ask_service()).expect("it speaks SSH");
+    for number in 0..KEYS {
+        peer.send(probe()).expect("a request");
+        let answer = peer.expect(&[PK_OK]);
+        assert!(answer.is_ok(), "{number}: {answer:?}");
+    }
+    peer.send(probe()).expect("a request");
+    assert!(peer.is_cut(), "one too many");
+    assert_eq!(stand.client.run(PLAIN, "echo in").ok(), "in\n", "others are let in");
 }
 
 #[test]

@@ -1,0 +1,50 @@
+//! `hoop audit verify` of a gateway elsewhere: its key is remembered when it is first seen.
+
+use hoop_testkit::direct_only;
+
+use super::{Machine, ROLE, fails, parsed};
+use crate::stand::stand;
+
+/// The public half of the key whose seed is 32 sevens.
+const ANOTHER: &str = "hoop-gateway+37ce90ab+AepKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs";
+
+impl Machine {
+    fn config(&self) -> (std::path::PathBuf, String) {
+        let path = self.folder.join("hoop/config.toml");
+        let text = std::fs::read_to_string(&path).expect("a login leaves a context");
+        (path, text)
+    }
+}
+
+#[test]
+fn the_key_of_a_gateway_is_remembered() {
+    if direct_only() {
+        return;
+    }
+    let machine = Machine::of("vera");
+    machine.run(&["exec", ROLE, "-c", "select 1"]).ok();
+    let sessions = parsed(&machine.run(&["sessions", "list", "-o", "json"]));
+    let id = sessions[0]["id"].as_str().expect("an id").to_owned();
+    let verify = |arguments: &[&str]| machine.run(&[&["audit", "verify", &id], arguments].concat());
+    let public = std::fs::read_to_string(stand().gateway.dir().join("recording.pub")).expect("the gateway's own");
+    let public = public.trim();
+
+    let first = verify(&[]);
+    assert!(first.ok().contains("is as it was written"), "{first}");
+    assert!(first.stderr.contains("with the key sha256:") && first.stderr.contains("is remembered"), "{first}");
+    let (path, config) = machine.config();
+    assert!(config.contains(public), "{config}");
+    let again = verify(&[]);
+    assert!(again.ok().contains("is as it was written") && !again.stderr.contains("sha256:"), "{again}");
+
+    // Another gateway in its place, or the key that it had before.
+    std::fs::write(&path, config.replace(public, ANOTHER)).expect("the machine's own");
+    let refused = verify(&[]);
+    let told = fails(&refused, 1);
+    assert!(told.contains("another key by now") && told.contains("nothing was verified"), "{refused}");
+    let file = machine.folder.join("recording.pub");
+    std::fs::write(&file, public).expect("an own folder takes a file");
+    verify(&["--key", &file.display().to_string()]).ok();
+    std::fs::write(&file, ANOTHER).expect("an own folder takes a file");
+    assert!(fails(&verify(&["--key", &file.display().to_string()]), 1).contains("CHANGED"));
+}
