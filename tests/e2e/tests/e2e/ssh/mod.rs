@@ -4,6 +4,7 @@ mod clients;
 mod failure;
 mod files;
 mod forwards;
+mod hostile;
 mod login;
 mod multiplexing;
 mod programs;
