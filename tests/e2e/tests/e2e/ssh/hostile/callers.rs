@@ -440,6 +440,17 @@ fn who_reads_nothing_can_be_killed() {
     others_are_well("a client that reads nothing");
 }
 
+/// A client that says goodbye and stays connected has no session any more.
+#[test]
+fn who_says_goodbye_is_gone() {
+    let mut peer = caller(&open_role("goodbye")).expect("a login");
+    peer.exec("cat").expect("a channel");
+    peer.expect(&[kind::CHANNEL_SUCCESS]).expect("a program");
+    peer.send(Payload::of(kind::DISCONNECT).number(11).string("").string("")).expect("it is connected");
+    assert_eq!(stand().gateway.ended_session("goodbye")["outcome"], "completed");
+    drop(peer);
+}
+
 /// OpenSSH's server ends the whole connection at a zero byte where it expects text. None gets there.
 #[test]
 fn addresses_with_zeros_end_no_session() {
