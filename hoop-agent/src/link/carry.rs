@@ -53,8 +53,11 @@ async fn serve(link: &Link, mut open: Open, channels: &Channels) {
         request.metadata_mut().insert("hoop-request-id", id);
     }
     let served = |channel| channels.lock().get(&channel).cloned();
-    // The gateway is dialled while the target is logged in to: neither waits for the other.
-    let (carried, target) = tokio::join!(client.carry(request), log_in(link, &open, deadline, served));
+    // The gateway is dialled while the target is logged in to: neither waits for the other. What they need is large, and given back
+    // before the channel is served.
+    let carried = Box::pin(client.carry(request));
+    let target = Box::pin(log_in(link, &open, deadline, served));
+    let (carried, target) = tokio::join!(carried, target);
     // They were for the login, and the session may last.
     open.secrets.clear();
     let mut down = match carried {

@@ -54,11 +54,12 @@ impl Client {
     }
 }
 
+/// The library keeps room for the largest of these for as long as the connection lasts: what is large, as a login is, is boxed.
 impl Handler for Client {
     type Error = russh::Error;
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
-        let caller = self.door.with_password(&self.visitor, user, password).await;
+        let caller = Box::pin(self.door.with_password(&self.visitor, user, password)).await;
         Ok(self.decided(caller))
     }
 
@@ -77,7 +78,7 @@ impl Handler for Client {
         };
         let password = response.next().and_then(|answer| String::from_utf8(answer.to_vec()).ok());
         let caller = match password {
-            Some(password) => self.door.with_password(&self.visitor, user, &password).await,
+            Some(password) => Box::pin(self.door.with_password(&self.visitor, user, &password)).await,
             None => None,
         };
         Ok(self.decided(caller))
@@ -85,18 +86,18 @@ impl Handler for Client {
 
     async fn auth_publickey_offered(&mut self, _user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
         let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
-        let may_sign = self.door.may_sign(&fingerprint).await;
+        let may_sign = Box::pin(self.door.may_sign(&fingerprint)).await;
         Ok(if may_sign { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         let fingerprint = key.public_key.fingerprint(HashAlg::Sha256).to_string();
-        let caller = self.door.with_key(&self.visitor, user, &fingerprint).await;
+        let caller = Box::pin(self.door.with_key(&self.visitor, user, &fingerprint)).await;
         Ok(self.decided(caller))
     }
 
     async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Self::Error> {
-        let caller = self.door.with_certificate(&self.visitor, user, certificate).await;
+        let caller = Box::pin(self.door.with_certificate(&self.visitor, user, certificate)).await;
         Ok(self.decided(caller))
     }
 
