@@ -8,14 +8,14 @@ use std::time::Duration;
 use hoop_core::role::matches_wildcard;
 use hoop_proto::dsn::Dsn;
 use rustls::RootCertStore;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::builder::AgentBuilder;
 use crate::error::ConnectError;
-use crate::link::{self, Link};
+use crate::link::{Link, thread};
 use crate::secret::SecretSources;
 use crate::trace::ContinueTrace;
 
@@ -60,9 +60,10 @@ impl Agent {
     /// # Errors
     /// [`ConnectError`] when the first try fails.
     pub async fn connect(self) -> Result<Running, ConnectError> {
-        let link = Link::new(self.settings, self.instance)?;
-        let attached = link.attach().await?;
-        Ok(Self::run(link, Some(attached)))
+        let (tell, told) = oneshot::channel();
+        let running = self.run(Some(tell))?;
+        told.await.unwrap_or_else(|_| Err(ConnectError::Link("the agent has stopped".to_owned())))?;
+        Ok(running)
     }
 
     /// Serves until `shutdown` resolves, then drains for at most `grace`. The gateway need not be there yet: it is
@@ -71,32 +72,40 @@ impl Agent {
     /// # Errors
     /// [`ConnectError`] when the settings allow no link at all.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>, grace: Duration) -> Result<(), ConnectError> {
-        let link = Link::new(self.settings, self.instance)?;
-        let running = Self::run(link, None);
+        let running = self.run(None)?;
         shutdown.await;
         running.shutdown(grace).await;
         Ok(())
     }
 
-    fn run(link: Link, attached: Option<link::Attached>) -> Running {
-        let status = watch::Sender::new(if attached.is_some() { Status::Attached } else { Status::Connecting });
+    fn run(self, first: Option<oneshot::Sender<Result<(), ConnectError>>>) -> Result<Running, ConnectError> {
+        let link = Link::new(self.settings, self.instance)?;
+        let status = watch::Sender::new(Status::Connecting);
         let (drain, tasks) = (CancellationToken::new(), TaskTracker::new());
         let stop = CancellationToken::new();
-        let watched = status.subscribe();
+        let running = Running { status: status.subscribe(), drain, stop, tasks };
+        let Running { drain, stop, tasks, .. } = &running;
         tasks.spawn(keep_secrets(link.secrets(), drain.clone(), stop.clone()));
-        tasks.spawn(link.serve(attached, status, drain.clone(), stop.clone(), tasks.clone()));
+        let served = link.serve(first, status, drain.clone(), stop.clone(), tasks.clone());
+        thread::start(tasks.track_future(served)).map_err(ConnectError::Thread)?;
         tasks.close();
-        Running { status: watched, drain, stop, tasks }
+        Ok(running)
     }
 }
 
-/// What drains takes no new session, and needs no secret.
+/// What drains takes no new session, and needs no secret. An agent whose host's runtime is gone serves nobody, and stops.
 async fn keep_secrets(secrets: SecretSources, drain: CancellationToken, stop: CancellationToken) {
+    let host_is_gone = stop.clone().drop_guard();
+    let keep = async {
+        secrets.keep().await;
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
-        () = secrets.keep() => {}
+        () = keep => {}
         () = drain.cancelled() => {}
         () = stop.cancelled() => {}
     }
+    host_is_gone.disarm();
 }
 
 impl std::fmt::Debug for Agent {

@@ -26,6 +26,9 @@ pub enum ConnectError {
     /// The link ended before the agent was welcomed.
     #[error("the link ended before the agent was attached: {0}")]
     Link(String),
+    /// The system gives no thread for the link.
+    #[error("the agent cannot start the thread of its link")]
+    Thread(#[source] std::io::Error),
 }
 
 impl ConnectError {

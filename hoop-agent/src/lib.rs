@@ -1,5 +1,6 @@
 //! The agent: it dials out to a gateway, holds the secrets, and logs in to targets. It opens no listening socket, knows
-//! nothing of users or policies, and is a guest in the process that embeds it: no signal handler, no logger, no exit.
+//! nothing of users or policies, and is a guest in the process that embeds it: no signal handler, no logger, no exit. It starts
+//! one thread, which ends with it, so that the gateway hears of it also while the host's runtime is busy.
 //!
 //! ```no_run
 //! use hoop_agent::{Agent, SecretSources};

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hoop_core::Code;
+use hoop_proto::tunnel::Silence;
 use hoop_proto::tunnel::v1::{
     AgentMessage, Cancelled, Drain, GatewayMessage, Heartbeat, Hello, Refused, Welcome, agent_message, gateway_message,
     open,
@@ -13,10 +14,11 @@ use hoop_proto::tunnel::v1::{
 use hoop_proto::tunnel::version::{PROTOCOL_MAX, PROTOCOL_MIN};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::time::{interval, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::transport::Channel;
 use tonic::{Code as GrpcCode, Status as GrpcStatus, Streaming};
 
 use super::{Link, carry, connect};
@@ -37,6 +39,7 @@ pub(crate) struct Attached {
     welcome: Welcome,
     messages: Streaming<GatewayMessage>,
     control: mpsc::Sender<AgentMessage>,
+    _connection: Channel,
 }
 
 impl Link {
@@ -44,7 +47,8 @@ impl Link {
     pub(crate) async fn attach(&self) -> Result<Attached, ConnectError> {
         let (control, outgoing) = mpsc::channel(CONTROL_QUEUE);
         send(&control, agent_message::Body::Hello(self.hello()));
-        let mut client = self.client(&self.control);
+        let connection = connect::channel(&self.settings)?;
+        let mut client = self.client(&connection);
         let call = client.attach(self.authorize(ReceiverStream::new(outgoing)));
         let late = |_| ConnectError::Link("the gateway does not answer".to_owned());
         let response = timeout(WELCOME_TIMEOUT, call).await.map_err(late)?;
@@ -53,7 +57,7 @@ impl Link {
         match first.map_err(|status| self.refusal(status))? {
             Some(GatewayMessage { body: Some(gateway_message::Body::Welcome(welcome)) }) => {
                 tracing::info!(gateway = %self.settings.dsn, agent = %welcome.agent_name, "attached");
-                Ok(Attached { welcome, messages, control })
+                Ok(Attached { welcome, messages, control, _connection: connection })
             }
             _ => Err(ConnectError::Link("the gateway does not say welcome".to_owned())),
         }
@@ -106,8 +110,7 @@ impl Attached {
     ) -> &'static str {
         let limit = |millis: u32, least: u64| Duration::from_millis(u64::from(millis).max(least));
         let mut beat = interval(limit(self.welcome.heartbeat_interval_ms, 100));
-        let silence = limit(self.welcome.heartbeat_timeout_ms, 500);
-        let mut last_heard = Instant::now();
+        let mut silence = Silence::new(limit(self.welcome.heartbeat_timeout_ms, 500), Instant::now());
         let mut sequence = 0;
         let channels = Channels::default();
         // What runs through this link ends with it.
@@ -116,9 +119,13 @@ impl Attached {
         let mut draining = false;
         loop {
             tokio::select! {
+                // What has come counts before the time that it took.
+                biased;
+                () = stop.cancelled() => return "the agent stops",
                 message = self.messages.message() => match message {
                     Ok(Some(message)) => {
-                        last_heard = Instant::now();
+                        silence.heard(Instant::now());
+                        link.was_heard();
                         self.on_message(message, link, &channels, &lost, draining, tasks);
                     }
                     Ok(None) => return "the gateway ended it",
@@ -131,7 +138,13 @@ impl Attached {
                         return "the agent drained";
                     }
                 }
-                () = sleep_until(last_heard + silence) => return "the gateway is silent",
+                () = sleep_until(silence.due().into()) => {
+                    if link.was_heard() {
+                        silence.heard_since(Instant::now());
+                    } else if silence.looked(Instant::now()) {
+                        return "the gateway is silent";
+                    }
+                }
                 () = drain.cancelled(), if !draining => {
                     draining = true;
                     status.send_replace(Status::Draining);
@@ -140,7 +153,6 @@ impl Attached {
                         return "the agent drained";
                     }
                 }
-                () = stop.cancelled() => return "the agent stops",
             }
         }
     }
@@ -166,20 +178,22 @@ impl Attached {
                     return;
                 }
                 channels.lock().insert(channel, Served::Nothing);
-                tasks.spawn(carry::run(link.clone(), open, Arc::clone(channels), lost.clone()));
+                let served = carry::run(link.clone(), open, Arc::clone(channels), lost.clone());
+                tasks.spawn_on(served, &link.host);
             }
             Some(gateway_message::Body::Cancel(cancel)) => {
                 let channel = cancel.channel;
                 let served = channels.lock().get(&channel).cloned();
                 let control = self.control.clone();
-                tasks.spawn(async move {
+                let cancel = async move {
                     if let Some(served) = served {
                         served.cancel().await;
                     }
                     // The gateway may wait for it; a link that is gone has nobody who does.
                     let body = Some(agent_message::Body::Cancelled(Cancelled { channel }));
                     let _ = control.send(AgentMessage { body }).await;
-                });
+                };
+                tasks.spawn_on(cancel, &link.host);
             }
             Some(gateway_message::Body::Heartbeat(heartbeat)) if heartbeat.echo == 0 => {
                 send(

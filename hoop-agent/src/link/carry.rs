@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
-use tonic::Streaming;
+use tonic::{Status, Streaming};
 use tracing::Instrument as _;
 
 use super::attach::Channels;
@@ -53,9 +53,11 @@ async fn serve(link: &Link, mut open: Open, channels: &Channels) {
         request.metadata_mut().insert("hoop-request-id", id);
     }
     let served = |channel| channels.lock().get(&channel).cloned();
-    // The gateway is dialled while the target is logged in to: neither waits for the other. The login is on the heap: a channel
-    // that runs does not keep it.
-    let (carried, target) = tokio::join!(client.carry(request), log_in(link, &open, deadline, served).boxed());
+    // The gateway is dialled while the target is logged in to: neither waits for the other. What they need is large, and given back
+    // before the channel is served.
+    let carried = Box::pin(client.carry(request));
+    let target = Box::pin(log_in(link, &open, deadline, served));
+    let (carried, target) = tokio::join!(carried, target);
     // They were for the login, and the session may last.
     open.secrets.clear();
     let mut down = match carried {
@@ -72,7 +74,7 @@ async fn serve(link: &Link, mut open: Open, channels: &Channels) {
             tracing::info!(session = open.session, request = open.request_id, role = open.role, "target connected");
             // The gateway may be gone by now; then there is nobody to tell.
             let _ = login.send(Ok((ready, up)));
-            carry_down(&mut down, &mut sink).await;
+            carry_down(link, &mut down, &mut sink).await;
         }
         Err(failure) => {
             tracing::warn!(session = open.session, request = open.request_id, role = open.role, code = %failure.code, reason = failure.reason, "target refused");
@@ -104,8 +106,8 @@ fn too_late(open: &Open, deadline: Duration) -> TargetFailure {
 }
 
 /// Passes what the gateway sends on to the target, until either ends; then says goodbye in the target's own way.
-async fn carry_down(down: &mut Streaming<CarryDown>, target: &mut target::Down) {
-    while let Ok(Some(frame)) = down.message().await {
+async fn carry_down(link: &Link, down: &mut Streaming<CarryDown>, target: &mut target::Down) {
+    while let Ok(Some(frame)) = next(link, down).await {
         let Some(body) = frame.body else { continue };
         if target.take(body).await.is_err() {
             // The other half sees the end too and tells the gateway, with what the target said last.
@@ -114,6 +116,18 @@ async fn carry_down(down: &mut Streaming<CarryDown>, target: &mut target::Down) 
         }
     }
     let _ = timeout(Duration::from_secs(2), target.end()).await;
+}
+
+/// What the gateway sends next. What had to be waited for has come just now, from a gateway that is alive.
+async fn next(link: &Link, down: &mut Streaming<CarryDown>) -> Result<Option<CarryDown>, Status> {
+    if let Some(frame) = down.message().now_or_never() {
+        return frame;
+    }
+    let frame = down.message().await;
+    if frame.is_ok() {
+        link.hear();
+    }
+    frame
 }
 
 /// The target's login, once it is done.

@@ -25,7 +25,7 @@ use crate::error::ConnectError;
 const STREAM_WINDOW: u32 = 512 * 1024;
 /// Flow control of all carry streams together. What a stuck stream holds counts here, too, so that there is room for as
 /// many of them as a gateway opens: one that is stuck must never stop another.
-const CONNECTION_WINDOW: u32 = 1024 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}

@@ -1,14 +1,20 @@
 //! The link to the gateway: attach, serve, and dial again when it breaks.
+//!
+//! The control stream is served by a thread of its own ([`thread`]), whatever the host's runtime is busy with; all else is served by
+//! that runtime.
 
 mod attach;
 mod backoff;
 mod carry;
 mod connect;
+pub(crate) mod thread;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hoop_proto::tunnel::v1::tunnel_client::TunnelClient;
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,7 +22,6 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-pub(crate) use attach::Attached;
 #[cfg(feature = "http")]
 pub(crate) use carry::TargetReader;
 pub(crate) use carry::{TargetRead, TargetWrite};
@@ -31,20 +36,33 @@ use backoff::Backoff;
 pub(crate) struct Link {
     settings: Arc<Settings>,
     instance: Uuid,
-    /// The control stream has a connection of its own, so that bulk data never delays a heartbeat.
-    control: Channel,
-    /// The carry streams share another one.
+    /// The connection that the carry streams share. The control stream has another, so that bulk data never delays a heartbeat.
     carry: Channel,
     bearer: MetadataValue<Ascii>,
+    /// The host's runtime, which serves channels.
+    host: Handle,
+    /// Whether something has come on a channel since this was asked last.
+    heard: Arc<AtomicBool>,
 }
 
 impl Link {
+    /// A link whose channels are served by the runtime that this is called on.
     pub(crate) fn new(settings: Arc<Settings>, instance: Uuid) -> Result<Self, ConnectError> {
         let bearer = format!("Bearer {}", settings.dsn.token.expose())
             .parse()
             .map_err(|_| ConnectError::Refused("the token in the key has characters that no token has".to_owned()))?;
-        let (control, carry) = (connect::channel(&settings)?, connect::channel(&settings)?);
-        Ok(Self { settings, instance, control, carry, bearer })
+        let carry = connect::channel(&settings)?;
+        Ok(Self { settings, instance, carry, bearer, host: Handle::current(), heard: Arc::default() })
+    }
+
+    /// Something has come on a channel just now.
+    fn hear(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something has come on a channel since this was asked last.
+    fn was_heard(&self) -> bool {
+        self.heard.swap(false, Ordering::Relaxed)
     }
 
     /// Where secrets are read from.
@@ -62,10 +80,11 @@ impl Link {
         request
     }
 
-    /// Serves until told to stop, and once drained, until what runs has ended.
+    /// Serves until told to stop, and once drained, until what runs has ended. Who wants to know of the first attachment is told, and
+    /// then it is not tried again.
     pub(crate) async fn serve(
         self,
-        mut attached: Option<Attached>,
+        mut first: Option<oneshot::Sender<Result<(), ConnectError>>>,
         status: watch::Sender<Status>,
         drain: CancellationToken,
         stop: CancellationToken,
@@ -73,23 +92,26 @@ impl Link {
     ) {
         let mut backoff = Backoff::default();
         while !drain.is_cancelled() && !stop.is_cancelled() {
-            let next = match attached.take() {
-                Some(attached) => Ok(attached),
-                None => tokio::select! {
-                    attached = self.attach() => attached,
-                    () = drain.cancelled() => break,
-                    () = stop.cancelled() => break,
-                },
+            let attached = tokio::select! {
+                attached = self.attach() => attached,
+                () = drain.cancelled() => break,
+                () = stop.cancelled() => break,
             };
-            match next {
+            match attached {
                 Ok(link) => {
                     let since = Instant::now();
                     status.send_replace(Status::Attached);
+                    first.take().map(|tell| tell.send(Ok(())));
                     let why = link.serve(&self, &status, &drain, &stop, &tasks).await;
                     tracing::warn!(gateway = %self.settings.dsn, why, "link ended");
                     backoff.served_for(since.elapsed());
                 }
                 Err(error) => {
+                    if let Some(tell) = first.take() {
+                        // Who asked and has gone away has stopped the agent.
+                        let _ = tell.send(Err(error));
+                        break;
+                    }
                     tracing::warn!(gateway = %self.settings.dsn, error = %chain(&error), "gateway cannot be attached");
                     if error.is_lasting() {
                         backoff.slow_down();

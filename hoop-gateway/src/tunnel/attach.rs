@@ -1,14 +1,15 @@
 //! The life of one attachment: hello, heartbeats, what the agent says, its end.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hoop_core::Clock;
 use hoop_proto::tunnel::v1::{
     AgentMessage, Failure, GatewayMessage, Heartbeat, Hello, Welcome, agent_message, gateway_message,
 };
-use hoop_proto::tunnel::version;
+use hoop_proto::tunnel::{Silence, version};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
@@ -83,12 +84,16 @@ impl Attached {
         let mut beat = interval(limits.heartbeat_interval);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sequence = 0;
-        let mut last_heard = Instant::now();
+        let mut silence = Silence::new(limits.heartbeat_timeout, Instant::now());
         let why = loop {
             tokio::select! {
+                // What has come counts before the time that it took.
+                biased;
+                () = self.attachment.lost().cancelled() => break "the link was cut",
                 message = messages.message() => match message {
                     Ok(Some(message)) => {
-                        last_heard = Instant::now();
+                        silence.heard(Instant::now());
+                        self.attachment.was_heard();
                         self.on_message(message);
                     }
                     Ok(None) => break "the agent left",
@@ -98,8 +103,13 @@ impl Attached {
                     sequence += 1;
                     self.send(gateway_message::Body::Heartbeat(Heartbeat { echo: 0, sequence }));
                 }
-                () = sleep_until(last_heard + limits.heartbeat_timeout) => break "the agent is silent",
-                () = self.attachment.lost().cancelled() => break "the link was cut",
+                () = sleep_until(silence.due().into()) => {
+                    if self.attachment.was_heard() {
+                        silence.heard_since(Instant::now());
+                    } else if silence.looked(Instant::now()) {
+                        break "the agent is silent";
+                    }
+                }
                 () = self.control.closed() => break "the agent left",
             }
         };

@@ -35,6 +35,8 @@ pub struct Channel {
 pub struct ChannelReceiver {
     up: Streaming<CarryUp>,
     place: Arc<Place>,
+    /// Whether there was nothing when it was looked at last.
+    waits: bool,
     lost: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -76,7 +78,7 @@ impl Channel {
         attachment.channel_opened();
         let place = Arc::new(Place { number, attachment });
         Self {
-            receiver: ChannelReceiver { up: dialled.up, place: Arc::clone(&place), lost },
+            receiver: ChannelReceiver { up: dialled.up, place: Arc::clone(&place), waits: false, lost },
             sender: ChannelSender { down: PollSender::new(dialled.down), place },
         }
     }
@@ -176,7 +178,12 @@ impl ChannelReceiver {
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<carry_up::Body>, Denial>> {
-        match Pin::new(&mut self.up).poll_next(cx) {
+        let next = Pin::new(&mut self.up).poll_next(cx);
+        // What was waited for has come just now; what was there already may have come from an agent that is gone.
+        if std::mem::replace(&mut self.waits, next.is_pending()) && matches!(next, Poll::Ready(Some(Ok(_)))) {
+            self.place.attachment.hear();
+        }
+        match next {
             Poll::Ready(Some(Ok(CarryUp { body: Some(body) }))) => Poll::Ready(Ok(Some(body))),
             Poll::Ready(Some(Ok(CarryUp { body: None }))) => Poll::Ready(Err(self.place.violation())),
             Poll::Ready(Some(Err(status))) => Poll::Ready(Err(self.place.agent_lost().caused_by(status))),

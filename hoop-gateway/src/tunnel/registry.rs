@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -43,7 +43,7 @@ impl Default for TunnelLimits {
             heartbeat_interval: Duration::from_secs(2),
             heartbeat_timeout: Duration::from_secs(8),
             connect_timeout: Duration::from_secs(15),
-            channels_per_agent: 2_000,
+            channels_per_agent: 4_000,
         }
     }
 }
@@ -292,6 +292,8 @@ pub(super) struct Attachment {
     draining: Mutex<bool>,
     /// Who waits for the end of a cancel request, by channel.
     cancelling: Mutex<HashMap<u64, oneshot::Sender<()>>>,
+    /// Whether something has come on a channel since this was asked last.
+    heard: AtomicBool,
     lost: CancellationToken,
 }
 
@@ -315,6 +317,7 @@ impl Attachment {
             channels: AtomicU64::new(0),
             draining: Mutex::new(false),
             cancelling: Mutex::default(),
+            heard: AtomicBool::new(false),
             lost,
         }
     }
@@ -329,6 +332,16 @@ impl Attachment {
 
     pub(super) const fn tickets(&self) -> &Tickets {
         &self.tickets
+    }
+
+    /// Something has come on a channel just now.
+    pub(super) fn hear(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something has come on a channel since this was asked last.
+    pub(super) fn was_heard(&self) -> bool {
+        self.heard.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn channel_opened(&self) {

@@ -237,9 +237,21 @@ impl Gateway {
     /// The newest session of a role, once it has ended.
     pub fn ended_session(&self, role: &str) -> Value {
         until(Duration::from_secs(15), "the end of the session", || {
-            let session = self.sessions().into_iter().find(|session| session["role"] == role)?;
+            let session = self.session(role)?;
             (!session["ended_at"].is_null()).then_some(session)
         })
+    }
+
+    /// The newest session of a role, however many of others are newer.
+    fn session(&self, role: &str) -> Option<Value> {
+        let mut path = "/api/v1/sessions?limit=100".to_owned();
+        loop {
+            let page = self.api().get(&path);
+            if let Some(found) = page["items"].as_array()?.iter().find(|session| session["role"] == role) {
+                return Some(found.clone());
+            }
+            path = format!("/api/v1/sessions?limit=100&cursor={}", page["next_cursor"].as_str()?);
+        }
     }
 
     /// The newest sessions, newest first.

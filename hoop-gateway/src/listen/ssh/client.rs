@@ -150,11 +150,12 @@ fn no_more_questions() -> Auth {
     Auth::Reject { proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])), partial_success: false }
 }
 
+/// The library keeps room for the largest of these for as long as the connection lasts: what is large, as a login is, is boxed.
 impl Handler for Client {
     type Error = russh::Error;
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
-        let caller = self.door.with_password(&self.visitor, user, password).await;
+        let caller = Box::pin(self.door.with_password(&self.visitor, user, password)).await;
         Ok(self.decided(caller))
     }
 
@@ -164,17 +165,17 @@ impl Handler for Client {
         _submethods: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
-        let Some(mut response) = response else { return Ok(self.ask_first(user).await) };
+        let Some(mut response) = response else { return Ok(Box::pin(self.ask_first(user)).await) };
         match std::mem::take(&mut self.question) {
             Question::Password => {
                 let password = response.next().and_then(|answer| String::from_utf8(answer.to_vec()).ok());
                 let caller = match password {
-                    Some(password) => self.door.with_password(&self.visitor, user, &password).await,
+                    Some(password) => Box::pin(self.door.with_password(&self.visitor, user, &password)).await,
                     None => None,
                 };
                 Ok(self.decided(caller))
             }
-            Question::Browser(waiting) if waiting.is_of(user) => Ok(self.wait(waiting).await),
+            Question::Browser(waiting) if waiting.is_of(user) => Ok(Box::pin(self.wait(waiting)).await),
             Question::Browser(_) | Question::Refused | Question::Nothing => Ok(no_more_questions()),
         }
     }
@@ -182,20 +183,20 @@ impl Handler for Client {
     async fn auth_publickey_offered(&mut self, _user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
         self.count_key()?;
         let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
-        let may_sign = self.door.may_sign(&fingerprint).await;
+        let may_sign = Box::pin(self.door.may_sign(&fingerprint)).await;
         Ok(if may_sign { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         self.count_key()?;
         let fingerprint = key.public_key.fingerprint(HashAlg::Sha256).to_string();
-        let caller = self.door.with_key(&self.visitor, user, &fingerprint).await;
+        let caller = Box::pin(self.door.with_key(&self.visitor, user, &fingerprint)).await;
         Ok(self.decided(caller))
     }
 
     async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Self::Error> {
         self.count_key()?;
-        let caller = self.door.with_certificate(&self.visitor, user, certificate).await;
+        let caller = Box::pin(self.door.with_certificate(&self.visitor, user, certificate)).await;
         Ok(self.decided(caller))
     }
 

@@ -3,22 +3,28 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Reads the end once it is cut, and takes no more writes.
+/// How long the client may take to hang up once we have: what we said last is to reach it, and the library would wait for ever.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Reads the end once it is cut, and takes no more writes. It also ends when we have hung up, and the client does not.
 pub(super) struct Severable<S> {
     io: S,
     /// One for each direction: their tasks may be others, and both are to hear of it.
     reads: Pin<Box<WaitForCancellationFutureOwned>>,
     writes: Pin<Box<WaitForCancellationFutureOwned>>,
+    hung_up: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Severable<S> {
     pub(super) fn new(io: S, cut: CancellationToken) -> Self {
         let waits = || Box::pin(cut.clone().cancelled_owned());
-        Self { io, reads: waits(), writes: waits() }
+        Self { io, reads: waits(), writes: waits(), hung_up: None }
     }
 
     /// A write that the other end does not take ends with the cut, too.
@@ -29,7 +35,8 @@ impl<S> Severable<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Severable<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.reads.as_mut().poll(cx).is_ready() {
+        let lingered = self.hung_up.as_mut().is_some_and(|time| time.as_mut().poll(cx).is_ready());
+        if lingered || self.reads.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.io).poll_read(cx, buf)
@@ -48,6 +55,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Severable<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.hung_up.get_or_insert_with(|| Box::pin(sleep(LINGER)));
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
@@ -84,5 +92,17 @@ mod tests {
         };
         let (read, write, ()) = tokio::join!(read, write, cuts);
         assert_eq!((read, write), (Some(0), Err(io::ErrorKind::BrokenPipe)));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_hang_up_holds_nothing() {
+        let (io, mut other) = duplex(16);
+        let (mut reader, mut writer) = tokio::io::split(Severable::new(io, CancellationToken::new()));
+        other.write_all(b"bye").await.expect("room");
+        writer.shutdown().await.expect("at once");
+        let mut said = Vec::new();
+        reader.read_to_end(&mut said).await.expect("the end");
+        assert_eq!(said, b"bye");
+        assert_eq!(other.read(&mut [0; 16]).await.expect("the end"), 0);
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hoop_core::{
-    ChannelEnd, ChannelId, Code, Denial, Detector, Interest, Outcome, Plugin, ResourceRole, Response, RowBatch,
-    RowError, Secret, SessionContext, SessionPlugin, Verdict,
+    ChannelEnd, ChannelId, Code, Denial, Detector, Interest, Outcome, Plugin, Request, ResourceRole, Response,
+    RowBatch, RowError, Secret, SessionContext, SessionPlugin, Verdict,
 };
 
 use super::action::MaskingKey;
@@ -177,13 +177,22 @@ impl SessionPlugin for SessionMasking {
             always |= Interest::ORIGINS;
         }
         if !self.masker.detectors.is_empty() {
-            // The end of a channel ends what is kept of its streams.
-            always |= Interest::OUTPUT | Interest::COMMANDS;
+            // What is typed is known by its echo, and the end of a channel ends what is kept of its streams.
+            always |= Interest::OUTPUT | Interest::INPUT | Interest::COMMANDS;
         }
         match &self.plan {
             Some(plan) if !plan.is_active() => always,
             _ => always | Interest::ROWS,
         }
+    }
+
+    fn on_request(&mut self, request: Request) -> Verdict<Request> {
+        if let Request::Input(input) = &request
+            && input.terminal
+        {
+            self.streams.typed(input.channel, &input.bytes);
+        }
+        Verdict::Pass(request)
     }
 
     fn on_response(&mut self, mut response: Response) -> Verdict<Response> {

@@ -167,7 +167,8 @@ impl Shared {
             target: open::Target::SshChannel(SshChannel { connection, kind: Some(kind) }),
             ..self.target.clone()
         };
-        let opened = self.agents.open_beside(&self.route, target).await;
+        // What is needed to open one is given back before the channel is served.
+        let opened = Box::pin(self.agents.open_beside(&self.route, target)).await;
         opened.map(|(channel, _)| channel).map_err(|failure| failure.denial)
     }
 

@@ -3,7 +3,7 @@
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use tokio::net::TcpSocket;
@@ -113,16 +113,17 @@ impl SshPeer {
         }
     }
 
-    /// Whether the other end hangs up; what it still says is dropped.
+    /// Whether the other end hangs up in time; what it still says is dropped.
     pub fn is_cut(&mut self) -> bool {
-        let mut bytes = [0; 4096];
-        loop {
+        let (mut bytes, deadline) = ([0; 4096], Instant::now() + PATIENCE);
+        while Instant::now() < deadline {
             match self.socket.read(&mut bytes) {
                 Ok(0) => return true,
                 Ok(_) => {}
                 Err(error) => return !is_late(&error),
             }
         }
+        false
     }
 
     /// What is not taken within a second, is not sent any more.

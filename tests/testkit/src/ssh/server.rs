@@ -34,7 +34,7 @@ impl HostileSshd {
                 std::thread::spawn(move || {
                     let mut peer = SshPeer::new(socket, Side::Server, key)?;
                     does(&mut peer)?;
-                    peer.is_cut();
+                    while !peer.is_cut() {}
                     std::io::Result::Ok(())
                 });
             }

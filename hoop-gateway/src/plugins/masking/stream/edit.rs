@@ -30,11 +30,13 @@ pub(super) struct Edits {
     edits: Vec<(usize, Edit)>,
     /// How many there were when the piece began.
     before: usize,
+    /// Whether a value was found of which the beginning was shown.
+    completed: bool,
 }
 
 impl Edits {
     pub(super) const fn new(terminal: bool) -> Self {
-        Self { terminal, edits: Vec::new(), before: 0 }
+        Self { terminal, edits: Vec::new(), before: 0, completed: false }
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -43,6 +45,11 @@ impl Edits {
 
     pub(super) const fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// Whether a value was found of which the beginning was shown.
+    pub(super) const fn has_completed(&self) -> bool {
+        self.completed
     }
 
     /// Another piece begins.
@@ -68,6 +75,7 @@ impl Edits {
         if places.clone().count() > unseen.clone().count() {
             // The rest of a value of which the beginning was shown.
             masker.counts.add(label);
+            self.completed = true;
             return self.blot(piece, unseen);
         }
         let value = |place: usize| piece.raw.get(place).copied().unwrap_or(0);

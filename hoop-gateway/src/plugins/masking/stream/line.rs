@@ -39,6 +39,8 @@ pub(super) struct Line {
     shown: usize,
     /// Where the first byte lies that was not let go, in the stretch that is being masked.
     base: usize,
+    /// Whether some of it was let go because it is an echo.
+    echo: bool,
 }
 
 impl Line {
@@ -66,7 +68,7 @@ impl Line {
 
     /// A line begins, at this place of the stretch.
     pub(super) fn begin(&mut self, bytes: &[u8], base: usize) {
-        *self = Self { raw: bytes.to_vec(), shown: 0, base };
+        *self = Self { raw: bytes.to_vec(), shown: 0, base, echo: false };
     }
 
     /// It is whole.
@@ -99,6 +101,17 @@ impl Line {
             let places = places(&views);
             self.forget(&places, end);
         }
+    }
+
+    /// Lets go the echo of what was typed, as everything before it was.
+    pub(super) fn let_echo_go(&mut self, run: &mut Option<Run>, masker: &Masker, edits: &mut Edits) {
+        self.let_all_go(run, masker, edits);
+        self.echo = true;
+    }
+
+    /// Whether some of it was let go because it is an echo.
+    pub(super) const fn has_echo(&self) -> bool {
+        self.echo
     }
 
     /// Lets everything go.

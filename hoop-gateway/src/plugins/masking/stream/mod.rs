@@ -2,7 +2,8 @@
 //!
 //! Detectors read lines. A line that is not whole yet is let go up to where its end could be the beginning of a value; that
 //! tail, of at most [`MAX_HELD`] bytes, is kept back until more comes or [`Streams::flush`] asks for it, a few milliseconds
-//! later. What was let go is remembered for a while, so that of a value that came too slowly at least the rest is masked.
+//! later. What was let go is remembered for a while, so that of a value that came too slowly at least the rest is masked. The echo of
+//! a key is let go at once (`echo`).
 //!
 //! A line is read as it is written, without its control sequences, and where the cursor moves within it also as it stands
 //! afterwards (`view`). A value that a program puts together on the screen piece by piece, in no order, is not found: it is
@@ -14,6 +15,7 @@
 //! On a terminal a value is replaced character by character, so that everything else keeps its column. Elsewhere it is
 //! replaced as in a row.
 
+mod echo;
 mod edit;
 mod line;
 #[cfg(test)]
@@ -27,6 +29,7 @@ use hoop_core::{ChannelId, Output, OutputStream};
 use memchr::{memchr, memmem, memrchr};
 
 use super::mask::Masker;
+use echo::Echo;
 use edit::{Edits, Piece};
 use line::{Line, Run};
 
@@ -48,6 +51,11 @@ impl Streams {
         stream.terminal = output.terminal;
         output.bytes = stream.push(&output.bytes, masker);
         output.held_back = stream.line.is_held();
+    }
+
+    /// Something is typed at the terminal of a channel.
+    pub(crate) fn typed(&mut self, channel: ChannelId, bytes: &[u8]) {
+        self.0.entry((channel, OutputStream::Stdout)).or_default().echo.typed(bytes);
     }
 
     /// What is kept back of one of the channel's streams.
@@ -81,10 +89,13 @@ struct Stream {
     line: Line,
     /// What a value that began before makes of the bytes that come next.
     run: Option<Run>,
+    echo: Echo,
 }
 
 impl Stream {
     fn push(&mut self, bytes: &Bytes, masker: &Masker) -> Bytes {
+        let echo = self.echo.is(bytes) && !self.line.is_held() && !matches!(self.run, Some(Run::Key(_)));
+        let begins_as_echo = self.line.has_echo();
         let held = self.line.held().to_vec();
         let mut edits = Edits::new(self.terminal);
         self.line.next();
@@ -105,7 +116,14 @@ impl Stream {
         if !rest.is_empty() {
             self.line.begin(rest, at);
         }
-        self.line.let_go(&mut self.run, masker, &mut edits);
+        if echo {
+            self.line.let_echo_go(&mut self.run, masker, &mut edits);
+        } else {
+            self.line.let_go(&mut self.run, masker, &mut edits);
+        }
+        if begins_as_echo && !echo && edits.has_completed() {
+            self.echo.disbelieve();
+        }
         let shown = held.len() + bytes.len() - self.line.held().len();
         if edits.is_empty() && held.is_empty() {
             return bytes.slice(..shown);

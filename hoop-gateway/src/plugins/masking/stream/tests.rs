@@ -137,6 +137,77 @@ fn what_comes_after_the_wait_is_masked_all_the_same() {
     }
 }
 
+/// What is said at a terminal: what is typed, and what the program writes then.
+type Dialogue<'a> = &'a [(&'a str, &'a str)];
+
+/// What is shown of each piece, and whether some of it is kept back; nothing is flushed.
+fn dialogue(said: Dialogue<'_>) -> Vec<(String, bool)> {
+    let (masker, mut streams) = (masker(Action::Label), Streams::default());
+    let mut shown = Vec::new();
+    for (typed, written) in said {
+        streams.typed(ChannelId(1), typed.as_bytes());
+        let mut output = output(written.as_bytes(), true);
+        streams.output(&mut output, &masker);
+        shown.push((String::from_utf8_lossy(&output.bytes).into_owned(), output.held_back));
+    }
+    shown
+}
+
+fn at_once(shown: &str) -> (String, bool) {
+    (shown.to_owned(), false)
+}
+
+fn kept_back() -> (String, bool) {
+    (String::new(), true)
+}
+
+#[test]
+fn an_echo_is_shown_at_once() {
+    let keys = [("", "$ "), ("l", "l"), ("s", "s"), (" ", " "), ("4", "4"), ("a@", "a"), ("", "@")];
+    assert_eq!(dialogue(&keys), keys.map(|(_, written)| at_once(written)));
+    let pasted = dialogue(&[("make test", "make test")]);
+    assert_eq!(pasted, [at_once("make test")]);
+}
+
+#[test]
+fn what_nobody_has_typed_is_kept_back() {
+    for said in [
+        [("", "$ "), ("", "l")],
+        [("", "$ "), ("l", "ls")],
+        [("", "$ "), ("ls", "s")],
+        [("l", "$ "), ("", "l")],
+        [("l", "\r\n"), ("", "l")],
+    ] {
+        assert!(dialogue(&said)[1].1, "{said:?}");
+    }
+    let behind_other = dialogue(&[("", "name"), ("x", "x")]);
+    assert_eq!(behind_other, [kept_back(), kept_back()], "what is kept back before it may be of the same value");
+    let other_channel = {
+        let (masker, mut streams) = (masker(Action::Label), Streams::default());
+        streams.typed(ChannelId(2), b"l");
+        let mut output = output(b"l", true);
+        streams.output(&mut output, &masker);
+        output.held_back
+    };
+    assert!(other_channel);
+}
+
+#[test]
+fn what_the_program_adds_to_a_value_that_is_typed_is_masked() {
+    let completed = dialogue(&[("4111", "4111"), ("\t", " 1111 1111 1111\r\n")]);
+    assert_eq!(completed, [at_once("4111"), at_once("***************\r\n")]);
+    let typed = dialogue(&[("4111 1111 1111 111", "4111 1111 1111 111"), ("1", "1"), ("\r", "\r\n")]);
+    assert_eq!(typed[1..], [at_once("*"), at_once("\r\n")], "a value is one, whoever has written it");
+}
+
+#[test]
+fn who_guesses_is_not_believed_for_long() {
+    let guess = [("4", "4"), ("", "111 1111 1111 1111\r\n"), ("a", "a")];
+    assert_eq!(dialogue(&guess)[2], kept_back(), "a guess was right");
+    let typed = [("4111 1111 1111 111", "4111 1111 1111 111"), ("1", "1"), ("\r", "\r\n"), ("a", "a")];
+    assert_eq!(dialogue(&typed)[3], at_once("a"), "nothing was guessed");
+}
+
 #[test]
 fn both_streams_of_a_channel_are_flushed_and_forgotten() {
     let (masker, mut streams) = (masker(Action::Label), Streams::default());
@@ -194,6 +265,24 @@ fn parts() -> impl Strategy<Value = String> {
     proptest::collection::vec(part, 1..12).prop_map(|parts| parts.concat())
 }
 
+/// What is typed, and what is written then.
+fn turn() -> impl Strategy<Value = (String, String)> {
+    let part = || {
+        prop_oneof![
+            4 => "[0-9a-z .@-]{1,2}",
+            1 => Just("4111".to_owned()),
+            1 => Just(" 1111 1111 1111".to_owned()),
+            1 => Just("ada@".to_owned()),
+            1 => Just("example.com".to_owned()),
+            1 => Just("10.20.".to_owned()),
+            1 => Just("30.40".to_owned()),
+            1 => Just(" ".to_owned()),
+            1 => Just("\r\n".to_owned()),
+        ]
+    };
+    (prop_oneof![2 => Just(String::new()), 3 => part()], prop_oneof![3 => Just(String::new()), 2 => part()])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
@@ -227,6 +316,38 @@ proptest! {
         let text = format!("{before} {card} {between} {EMAIL} {between}");
         let shown = shown(text.as_bytes().chunks(cut), terminal).replace(sequence, "");
         prop_assert!(!shown.contains("1111") && !shown.contains("ada@") && !shown.contains("example"), "{}", shown);
+    }
+
+    #[test]
+    fn an_echo_shows_nothing_but_what_was_typed(said in proptest::collection::vec(turn(), 1..40)) {
+        let (masker, mut believing, mut wary) = (masker(Action::Label), Streams::default(), Streams::default());
+        let (mut typed, mut echo, mut written) = (String::new(), Vec::new(), String::new());
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for (keys, text) in &said {
+            typed.push_str(keys);
+            believing.typed(ChannelId(1), keys.as_bytes());
+            // An empty text stands for the echo.
+            let text = if text.is_empty() { typed.clone() } else { text.clone() };
+            let is_echo = typed.starts_with(&text);
+            echo.resize(echo.len() + text.len(), is_echo);
+            typed = if is_echo { typed.split_off(text.len()) } else { String::new() };
+            for (streams, shown) in [(&mut believing, &mut with), (&mut wary, &mut without)] {
+                let mut output = output(text.as_bytes(), true);
+                streams.output(&mut output, &masker);
+                shown.extend_from_slice(&output.bytes);
+            }
+            written.push_str(&text);
+        }
+        for (streams, shown) in [(&mut believing, &mut with), (&mut wary, &mut without)] {
+            while let Some(output) = streams.flush(ChannelId(1), &masker) {
+                shown.extend_from_slice(&output.bytes);
+            }
+        }
+        prop_assert_eq!(with.len(), written.len());
+        for (at, byte) in written.bytes().enumerate() {
+            let disclosed = with[at] == byte && without[at] != byte;
+            prop_assert!(!disclosed || echo[at], "{:?} at {} of {:?}", said, at, String::from_utf8_lossy(&with));
+        }
     }
 
     #[test]

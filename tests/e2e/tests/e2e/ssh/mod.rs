@@ -7,6 +7,7 @@ mod editors;
 mod failure;
 mod files;
 mod forwards;
+mod hostile;
 mod jump;
 mod login;
 mod multiplexing;

@@ -475,6 +475,17 @@ const CASES: &[(&str, Asks, Does)] = &[
     ("files: garbage", Files, |peer| files(peer, &[0x80, 0xff, 0, 1, b'%', 7].repeat(10_000))),
 ];
 
+/// What the cases rest on: a server of this kind that does nothing wrong is heard to its end.
+#[test]
+fn a_server_that_behaves_is_heard() {
+    let mut peer = caller(&prepare("behaves", |peer| program(peer, |_| Vec::new()))).expect("a login");
+    peer.exec("anything").expect("a channel");
+    peer.hear(DONE).expect("what the server says");
+    peer.send(Payload::of(kind::DISCONNECT).number(11).string("").string("")).expect("it is connected");
+    assert!(peer.is_cut(), "still there");
+    assert_eq!(stand().gateway.ended_session("behaves")["outcome"], "completed");
+}
+
 /// A server that answers no request of a connection: who asked leaves, and the session ends.
 #[test]
 fn a_server_that_does_not_answer_holds_nobody() {

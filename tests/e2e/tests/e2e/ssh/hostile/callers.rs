@@ -9,8 +9,8 @@ use hoop_testkit::ssh::{Payload, SshPeer, is_late, kind};
 
 use serde_json::json;
 
-use super::super::role;
 use super::{Does, Login, all, caller, login, others_are_well, stand};
+use crate::ssh::role;
 
 /// What becomes of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -332,7 +332,7 @@ const CASES: &[(&str, End, Does)] = &[
     ("an exchange that is not finished", Left, |peer| {
         on_cat(peer, |channel| vec![Payload::empty().raw(SshPeer::init()), SshPeer::data(channel, "meanwhile")])
     }),
-    ("keys out of turn", Cut, |peer| peer.send(Payload::of(kind::NEWKEYS))),
+    ("keys out of turn", Lives, |peer| peer.send(Payload::of(kind::NEWKEYS))),
     ("a second login", Lives, |peer| peer.send(SshPeer::password("admin", "x"))),
     ("a second service", Lives, |peer| peer.send(Payload::of(kind::SERVICE_REQUEST).string("ssh-userauth"))),
     ("unknown requests of the connection", Lives, |peer| many(peer, 1_000, &global("be-root@example.com"))),
@@ -438,6 +438,17 @@ fn who_reads_nothing_can_be_killed() {
     assert_eq!(stand.gateway.ended_session("unread")["outcome"], "killed");
     assert!(peer.is_cut(), "still there");
     others_are_well("a client that reads nothing");
+}
+
+/// A client that says goodbye and stays connected has no session any more.
+#[test]
+fn who_says_goodbye_is_gone() {
+    let mut peer = caller(&open_role("goodbye")).expect("a login");
+    peer.exec("cat").expect("a channel");
+    peer.expect(&[kind::CHANNEL_SUCCESS]).expect("a program");
+    peer.send(Payload::of(kind::DISCONNECT).number(11).string("").string("")).expect("it is connected");
+    assert_eq!(stand().gateway.ended_session("goodbye")["outcome"], "completed");
+    drop(peer);
 }
 
 /// OpenSSH's server ends the whole connection at a zero byte where it expects text. None gets there.
