@@ -80,6 +80,16 @@ kinds! {
     FileDone = 20 "file_done"
     /// A line that was entered on a terminal.
     Line = 21 "line"
+    /// The head of an HTTP request.
+    HttpRequest = 22 "http_request"
+    /// The head of an HTTP response, as it was shown.
+    HttpResponse = 23 "http_response"
+    /// A piece of a body.
+    HttpBody = 24 "http_body"
+    /// A message of a WebSocket or a gRPC call.
+    HttpMessage = 25 "http_message"
+    /// The end of an HTTP exchange.
+    HttpDone = 26 "http_done"
     /// A signed checkpoint inside the log.
     Checkpoint = 250 "checkpoint"
     /// How the session ended.
