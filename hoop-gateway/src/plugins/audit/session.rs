@@ -1,5 +1,6 @@
 //! Audit of one session.
 
+mod http;
 mod programs;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use hoop_core::{
 };
 
 use super::channels::{self, Channels};
+use super::exchanges::Exchanges;
 use super::redact::{Memory, Redactor};
 use super::statement::Running;
 use super::{Closed, OnClose, refused};
@@ -45,6 +47,7 @@ pub(super) struct SessionAudit {
     memory: Memory,
     running: Running,
     channels: Channels,
+    exchanges: Exchanges,
     totals: Totals,
     columns: Option<(Arc<[Column]>, Vec<u8>)>,
     scratch: Vec<u8>,
@@ -103,6 +106,7 @@ impl SessionAudit {
         clock: Arc<dyn Clock>,
         limits: Limits,
         redactor: Arc<Redactor>,
+        exchanges: Exchanges,
         on_close: Option<OnClose>,
     ) -> Self {
         Self {
@@ -113,6 +117,7 @@ impl SessionAudit {
             memory: Memory::default(),
             running: Running::default(),
             channels: Channels::default(),
+            exchanges,
             totals: Totals::default(),
             columns: None,
             scratch: Vec::new(),
@@ -294,10 +299,13 @@ impl SessionPlugin for SessionAudit {
             | Interest::INPUT
             | Interest::OUTPUT
             | Interest::FILES
+            | Interest::HTTP
+            | Interest::BODIES
+            | Interest::MESSAGES
     }
 
-    fn on_request(&mut self, request: Request) -> Verdict<Request> {
-        let (added, on_disk_first) = match &request {
+    fn on_request(&mut self, mut request: Request) -> Verdict<Request> {
+        let (added, on_disk_first) = match &mut request {
             Request::Statement(statement) => (self.statement(statement), true),
             Request::Function(call) => (self.function(call), true),
             Request::CopyIn(batch) => (self.copy_in(batch), false),
@@ -311,6 +319,9 @@ impl SessionPlugin for SessionAudit {
             }
             Request::Forward(forward) => (self.forward(forward), true),
             Request::File(file) => (self.file(file), true),
+            Request::Http(head) => (self.http_request(head), true),
+            Request::Body(part) => (self.request_body(part), false),
+            Request::Message(message) => (self.request_message(message), false),
             _ => (Err(unknown()), false),
         };
         match added {
@@ -332,8 +343,12 @@ impl SessionPlugin for SessionAudit {
             // What sets it is recorded.
             Response::Setting(_) => (Ok(()), false),
             Response::Output(output) => (self.output(output), false),
+            Response::ChannelClosed(closed) if self.exchanges.has(closed) => (self.http_done(closed), true),
             Response::ChannelClosed(closed) => (self.channel_closed(closed), true),
             Response::FileDone(done) => (self.file_done(done), true),
+            Response::Http(head) => (self.http_response(head), true),
+            Response::Body(part) => (self.response_body(part), false),
+            Response::Message(message) => (self.response_message(message), false),
             _ => (Err(unknown()), false),
         };
         match added {
@@ -346,6 +361,9 @@ impl SessionPlugin for SessionAudit {
         for channel in self.channels.ids() {
             // What cannot be recorded any more is told below.
             let _ = self.typed_to_the_end(channel);
+        }
+        for channel in self.exchanges.ids() {
+            let _ = self.body_to_the_end(channel);
         }
         let Some(log) = self.recording.log.take() else { return };
         let session = log.id();
