@@ -2,6 +2,7 @@
 
 mod crash;
 mod edits;
+mod http;
 mod sessions;
 mod terminals;
 
