@@ -218,8 +218,14 @@ impl SessionPlugin for SessionGuardrail {
     }
 
     fn on_response(&mut self, response: Response) -> Verdict<Response> {
-        if let Response::ChannelClosed(closed) = &response {
-            self.http.forget(closed.channel);
+        match &response {
+            Response::ChannelClosed(closed) => self.http.forget(closed.channel),
+            Response::Http(head) => {
+                if let Err(denial) = self.http.judge_answer(head.channel) {
+                    return Verdict::Deny(denial);
+                }
+            }
+            _ => {}
         }
         Verdict::Pass(response)
     }

@@ -29,13 +29,15 @@ pub struct Limit {
 /// Longest time that a limit is over.
 pub(super) const MAX_SECONDS: u32 = 24 * 60 * 60;
 
+/// A rule of a role, by its name.
+type Rule = (RoleId, String);
 type Limiter = RateLimiter<UserId, DashMapStateStore<UserId>, Ticks, NoOpMiddleware<Duration>>;
 
 /// What users have left, by role and rule.
 #[derive(Clone)]
 pub(crate) struct Limits {
     clock: Ticks,
-    buckets: Arc<DashMap<(RoleId, String), (Limit, Arc<Limiter>)>>,
+    buckets: Arc<DashMap<Rule, (Limit, Arc<Limiter>)>>,
 }
 
 impl std::fmt::Debug for Limits {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::NAME;
-use super::list::{Action, Entry, List, Match, checked, wrong};
+use super::list::{ASK, Action, Entry, List, Match, checked, wrong};
 use facts::Facts;
 use json::Pointer;
 pub use limit::Limit;
@@ -357,6 +357,14 @@ impl Exchanges {
         }
         let body = json::read(&waiting.bytes).map_err(|why| unread(&why))?;
         self.decide(&waiting.facts, waiting.from, Some(&body)).map(|_| true)
+    }
+
+    /// Judges that an exchange is answered: none is whose body is not decided on.
+    pub(super) fn judge_answer(&self, channel: ChannelId) -> Result<(), Denial> {
+        match self.waiting.contains_key(&channel) {
+            true => Err(self.list.refusal("the request was answered before its body was whole".to_owned(), ASK)),
+            false => Ok(()),
+        }
     }
 
     /// An exchange is over.

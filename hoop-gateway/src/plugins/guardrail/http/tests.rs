@@ -11,8 +11,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hoop_core::id::{OrgId, RequestId, SessionId};
 use hoop_core::{
-    AccessMode, BodyUse, ChannelClosed, ChannelEnd, Clock, Flow, Plugin, PluginChain, PrincipalKind, RecordingMode,
-    Request, ResourceRole, Response, SessionChain, SessionContext, SystemClock, Target,
+    AccessMode, BodyUse, ChannelClosed, ChannelEnd, Clock, Flow, HttpResponse, Plugin, PluginChain, PrincipalKind,
+    RecordingMode, Request, ResourceRole, Response, SessionChain, SessionContext, SystemClock, Target,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
@@ -437,6 +437,9 @@ async fn what_waits_is_forgotten_with_its_exchange() {
     let mut asked = Asked::new(json!([{ "name": "r", "body": [{ "name": "/a" }] }])).await;
     asked.ask("POST", "/", &[("content-type", "application/json")]).expect("the body decides");
     asked.piece(b"{", false).expect("not all of it");
+    let (channel, headers, body) = (ChannelId(1), HeaderMap::new(), BodyUse::default());
+    let early = HttpResponse { channel, status: http::StatusCode::OK, headers, body };
+    assert!(matches!(asked.chain.response(Response::Http(early)), Flow::Denied(_)), "it is not decided");
     let closed = ChannelClosed { channel: ChannelId(1), end: ChannelEnd::Closed, bytes_in: 0, bytes_out: 0 };
     assert!(matches!(asked.chain.response(Response::ChannelClosed(closed)), Flow::Pass(_)));
     asked.piece(b"x", true).expect("nobody waits for it any more");
