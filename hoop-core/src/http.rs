@@ -86,7 +86,8 @@ impl BodyUse {
     }
 
     /// Asks to be shown all of it before anything goes on: a plugin that decides by what a body says may then pass its head,
-    /// and deny at any piece up to the last. Of no use to messages, since each is shown as a whole.
+    /// and deny at any piece up to the last. A request without a body is shown one piece, empty and the last, so that what waits
+    /// for it is decided. Of no use to messages, since each is shown as a whole.
     pub const fn decide(&mut self) {
         self.read = true;
         self.whole = true;

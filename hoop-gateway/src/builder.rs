@@ -289,7 +289,7 @@ impl GatewayBuilder {
             })));
             let masking = self.masking.take();
             plugins.push(Arc::new(masking.unwrap_or_else(|| Masking::new(*secret.derive(MASKING_KEY).expose()))));
-            plugins.push(Arc::new(self.guardrail.take().unwrap_or_default()));
+            plugins.push(Arc::new(self.guardrail.take().unwrap_or_default().clock(&self.clock)));
         }
         plugins.append(&mut self.plugins);
         PluginChain::new(plugins)

@@ -42,6 +42,7 @@ pub mod store;
 pub mod telemetry;
 #[cfg(test)]
 mod tests;
+mod ticks;
 pub mod tunnel;
 
 pub use access::AccessPolicy;

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use governor::clock::Clock as _;
@@ -19,6 +19,7 @@ use hoop_core::id::UserId;
 
 use super::problem::Problem;
 use crate::auth::network;
+use crate::ticks::Ticks;
 
 /// Requests in a minute; 0 sets no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +89,7 @@ struct Bucket<K: Hash + Eq + Clone> {
 impl<K: Hash + Eq + Clone> Limit<K> {
     fn new(name: &'static str, quota: u32, clock: &Arc<dyn Clock>) -> Self {
         let bucket = NonZeroU32::new(quota).map(|burst| {
-            let ticks = Ticks { clock: Arc::clone(clock), start: clock.monotonic() };
+            let ticks = Ticks::new(clock);
             let limiter = RateLimiter::new(Quota::per_minute(burst), DashMapStateStore::default(), ticks.clone());
             Bucket { quota, limiter, ticks }
         });
@@ -102,21 +103,6 @@ impl<K: Hash + Eq + Clone> Limit<K> {
             Err(until) => (0, Some(until.wait_time_from(ticks.now()))),
         };
         Some(Left { name: self.name, quota: *quota, remaining, retry_after })
-    }
-}
-
-/// The injected clock, as the buckets read it.
-#[derive(Clone)]
-struct Ticks {
-    clock: Arc<dyn Clock>,
-    start: Instant,
-}
-
-impl governor::clock::Clock for Ticks {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.clock.monotonic().saturating_duration_since(self.start)
     }
 }
 

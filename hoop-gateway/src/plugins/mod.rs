@@ -3,3 +3,4 @@
 pub mod audit;
 pub mod guardrail;
 pub mod masking;
+mod percent;

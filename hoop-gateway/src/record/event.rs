@@ -1,6 +1,7 @@
 //! What is recorded, as typed events. Texts from outside are cut at the limits given here and say so with a `…` at their
 //! end; they keep their bytes in the log, and their control characters are escaped when they are shown.
 
+mod http;
 mod payload;
 mod session;
 mod ssh;
@@ -14,6 +15,10 @@ use super::format::Kind;
 use super::note::Checkpoint;
 
 pub use super::fields::Malformed;
+pub use http::{
+    BodyHead, HttpBody, HttpDone, HttpField, HttpMessage, HttpRead, HttpRequest, HttpResponse, MAX_FIELD_BYTES,
+    MAX_FIELDS, MAX_MESSAGE_KEPT, MAX_URL_BYTES,
+};
 pub use session::{End, Header, Totals};
 pub use ssh::{
     ChannelClosed, Command, File, FileBytes, FileDone, FileHead, Forward, Line, Signal, Stream, StreamBytes,
@@ -77,6 +82,16 @@ pub enum Event {
     FileDone(FileDone),
     /// Bytes of a file, of which the contents are kept.
     FileBytes(FileBytes),
+    /// The head of an HTTP request.
+    HttpRequest(HttpRequest),
+    /// The head of an HTTP response.
+    HttpResponse(HttpResponse),
+    /// A piece of a body.
+    HttpBody(HttpBody),
+    /// A message of a WebSocket or a gRPC call.
+    HttpMessage(HttpMessage),
+    /// The end of an HTTP exchange.
+    HttpDone(HttpDone),
     /// A signed checkpoint inside the log.
     Checkpoint(Checkpoint),
     /// How the session ended.
@@ -124,6 +139,11 @@ impl Event {
             Kind::File => Self::File(File::decode(payload)?),
             Kind::FileDone => Self::FileDone(FileDone::decode(payload)?),
             Kind::FileBytes => Self::FileBytes(FileBytes::decode(payload)?),
+            Kind::HttpRequest => Self::HttpRequest(HttpRequest::decode(payload)?),
+            Kind::HttpResponse => Self::HttpResponse(HttpResponse::decode(payload)?),
+            Kind::HttpBody => Self::HttpBody(HttpBody::decode(payload)?),
+            Kind::HttpMessage => Self::HttpMessage(HttpMessage::decode(payload)?),
+            Kind::HttpDone => Self::HttpDone(HttpDone::decode(payload)?),
             Kind::Checkpoint => Self::Checkpoint(Checkpoint::parse(payload).ok_or(Malformed)?.0),
             Kind::End => Self::End(End::decode(payload)?),
             Kind::Seal => Self::Seal(Checkpoint::parse(payload).ok_or(Malformed)?.0),
@@ -155,6 +175,11 @@ impl Event {
             Self::File(_) => Kind::File,
             Self::FileDone(_) => Kind::FileDone,
             Self::FileBytes(_) => Kind::FileBytes,
+            Self::HttpRequest(_) => Kind::HttpRequest,
+            Self::HttpResponse(_) => Kind::HttpResponse,
+            Self::HttpBody(_) => Kind::HttpBody,
+            Self::HttpMessage(_) => Kind::HttpMessage,
+            Self::HttpDone(_) => Kind::HttpDone,
             Self::Checkpoint(_) => Kind::Checkpoint,
             Self::End(_) => Kind::End,
             Self::Seal(_) => Kind::Seal,

@@ -82,6 +82,16 @@ kinds! {
     Line = 21 "line"
     /// Bytes of a file, of which the contents are kept.
     FileBytes = 22 "file_bytes"
+    /// The head of an HTTP request.
+    HttpRequest = 23 "http_request"
+    /// The head of an HTTP response, as it was shown.
+    HttpResponse = 24 "http_response"
+    /// A piece of a body.
+    HttpBody = 25 "http_body"
+    /// A message of a WebSocket or a gRPC call.
+    HttpMessage = 26 "http_message"
+    /// The end of an HTTP exchange.
+    HttpDone = 27 "http_done"
     /// A signed checkpoint inside the log.
     Checkpoint = 250 "checkpoint"
     /// How the session ended.

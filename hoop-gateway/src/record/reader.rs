@@ -211,6 +211,37 @@ impl Reader {
     }
 }
 
+/// A place in a log from which it can be read again.
+pub(super) struct Mark {
+    offset: u64,
+    record: u64,
+    chain: Chain,
+}
+
+impl Mark {
+    /// Where the next record begins.
+    pub(super) const fn offset(&self) -> u64 {
+        self.offset
+    }
+}
+
+impl Reader {
+    /// The place of the next record.
+    pub(super) const fn mark(&self) -> Mark {
+        Mark { offset: self.scanner.offset, record: self.scanner.record, chain: self.scanner.chain }
+    }
+
+    /// Reads from a place on; `from` begins there.
+    pub(super) fn at(mark: &Mark, from: Box<dyn Read + Send>, path: PathBuf) -> Self {
+        let Mark { offset, record, chain } = *mark;
+        Self {
+            path,
+            scanner: Scanner { reader: from, begun: true, body: Vec::new(), offset, record, chain },
+            done: false,
+        }
+    }
+}
+
 /// Reads the log at `path`, also while it is being written. Changes are found on the way as far as they can be without
 /// the key; a torn record at the end ends the log.
 ///

@@ -185,6 +185,16 @@ impl Log {
                 totals.statements += 1;
                 return;
             }
+            Ok(Event::HttpRequest(_)) => {
+                totals.requests += 1;
+                return;
+            }
+            Ok(Event::HttpDone(done)) => {
+                totals.denied += u64::from(!done.denial.is_empty());
+                totals.request_bytes += done.bytes_in;
+                totals.response_bytes += done.bytes_out;
+                return;
+            }
             Ok(Event::Complete(complete)) => (complete.shown, complete.sent),
             Ok(Event::Failed(failed)) => {
                 totals.denied += u64::from(!failed.denial.is_empty());

@@ -3,6 +3,7 @@
 mod crash;
 mod edits;
 mod files;
+mod http;
 mod sessions;
 mod terminals;
 

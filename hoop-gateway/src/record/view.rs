@@ -1,6 +1,7 @@
 //! Events as they are shown: serialized for programs, displayed for people.
 
 mod channel;
+mod http;
 
 use std::fmt;
 
@@ -202,11 +203,19 @@ impl EventView {
             | Event::File(_)
             | Event::FileDone(_)
             | Event::FileBytes(_) => channel::write(f, &self.event, most),
+            Event::HttpRequest(_)
+            | Event::HttpResponse(_)
+            | Event::HttpBody(_)
+            | Event::HttpMessage(_)
+            | Event::HttpDone(_) => http::write(f, &self.event, most),
             Event::Checkpoint(c) => write!(f, "signed checkpoint of {} records", c.records),
             Event::End(end) => {
                 write!(f, "end: {}", end.outcome)?;
                 labelled(f, "because", &end.reason)?;
                 end.totals.iter().try_for_each(|t| {
+                    if t.requests > 0 {
+                        return http::totals(f, t);
+                    }
                     if t.commands + t.forwards > 0 {
                         return channel::totals(f, t);
                     }

@@ -38,13 +38,15 @@ pub(crate) enum Command {
         /// Its id, `ses_…`.
         session: String,
     },
-    /// Plays what happened on a terminal. Space pauses, the arrows go 10 s back or ahead, q ends.
+    /// Plays what happened on a terminal: space pauses, the arrows go 10 s back or ahead, q ends. Of a session of HTTP it tells
+    /// the exchanges, one line each.
     Replay(replay::Options),
     /// Writes a recording to standard output.
     Export(export::Options),
     /// The files that were moved in a session, and the contents of those that are kept.
     Files(files::Options),
-    /// Says when sessions start and end, until Ctrl-C. Of one session: shows its terminal until it has ended.
+    /// Says when sessions start and end, until Ctrl-C. Of one session: shows its terminal, or its HTTP exchanges, until it has
+    /// ended.
     Watch {
         /// Its id, `ses_…`; unless given, all.
         session: Option<String>,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::Utc;
+use hoop_gateway::record::exchanges::Exchange;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -20,9 +21,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Sessions that are looked at each time.
 const LATEST: usize = 200;
 
-/// Shows the terminal of a session until it has ended, unless only its `events` are wanted; then says how it ended.
+/// Shows the terminal of a session, or its HTTP exchanges, until it has ended, unless only its `events` are wanted; then says how it ended.
 pub(super) async fn one(api: &Api, path: &str, events: bool, shell: &Shell) -> Result<(), Failure> {
-    if !events {
+    if !events && !tell_exchanges(api, path, shell).await? {
         show_terminal(api, path, shell).await?;
     }
     loop {
@@ -57,6 +58,38 @@ async fn show_terminal(api: &Api, path: &str, shell: &Shell) -> Result<(), Failu
         }
         stage.flush()?;
     }
+}
+
+/// Tells the exchanges of a session of HTTP as they end; whether it is one.
+async fn tell_exchanges(api: &Api, path: &str, shell: &Shell) -> Result<bool, Failure> {
+    let live = format!("{path}/recording?format=exchanges&follow=true");
+    let mut response = match api.send(Method::GET, &live, None).await {
+        Err(failure) if failure.is_not_found() => return Ok(false),
+        other => other?,
+    };
+    let mut stop = Stop::new()?;
+    let mut lines = Lines::default();
+    loop {
+        let chunk = tokio::select! {
+            chunk = response.chunk() => chunk?,
+            failure = stop.any(shell.timeout) => return Err(failure),
+        };
+        let Some(chunk) = chunk else { return Ok(true) };
+        for line in lines.push(&chunk) {
+            tell_exchange(&line, shell.format)?;
+        }
+    }
+}
+
+fn tell_exchange(line: &[u8], format: Format) -> Result<(), Failure> {
+    let Ok(exchange) = serde_json::from_slice::<Exchange>(line) else { return Ok(()) };
+    match format {
+        Format::Json | Format::Ndjson => output::line(&serde_json::to_string(&exchange)?)?,
+        Format::Yaml => output::line(output::yaml(&[json!(exchange)])?.trim_end())?,
+        // The gateway may be another's.
+        Format::Table | Format::Csv => output::line(&output::brief(&exchange.to_string().into()))?,
+    }
+    Ok(())
 }
 
 /// What a line of an asciicast says was written.

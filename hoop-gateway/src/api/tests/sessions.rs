@@ -5,7 +5,7 @@ use std::path::Path;
 use ed25519_dalek::SigningKey;
 
 use super::*;
-use crate::record::event::{Command, End, Header, Stream, StreamHead};
+use crate::record::event::{BodyHead, Command, End, Header, HttpDone, HttpRequest, Stream, StreamHead};
 use crate::record::{Kind, Recorder, RecorderConfig, SessionLog, Space};
 
 #[tokio::test]
@@ -163,4 +163,88 @@ async fn a_terminal_is_sent_as_asciicast_and_followed() {
     assert!(status == StatusCode::NOT_FOUND && problem.contains("terminal on channel 7"), "{problem}");
     let wrong = format!("/api/v1/sessions/{own}/recording?follow=true");
     assert_eq!(body(&gateway, &alice, &wrong).await.0, StatusCode::BAD_REQUEST);
+}
+
+/// The log of a session of HTTP with so many exchanges, each with a body of 100 KiB; with the recorder that writes it.
+async fn http_log(folder: &Path, session: SessionId, exchanges: u32) -> (SessionLog, Recorder) {
+    let space = Space { strict_percent: 0.0, all_percent: 0.0 };
+    let config = RecorderConfig { space, ..RecorderConfig::new(folder, SigningKey::from_bytes(&[7; 32])) };
+    let recorder = Recorder::open(config, Arc::new(SystemClock)).expect("a fresh folder").0;
+    let header = Header { name: "alice".into(), resource: "http".into(), ..Header::default() };
+    let log = recorder.session(session, &header).expect("a fresh recorder");
+    for number in 1..=exchanges {
+        let channel = u64::from(number);
+        let mut request = Vec::new();
+        HttpRequest { channel, method: "GET".into(), path: "/x".into(), ..HttpRequest::default() }.encode(&mut request);
+        let body = [&BodyHead { channel: number, from_target: true }.encode()[..], &[b'a'; 100 << 10]].concat();
+        let mut done = Vec::new();
+        HttpDone { channel, status: Some(200), ..HttpDone::default() }.encode(&mut done);
+        for (kind, payload) in [(Kind::HttpRequest, request), (Kind::HttpBody, body), (Kind::HttpDone, done)] {
+            if let crate::record::Appended::Full(room) = log.append(kind, &[&payload]).expect("working") {
+                room.append(vec![(kind, payload)]).await.expect("working");
+            }
+        }
+    }
+    (log, recorder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exchanges_are_sent_as_an_archive_and_followed() {
+    let gateway = Gateway::start().await;
+    let alice = gateway.user("alice", "member", &[]).await;
+    let (own, other) = (gateway.session("alice").await, gateway.session("root").await);
+    let (log, _recorder) = http_log(&gateway.folder.path().join("recordings"), own, 30).await;
+    log.durable().await.expect("a working disk");
+    let path = |id: SessionId, query: &str| format!("/api/v1/sessions/{id}/recording?format={query}");
+
+    let request =
+        Request::get(path(own, "exchanges&follow=true")).header(header::AUTHORIZATION, format!("Bearer {alice}"));
+    let request = request.body(Body::empty()).expect("a request");
+    let response = gateway.router.clone().oneshot(request).await.expect("infallible");
+    assert_eq!(response.status(), StatusCode::OK);
+    let follows = gateway.tasks.spawn(to_bytes(response.into_body(), 1 << 20));
+    let mut request = Vec::new();
+    HttpRequest { channel: 99, method: "PUT".into(), path: "/last".into(), ..HttpRequest::default() }
+        .encode(&mut request);
+    assert!(log.append(Kind::HttpRequest, &[&request]).expect("working").is_done());
+    log.close(&End { outcome: "completed".into(), ..End::default() }).await.expect("a working recorder");
+    let followed = follows.await.expect("no panic").expect("a body");
+    let followed = String::from_utf8_lossy(&followed).into_owned();
+    let lines: Vec<serde_json::Value> = followed
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 31);
+    assert_eq!((&lines[0]["status"], &lines[0]["url"]), (&json!(200), &json!("/x")));
+    assert_eq!((&lines[30]["status"], &lines[30]["method"]), (&json!(null), &json!("PUT")));
+
+    let request = Request::get(path(own, "har")).header(header::AUTHORIZATION, format!("Bearer {alice}"));
+    let request = request.body(Body::empty()).expect("a request");
+    let response = gateway.router.clone().oneshot(request).await.expect("infallible");
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+    let archive = to_bytes(response.into_body(), 8 << 20).await.expect("a body");
+    let archive: serde_json::Value = serde_json::from_slice(&archive).expect("JSON");
+    let entries = archive["log"]["entries"].as_array().expect("entries");
+    assert_eq!(entries.len(), 31);
+    assert_eq!(entries[29]["response"]["content"]["text"].as_str().map(str::len), Some(100 << 10));
+
+    assert_eq!(body(&gateway, &alice, &path(other, "har")).await.0, StatusCode::NOT_FOUND, "another user's");
+    for query in ["har&follow=true", "exchanges&channel=1", "har&input=true"] {
+        assert_eq!(body(&gateway, &alice, &path(own, query)).await.0, StatusCode::BAD_REQUEST, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_terminal_has_no_exchanges() {
+    let gateway = Gateway::start().await;
+    let alice = gateway.user("alice", "member", &[]).await;
+    let own = gateway.session("alice").await;
+    let (log, _recorder) = log(&gateway.folder.path().join("recordings"), own, "xterm");
+    log.durable().await.expect("a working disk");
+    for format in ["har", "exchanges"] {
+        let path = format!("/api/v1/sessions/{own}/recording?format={format}");
+        let (status, problem) = body(&gateway, &alice, &path).await;
+        assert!(status == StatusCode::NOT_FOUND && problem.contains("HTTP exchange in the recording"), "{problem}");
+    }
 }

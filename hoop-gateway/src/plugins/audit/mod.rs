@@ -14,17 +14,26 @@
 //! | what is typed on a terminal | as it is, in which what the detectors find is overwritten; hidden where it could be a secret, which is told by the question before it or by its not appearing; and the lines that were entered, as the screen showed them |
 //! | files, forwarded connections | path, size and digest; address and bytes |
 //! | the contents of files | as they are, where the role says so: see [`KeepFiles`] |
+//! | an HTTP request | method, path, query and fields, in which what the detectors find is replaced; never the values of what signs somebody in: `Authorization`, cookies, and fields and parameters whose names say so, as `X-Api-Key` and `access_token` |
+//! | its response | status and fields, as above |
+//! | bodies | where the role says so ([`BodyRules`]), a request's with what the detectors find overwritten, a response's as shown; of what any plugin reads the length and the digest |
+//! | messages of WebSockets and gRPC | where the role says so: `{"audit": {"messages": 4096}}` bytes of each, as above |
+//! | the end of an exchange | status or refusal, durations, bytes |
 //! | notices, notifications, cancel requests | as they are |
 //! | the end of the session | outcome, reason, sums |
 //!
 //! What is typed is held until it appears, until the next line is typed, or until the channel ends: up to 1 KiB of it is in no
 //! log when a gateway dies. What was shown of it is.
 //!
-//! In a strict session a statement goes on, and its end is shown, only when they are on disk. Otherwise audit never
-//! waits, unless its buffer is full: then it waits for room, and loses nothing. A recorder that fails ends the session
+//! In a strict session a statement, a command or the head of a request goes on, and its end or the head of its answer is shown,
+//! only when they are on disk. Otherwise audit never waits, unless its buffer is full: then it waits for room, and loses nothing. A
+//! recorder that fails ends the session
 //! with [`Code::RecordingFailed`].
 
+mod bodies;
 mod channels;
+mod exchanges;
+mod fields;
 mod redact;
 mod session;
 mod statement;
@@ -41,6 +50,9 @@ use serde::Deserialize;
 
 use crate::record::event::{Header, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, Text, Totals};
 use crate::record::{RecordError, Recorder, SealedLog};
+pub use bodies::BodyRules;
+use bodies::Keep;
+use exchanges::Exchanges;
 use redact::Redactor;
 use session::{Limits, SessionAudit};
 
@@ -163,6 +175,19 @@ struct RoleSettings {
     rows_bytes_per_statement: Option<u64>,
     stream_bytes_per_channel: Option<u64>,
     keep_files: Option<KeepFiles>,
+    #[serde(default)]
+    bodies: BodyRules,
+    /// Bytes of each WebSocket or gRPC message.
+    #[serde(default)]
+    messages: u64,
+}
+
+impl RoleSettings {
+    fn of(role: &ResourceRole) -> Result<Self, Denial> {
+        let settings = role.settings::<Self>(NAME)?.unwrap_or_default();
+        settings.bodies.check(settings.messages)?;
+        Ok(settings)
+    }
 }
 
 #[async_trait]
@@ -172,7 +197,7 @@ impl Plugin for Audit {
     }
 
     async fn open(&self, session: &SessionContext) -> Result<Option<Box<dyn SessionPlugin>>, Denial> {
-        let settings = session.role.settings::<RoleSettings>(NAME)?.unwrap_or_default();
+        let settings = RoleSettings::of(&session.role)?;
         let limits = Limits {
             rows: settings.rows_bytes_per_statement.unwrap_or(self.options.rows_bytes_per_statement),
             stream: settings.stream_bytes_per_channel.unwrap_or(self.options.stream_bytes_per_channel),
@@ -185,11 +210,13 @@ impl Plugin for Audit {
         let log =
             log.map_err(|error| Denial::failed(NAME, error).with_code(Code::RecordingFailed))?.map_err(refused)?;
         let clock = self.recorder.clock().clone();
-        Ok(Some(Box::new(SessionAudit::new(log, clock, limits, self.redactor.clone(), self.on_close.clone()))))
+        let keep = Keep { bodies: Arc::new(settings.bodies), messages: settings.messages };
+        let (exchanges, redactor) = (Exchanges::new(keep, &session.role), self.redactor.clone());
+        Ok(Some(Box::new(SessionAudit::new(log, clock, limits, redactor, exchanges, self.on_close.clone()))))
     }
 
     fn check_role(&self, role: &ResourceRole) -> Result<(), Denial> {
-        role.settings::<RoleSettings>(NAME).map(|_| ())
+        RoleSettings::of(role).map(drop)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Audit of one session.
 
 mod contents;
+mod http;
 mod programs;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use hoop_core::{
 };
 
 use super::channels::{self, Channels};
+use super::exchanges::Exchanges;
 use super::redact::{Memory, Redactor};
 use super::statement::Running;
 use super::{Closed, KeepFiles, OnClose, refused};
@@ -49,6 +51,7 @@ pub(super) struct SessionAudit {
     running: Running,
     channels: Channels,
     contents: Contents,
+    exchanges: Exchanges,
     totals: Totals,
     columns: Option<(Arc<[Column]>, Vec<u8>)>,
     scratch: Vec<u8>,
@@ -107,6 +110,7 @@ impl SessionAudit {
         clock: Arc<dyn Clock>,
         limits: Limits,
         redactor: Arc<Redactor>,
+        exchanges: Exchanges,
         on_close: Option<OnClose>,
     ) -> Self {
         Self {
@@ -118,6 +122,7 @@ impl SessionAudit {
             running: Running::default(),
             channels: Channels::default(),
             contents: Contents::default(),
+            exchanges,
             totals: Totals::default(),
             columns: None,
             scratch: Vec::new(),
@@ -300,10 +305,13 @@ impl SessionPlugin for SessionAudit {
             | Interest::OUTPUT
             | Interest::FILES
             | if self.limits.files.is_some() { Interest::FILE_BYTES } else { Interest::NONE }
+            | Interest::HTTP
+            | Interest::BODIES
+            | Interest::MESSAGES
     }
 
-    fn on_request(&mut self, request: Request) -> Verdict<Request> {
-        let (added, on_disk_first) = match &request {
+    fn on_request(&mut self, mut request: Request) -> Verdict<Request> {
+        let (added, on_disk_first) = match &mut request {
             Request::Statement(statement) => (self.statement(statement), true),
             Request::Function(call) => (self.function(call), true),
             Request::CopyIn(batch) => (self.copy_in(batch), false),
@@ -318,6 +326,9 @@ impl SessionPlugin for SessionAudit {
             Request::Forward(forward) => (self.forward(forward), true),
             Request::File(file) => (self.file(file), true),
             Request::FileBytes(piece) => (self.file_bytes(piece, true), false),
+            Request::Http(head) => (self.http_request(head), true),
+            Request::Body(part) => (self.request_body(part), false),
+            Request::Message(message) => (self.request_message(message), false),
             _ => (Err(unknown()), false),
         };
         match added {
@@ -339,9 +350,13 @@ impl SessionPlugin for SessionAudit {
             // What sets it is recorded.
             Response::Setting(_) => (Ok(()), false),
             Response::Output(output) => (self.output(output), false),
+            Response::ChannelClosed(closed) if self.exchanges.has(closed) => (self.http_done(closed), true),
             Response::ChannelClosed(closed) => (self.channel_closed(closed), true),
             Response::FileDone(done) => (self.file_done(done), true),
             Response::FileBytes(piece) => (self.file_bytes(piece, false), false),
+            Response::Http(head) => (self.http_response(head), true),
+            Response::Body(part) => (self.response_body(part), false),
+            Response::Message(message) => (self.response_message(message), false),
             _ => (Err(unknown()), false),
         };
         match added {
@@ -354,6 +369,9 @@ impl SessionPlugin for SessionAudit {
         for channel in self.channels.ids() {
             // What cannot be recorded any more is told below.
             let _ = self.typed_to_the_end(channel);
+        }
+        for channel in self.exchanges.ids() {
+            let _ = self.body_to_the_end(channel);
         }
         let Some(log) = self.recording.log.take() else { return };
         let session = log.id();

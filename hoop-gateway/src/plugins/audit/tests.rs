@@ -1,5 +1,6 @@
 //! Audit, seen from the chain.
 
+mod http;
 mod terminals;
 
 use std::collections::BTreeMap;

@@ -23,7 +23,7 @@ pub enum Action {
 /// Rules that are ready to be applied.
 #[derive(Debug)]
 pub(super) struct List<M> {
-    entries: Vec<Entry<M>>,
+    pub(super) entries: Vec<Entry<M>>,
     /// Whether what no rule matches is refused; also where those that allow something do not hold for the principal.
     pub(super) is_allow_list: bool,
     code: Code,
@@ -84,18 +84,26 @@ impl<M> List<M> {
             match (entry.action, found) {
                 (_, Match::No) | (Action::Allow, Match::Maybe) => {}
                 (Action::Allow, Match::Surely) => return Ok(()),
-                (Action::Deny, Match::Surely) => {
-                    let hint = entry.hint.as_deref().unwrap_or(ASK);
-                    return Err(self.refusal(format!("rule {} refuses {what}", entry.name), hint));
-                }
-                (Action::Deny, Match::Maybe) => {
-                    let reason = format!("rule {} refuses {what}, since it may be about it", entry.name);
-                    let own = entry.hint.iter().map(|hint| format!("; if the rule is about it: {hint}"));
-                    return Err(self.refusal(reason, &format!("{unsure}{}", own.collect::<String>())));
-                }
+                (Action::Deny, _) => return Err(self.refused_by(entry, found, what, unsure)),
             }
         }
+        self.end(what)
+    }
+
+    /// What becomes of what no rule has decided about.
+    pub(super) fn end(&self, what: &str) -> Result<(), Denial> {
         if self.is_allow_list { Err(self.refusal(format!("no rule allows {what}"), ASK)) } else { Ok(()) }
+    }
+
+    /// The refusal by a rule that matches, or could.
+    pub(super) fn refused_by(&self, entry: &Entry<M>, found: Match, what: &str, unsure: &str) -> Denial {
+        if found == Match::Surely {
+            let hint = entry.hint.as_deref().unwrap_or(ASK);
+            return self.refusal(format!("rule {} refuses {what}", entry.name), hint);
+        }
+        let reason = format!("rule {} refuses {what}, since it may be about it", entry.name);
+        let own = entry.hint.iter().map(|hint| format!("; if the rule is about it: {hint}"));
+        self.refusal(reason, &format!("{unsure}{}", own.collect::<String>()))
     }
 
     pub(super) fn refusal(&self, reason: String, hint: &str) -> Denial {

@@ -1,5 +1,6 @@
 //! *guardrail*: refuses statements by what they do, by the tables and functions they touch, and by pattern; commands by the
-//! programs that they run ([`CommandRule`]); and what is done with files by operation and path ([`FileRule`]).
+//! programs that they run ([`CommandRule`]); what is done with files by operation and path ([`FileRule`]); and HTTP requests by
+//! method, path, query, fields, JSON body and gRPC method, of which it also limits how many there may be ([`HttpRule`]).
 //!
 //! Of statements it decides on the parsed statement, with the server's own grammar, so neither spelling nor comments get past it, and text
 //! in a string does not trip it. What a statement holds within (a DELETE in a CTE, the statement of an EXPLAIN, a PREPARE or a
@@ -13,6 +14,7 @@
 mod commands;
 mod facts;
 mod files;
+mod http;
 mod list;
 mod rules;
 #[cfg(test)]
@@ -24,8 +26,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hoop_core::{
-    Code, Denial, Interest, Outcome, Phase, Plugin, Principal, Request, ResourceRole, SessionContext, SessionPlugin,
-    Statement, TextEncoding, TextSettings, Verdict,
+    Clock, Code, Denial, Interest, Outcome, Phase, Plugin, Principal, Request, ResourceRole, Response, SessionContext,
+    SessionPlugin, Statement, SystemClock, TextEncoding, TextSettings, Verdict,
 };
 use pg_query::ParserOptions;
 
@@ -34,6 +36,8 @@ use commands::Commands;
 use facts::Facts;
 use files::Files;
 pub use files::{FileRule, Operation};
+pub use http::{Condition, HttpRule, Limit};
+use http::{Exchanges, Limits};
 pub use list::Action;
 use list::List;
 use rules::Compiled;
@@ -45,9 +49,17 @@ const REMEMBERED: usize = 4;
 const LONGEST_REMEMBERED: usize = 1024;
 
 /// The plugin `guardrail`. A role's settings for it are [`GuardrailRules`]; a role without any has the default ones.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Guardrail {
     defaults: Arc<GuardrailRules>,
+    limits: Limits,
+}
+
+impl Default for Guardrail {
+    fn default() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self { defaults: Arc::default(), limits: Limits::new(&clock) }
+    }
 }
 
 impl Guardrail {
@@ -60,6 +72,13 @@ impl Guardrail {
     #[must_use]
     pub fn defaults(mut self, rules: GuardrailRules) -> Self {
         self.defaults = Arc::new(rules);
+        self
+    }
+
+    /// Another clock than the machine's, for limits; what was counted before is forgotten.
+    #[must_use]
+    pub fn clock(mut self, clock: &Arc<dyn Clock>) -> Self {
+        self.limits = Limits::new(clock);
         self
     }
 
@@ -79,7 +98,8 @@ impl Plugin for Guardrail {
     }
 
     async fn open(&self, session: &SessionContext) -> Result<Option<Box<dyn SessionPlugin>>, Denial> {
-        let guardrail = SessionGuardrail::new(self.rules(&session.role)?)?.of(&session.principal);
+        let mut guardrail = SessionGuardrail::new(self.rules(&session.role)?)?.of(&session.principal);
+        guardrail.http.limit(&self.limits, session.role.id, session.principal.user);
         if guardrail.interest() == Interest::NONE { Ok(None) } else { Ok(Some(Box::new(guardrail))) }
     }
 }
@@ -88,6 +108,7 @@ struct SessionGuardrail {
     rules: Vec<Compiled>,
     commands: List<Commands>,
     files: List<Files>,
+    http: Exchanges,
     unparsable: Unparsable,
     max_statement_bytes: usize,
     /// Texts that were let through.
@@ -99,11 +120,12 @@ impl SessionGuardrail {
     /// # Errors
     /// What is wrong with a rule.
     fn new(rules: GuardrailRules) -> Result<Self, Denial> {
-        let GuardrailRules { rules, commands, files, unparsable, max_statement_bytes } = rules;
+        let GuardrailRules { rules, commands, files, http, unparsable, max_statement_bytes, max_body_bytes } = rules;
         Ok(Self {
             rules: rules.into_iter().map(Compiled::new).collect::<Result<_, _>>()?,
             commands: commands::list(commands)?,
             files: files::list(files)?,
+            http: Exchanges::new(http::list(http)?, max_body_bytes),
             unparsable,
             max_statement_bytes,
             seen: Vec::new(),
@@ -114,7 +136,8 @@ impl SessionGuardrail {
     /// The rules that hold for a principal.
     fn of(mut self, principal: &Principal) -> Self {
         self.rules.retain(|rule| rule.applies_to(principal));
-        Self { commands: self.commands.of(principal), files: self.files.of(principal), ..self }
+        let (commands, files, http) = (self.commands.of(principal), self.files.of(principal), self.http.of(principal));
+        Self { commands, files, http, ..self }
     }
 
     fn judge(&mut self, statement: &Statement) -> Result<(), Denial> {
@@ -173,22 +196,38 @@ impl SessionPlugin for SessionGuardrail {
         if_any(self.rules.is_empty(), Interest::STATEMENTS)
             | if_any(self.commands.is_empty(), Interest::COMMANDS)
             | if_any(self.files.is_empty(), Interest::FILES)
+            | self.http.interest()
     }
 
-    fn on_request(&mut self, request: Request) -> Verdict<Request> {
-        let judged = match &request {
+    fn on_request(&mut self, mut request: Request) -> Verdict<Request> {
+        let judged = match &mut request {
             // What is run was judged when it was prepared.
             Request::Statement(statement) if statement.phase == Phase::Execute => Ok(()),
             Request::Statement(statement) => self.judge(statement),
             Request::Function(_) => self.judge_function(),
             Request::Command(command) => commands::judge(&self.commands, command, self.unparsable),
             Request::File(operation) => files::judge(&self.files, operation),
+            Request::Http(head) => self.http.judge(head),
+            Request::Body(part) => self.http.judge_body(part),
             _ => Ok(()),
         };
         match judged {
             Ok(()) => Verdict::Pass(request),
             Err(denial) => Verdict::Deny(denial),
         }
+    }
+
+    fn on_response(&mut self, response: Response) -> Verdict<Response> {
+        match &response {
+            Response::ChannelClosed(closed) => self.http.forget(closed.channel),
+            Response::Http(head) => {
+                if let Err(denial) = self.http.judge_answer(head.channel) {
+                    return Verdict::Deny(denial);
+                }
+            }
+            _ => {}
+        }
+        Verdict::Pass(response)
     }
 
     async fn close(&mut self, _outcome: &Outcome) {}

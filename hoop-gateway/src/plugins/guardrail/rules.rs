@@ -9,6 +9,7 @@ use super::NAME;
 use super::commands::CommandRule;
 use super::facts::{Facts, Name};
 use super::files::FileRule;
+use super::http::HttpRule;
 use super::list::{applies, wrong};
 
 /// Longest pattern, in bytes, and how large it may become when it is compiled.
@@ -30,7 +31,7 @@ const MAX_COMPILED: usize = 1 << 20;
 /// assert_eq!(rules.rules.len(), 4);
 /// # Ok::<_, serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardrailRules {
     /// On statements, in order; the first that matches refuses.
@@ -39,10 +40,15 @@ pub struct GuardrailRules {
     pub commands: Vec<CommandRule>,
     /// On files of a machine, in order; the first that matches decides.
     pub files: Vec<FileRule>,
+    /// On HTTP requests, in order; the first that matches decides.
+    pub http: Vec<HttpRule>,
     /// What happens to a statement or a command that cannot be read.
     pub unparsable: Unparsable,
     /// Longest text that is read, in bytes; a longer one counts as unparsable.
     pub max_statement_bytes: usize,
+    /// Longest body of a request that is read for a rule on its fields, in bytes; a longer one is refused. `limits.message_bytes`
+    /// of the gateway bounds it, too.
+    pub max_body_bytes: usize,
 }
 
 impl Default for GuardrailRules {
@@ -52,7 +58,9 @@ impl Default for GuardrailRules {
             commands: Vec::new(),
             files: Vec::new(),
             unparsable: Unparsable::Deny,
+            http: Vec::new(),
             max_statement_bytes: 1 << 20,
+            max_body_bytes: 1 << 20,
         }
     }
 }

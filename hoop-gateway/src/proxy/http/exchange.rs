@@ -152,10 +152,12 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, aske
     let mut body = Some(body);
     let mut whole = None;
     if head.body.whole
-        && reads_body
+        && !is_call
         && let Some(body) = body.take()
     {
-        whole = Some(outgoing.whole(body).await?);
+        // No body is decided on, too; none is sent then.
+        let decided = outgoing.whole(body).await?;
+        whole = (!bodiless).then_some(decided);
     }
     loop {
         let channel = session.channel().await?;

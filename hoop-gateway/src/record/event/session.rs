@@ -73,6 +73,12 @@ payloads! {
         11 files: u64,
         /// Connections that were forwarded.
         12 forwards: u64,
+        /// HTTP requests that went to the target or were refused.
+        13 requests: u64,
+        /// Bytes of them that went to the target.
+        14 request_bytes: u64,
+        /// Bytes of their responses.
+        15 response_bytes: u64,
     }
 
     /// How the session ended.

@@ -1,5 +1,6 @@
 //! `hoop sessions replay`.
 
+pub(super) mod exchanges;
 mod player;
 
 use std::io::{self, IsTerminal as _, Read as _};
@@ -35,6 +36,9 @@ pub(crate) struct Options {
     /// Where to begin, such as 1:30.
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = place)]
     from: Duration,
+    /// Of a session of HTTP: with the bodies and messages that were kept.
+    #[arg(long)]
+    bodies: bool,
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -64,6 +68,9 @@ pub(super) fn no_terminal(channel: Option<u64>) -> Failure {
 
 pub(super) async fn run(options: Options, shell: &Shell) -> Result<(), Failure> {
     let recording = audit::find(options.session.as_deref(), shell).await?;
+    if exchanges::is_http(&mut hoop_gateway::record::read(recording.path())?)? {
+        return exchanges::tell(recording.path(), options.bodies);
+    }
     let player = open(recording.path(), &options)?;
     // A reader that is no terminal gets all of it at once.
     if !io::stdout().is_terminal() {

@@ -1,0 +1,129 @@
+//! What is recorded of heads: URLs and fields, without what is secret in them.
+//!
+//! The values of fields and parameters whose names say that they are secret are never recorded; in all others, what the detectors
+//! find is replaced, also where it is percent-encoded.
+
+use bytes::Bytes;
+use hoop_core::Hit;
+use http::{HeaderMap, HeaderName};
+
+use super::super::percent;
+use super::redact::Redactor;
+use crate::record::event::{HttpField, MAX_FIELD_BYTES, MAX_FIELDS, MAX_NAME_BYTES, MAX_URL_BYTES, Text};
+
+/// Stands for a value that is never recorded.
+const HIDDEN: &str = "[hidden]";
+/// Names of fields and parameters with these in them have secret values.
+const SECRETS: [&str; 10] = [
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "apikey",
+    "api-key",
+    "access-key",
+    "signature",
+    "credential",
+    "private-key",
+];
+/// Fields that sign somebody in.
+const FIELDS: [&str; 5] = ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-auth"];
+/// Parameters that sign somebody in, or are good for that.
+const PARAMETERS: [&str; 11] =
+    ["auth", "authorization", "code", "sig", "key", "pass", "pwd", "sid", "jwt", "assertion", "otp"];
+/// Fields with URLs in them.
+const URLS: [&str; 4] = ["location", "content-location", "referer", "refresh"];
+
+/// Takes out what is secret.
+pub(super) struct Heads<'a> {
+    pub(super) redactor: &'a Redactor,
+    pub(super) hits: &'a mut Vec<Hit>,
+}
+
+impl Heads<'_> {
+    /// The fields that are kept, and how many there were where these are not all.
+    pub(super) fn fields(&mut self, fields: &HeaderMap) -> (Vec<HttpField>, Option<u64>) {
+        let kept = fields.iter().take(MAX_FIELDS).map(|(name, value)| self.field(name, value.as_bytes())).collect();
+        (kept, (fields.len() > MAX_FIELDS).then_some(fields.len() as u64))
+    }
+
+    fn field(&mut self, name: &HeaderName, value: &[u8]) -> HttpField {
+        let hidden = is_secret(name.as_str(), &FIELDS) || carries_bearer(value);
+        let value = match hidden {
+            true => Text::default(),
+            false if URLS.contains(&name.as_str()) => Text::capped(&self.url(value), MAX_FIELD_BYTES),
+            false => Text::capped(&self.redactor.text(&Bytes::copy_from_slice(value), self.hits), MAX_FIELD_BYTES),
+        };
+        HttpField { name: Text::copied(name.as_str(), MAX_NAME_BYTES), value, hidden }
+    }
+
+    pub(super) fn path(&mut self, path: &str) -> Text {
+        let segments: Vec<_> = path.split('/').map(|segment| self.encoded(segment.as_bytes(), false)).collect();
+        Text::capped(&segments.join(&b'/').into(), MAX_URL_BYTES)
+    }
+
+    pub(super) fn query(&mut self, query: &str) -> Text {
+        Text::capped(&self.parameters(query.as_bytes()).into(), MAX_URL_BYTES)
+    }
+
+    /// A URL, in whose query and fragment parameters may stand.
+    fn url(&mut self, url: &[u8]) -> Bytes {
+        let at = url.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(url.len());
+        let (path, rest) = url.split_at_checked(at).unwrap_or((url, &[]));
+        let segments: Vec<_> = path.split(|byte| *byte == b'/').map(|part| self.encoded(part, false)).collect();
+        [segments.join(&b'/'), self.parameters(rest)].concat().into()
+    }
+
+    fn parameters(&mut self, query: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(query.len());
+        for pair in query.split_inclusive(|byte| matches!(byte, b'&' | b';' | b'?' | b'#')) {
+            let ends = pair.last().is_some_and(|byte| matches!(byte, b'&' | b';' | b'?' | b'#'));
+            let (pair, end) = pair.split_at_checked(pair.len() - usize::from(ends)).unwrap_or((pair, &[]));
+            self.parameter(pair, &mut out);
+            out.extend_from_slice(end);
+        }
+        out
+    }
+
+    fn parameter(&mut self, pair: &[u8], out: &mut Vec<u8>) {
+        let Some(at) = pair.iter().position(|byte| *byte == b'=') else {
+            out.extend(self.encoded(pair, true));
+            return;
+        };
+        let (name, value) = pair.split_at_checked(at + 1).unwrap_or((pair, &[]));
+        out.extend(self.encoded(name, true));
+        let name = percent::decode(name, true).bytes;
+        let name = String::from_utf8_lossy(&name).to_ascii_lowercase();
+        match is_secret(name.trim_end_matches('='), &PARAMETERS) {
+            true => out.extend_from_slice(HIDDEN.as_bytes()),
+            false => out.extend(self.encoded(value, true)),
+        }
+    }
+
+    /// A text that may be percent-encoded: as it is, unless something is found in what it stands for.
+    fn encoded(&mut self, text: &[u8], plus_is_space: bool) -> Vec<u8> {
+        let decoded = percent::decode(text, plus_is_space);
+        if decoded.changed {
+            let bytes = Bytes::from(decoded.bytes);
+            let redacted = self.redactor.text(&bytes, self.hits);
+            if redacted != bytes {
+                return redacted.into();
+            }
+        }
+        self.redactor.text(&Bytes::copy_from_slice(text), self.hits).into()
+    }
+}
+
+fn is_secret(name: &str, names: &[&str]) -> bool {
+    let name = name.replace('_', "-");
+    names.contains(&name.as_str())
+        || name.starts_with("x-auth-")
+        || SECRETS.iter().any(|secret| name.contains(secret))
+        || name.split('-').collect::<String>().contains("apikey")
+}
+
+/// Whether a token stands in the value, as in `Sec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io.…`.
+fn carries_bearer(value: &[u8]) -> bool {
+    let value = value.to_ascii_lowercase();
+    value.windows(7).any(|part| part == b"bearer " || part == b"bearer.")
+}
