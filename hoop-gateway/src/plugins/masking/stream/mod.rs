@@ -15,7 +15,7 @@
 //! replaced as in a row.
 
 mod edit;
-mod line;
+pub(super) mod line;
 #[cfg(test)]
 mod tests;
 mod view;
