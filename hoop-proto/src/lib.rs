@@ -1,8 +1,10 @@
-//! Wire formats, sans I/O: the tunnel between agent and gateway, the native protocols' frames, and what goes to a terminal.
+//! Wire formats, sans I/O: the tunnel between agent and gateway, the native protocols' frames, what is in bodies of HTTP, and what goes to a
+//! terminal.
 
 #![forbid(unsafe_code)]
 
 pub mod dsn;
+pub mod http;
 pub mod postgres;
 pub mod ssh;
 pub mod terminal;

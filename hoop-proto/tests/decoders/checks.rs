@@ -18,16 +18,19 @@ use hoop_proto::postgres::{Frame, FrameError, Frames, Header, write_frame};
 use hoop_proto::terminal::filter::Filter;
 use hoop_proto::terminal::screen::{Place, Screen};
 
+#[path = "bodies.rs"]
+mod bodies;
 #[path = "files.rs"]
 mod files;
 
+pub use bodies::{charset, json_strings, markup, parts, protobuf, reading};
 pub use files::{scp, sftp, shell};
 
 /// A check: it says whether any decoder could read the bytes, and panics when one does not do what it must.
 pub type Check = fn(&[u8]) -> bool;
 
 /// All checks, by the names of their fuzz targets.
-pub const CHECKS: [(&str, Check); 11] = [
+pub const CHECKS: [(&str, Check); 17] = [
     ("frames", frames),
     ("startup", startup),
     ("frontend", frontend),
@@ -39,6 +42,12 @@ pub const CHECKS: [(&str, Check); 11] = [
     ("sftp", sftp),
     ("scp", scp),
     ("shell", shell),
+    ("reading", reading),
+    ("json_strings", json_strings),
+    ("markup", markup),
+    ("parts", parts),
+    ("protobuf", protobuf),
+    ("charset", charset),
 ];
 
 /// The longest frame that the checks read.

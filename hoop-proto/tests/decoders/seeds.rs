@@ -15,6 +15,12 @@ pub fn seeds(check: &str) -> Vec<Vec<u8>> {
         "sftp" => packets(),
         "scp" => copied_files(),
         "shell" => commands(),
+        "reading" => escapes(),
+        "json_strings" => documents(),
+        "markup" => pages(),
+        "parts" => parts(),
+        "protobuf" => messages(),
+        "charset" => encoded(),
         other => unreachable!("no check is called {other}"),
     }
 }
@@ -158,4 +164,47 @@ fn commands() -> Vec<Vec<u8>> {
         b"A=1 B= env | sort -u >/tmp/x 2>&1 && echo `date` $(id -u; hostname) || true &".to_vec(),
         b"ls *.txt ~/x {a,b} $HOME \"$@\" ''; cat </etc/hosts &>>log\n".to_vec(),
     ]
+}
+
+fn escapes() -> Vec<Vec<u8>> {
+    vec![
+        b"\x02ada\\u0040x \\ud83d\\ude00 \\x40\\u{40}\\100\\n\\\"".to_vec(),
+        b"\x03&#64;&#x40;&commat;&amp;&ampx&nbsp &#; &unknown;".to_vec(),
+        b"\x01a=%40+b&c=%zz%4".to_vec(),
+    ]
+}
+
+fn documents() -> Vec<Vec<u8>> {
+    vec![
+        b"{\"a\": [\"b\\\"c\", 1, \"\\\\\"], \"d\": \"e".to_vec(),
+        b"{\"a\":\"x\n{\"a\":\"y\\\n\"}\n".to_vec(),
+        b"[\"\"]\"\\".to_vec(),
+    ]
+}
+
+fn pages() -> Vec<Vec<u8>> {
+    vec![
+        b"\x02<!doctype html><p class=\"a>b\" id='c' d=e>f<br/>g</p><!-- h --><!--><script>a<b</scrip</script>&#64;"
+            .to_vec(),
+        b"\x03<?xml version='1.0'?><a:b c=\"d\"/><![CDATA[ ]] > ]]>e</a:b>< f".to_vec(),
+        b"\x01<STYLE>a{}</Style ><?php ?></><x y = 'z'".to_vec(),
+    ]
+}
+
+fn parts() -> Vec<Vec<u8>> {
+    vec![
+        b"\x02before\r\n--b\r\nA: 1\r\n\r\none\r\n--bx\r\n--b  \r\n\r\n\r\n--b--\r\nafter".to_vec(),
+        b"\x01--b\n\n--b--".to_vec(),
+    ]
+}
+
+fn messages() -> Vec<Vec<u8>> {
+    vec![
+        b"\x08\x96\x01\x12\x07testing\x1d\x01\x02\x03\x04\x21\x01\x02\x03\x04\x05\x06\x07\x08".to_vec(),
+        b"\x0b\x12\x02hi\x0c\x1a\x03\x08\x96\x01".to_vec(),
+    ]
+}
+
+fn encoded() -> Vec<Vec<u8>> {
+    vec![b"\x03\xff\xfea\0\xe9\0".to_vec(), b"\x01\x3d\xd8\x00\xdea\0".to_vec()]
 }

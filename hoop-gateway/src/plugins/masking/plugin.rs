@@ -12,14 +12,13 @@ use super::action::MaskingKey;
 use super::batch::Scratch;
 use super::counts::{MaskCounts, SessionCounts};
 use super::detect::Detectors;
-use super::fields;
+use super::http::{Exchanges, Fields};
 use super::mask::Masker;
 use super::plan::Plan;
 use super::redact::Redactor;
 use super::rules::{ColumnRule, MaskingRules};
 use super::stream::Streams;
-
-const NAME: &str = "masking";
+use super::{NAME, fields};
 
 /// The plugin `masking`. A role's settings for it are [`MaskingRules`]; a role without any has the default ones.
 #[derive(Clone)]
@@ -104,18 +103,26 @@ impl Plugin for Masking {
         let excepted = rules.except_groups.iter().any(|group| session.principal.is_in(group));
         let columns: Vec<_> = rules.columns.drain(..).filter(|rule| rule.applies_to(&session.principal)).collect();
         let searches = !rules.detectors.is_empty() || !self.custom.is_empty();
-        if excepted || columns.is_empty() && !searches {
+        let http = Fields::new(&rules, Some(&session.principal)).map_err(misread)?;
+        if excepted || columns.is_empty() && http.is_empty() && !searches {
             return Ok(None);
         }
         let masker = self.masker(&rules, session, self.counts.open(session.id));
         let counts = Counted { counts: self.counts.clone(), session: session.id };
         let (scratch, streams) = (Scratch::default(), Streams::default());
-        Ok(Some(Box::new(SessionMasking { masker, columns, plan: None, scratch, streams, counts })))
+        let exchanges = Exchanges::new(http);
+        Ok(Some(Box::new(SessionMasking { masker, columns, plan: None, scratch, streams, exchanges, counts })))
     }
 
     fn check_role(&self, role: &ResourceRole) -> Result<(), Denial> {
-        role.settings::<MaskingRules>(NAME).map(|_| ())
+        let Some(rules) = role.settings::<MaskingRules>(NAME)? else { return Ok(()) };
+        Fields::new(&rules, None).map(|_| ()).map_err(misread)
     }
+}
+
+/// Settings with rules that say nothing.
+fn misread(wrong: String) -> Denial {
+    Denial::new(NAME, Code::InvalidRequest, format!("the settings of masking cannot be used: {wrong}"))
 }
 
 /// Forgets the counts of a session with it, also when it is dropped without being closed.
@@ -139,6 +146,8 @@ struct SessionMasking {
     scratch: Scratch,
     /// What programs write.
     streams: Streams,
+    /// What is said over HTTP.
+    exchanges: Exchanges,
     counts: Counted,
 }
 
@@ -173,6 +182,7 @@ fn failed(error: RowError) -> Denial {
 impl SessionPlugin for SessionMasking {
     fn interest(&self) -> Interest {
         let mut always = Interest::COLUMNS | Interest::ERRORS | Interest::NOTICES;
+        always |= Interest::HTTP | Interest::BODIES | Interest::MESSAGES;
         if !self.columns.is_empty() {
             always |= Interest::ORIGINS;
         }
@@ -187,6 +197,9 @@ impl SessionPlugin for SessionMasking {
     }
 
     fn on_request(&mut self, request: Request) -> Verdict<Request> {
+        if let Request::Http(head) = &request {
+            self.exchanges.request(head, &self.masker);
+        }
         if let Request::Input(input) = &request
             && input.terminal
         {
@@ -217,8 +230,12 @@ impl SessionPlugin for SessionMasking {
                 self.streams.output(output, &self.masker);
                 Ok(())
             }
+            Response::Http(head) => self.exchanges.head(head, &self.masker),
+            Response::Body(part) => self.exchanges.body(part, &self.masker),
+            Response::Message(message) => self.exchanges.message(message, &self.masker),
             Response::ChannelClosed(closed) => {
                 self.streams.close(closed.channel);
+                self.exchanges.close(closed.channel);
                 if let ChannelEnd::ExitSignal { message, .. } = &mut closed.end {
                     *message = self.masker.message(message);
                 }
@@ -233,7 +250,8 @@ impl SessionPlugin for SessionMasking {
     }
 
     fn on_flush(&mut self, channel: ChannelId) -> Option<Response> {
-        self.streams.flush(channel, &self.masker).map(Response::Output)
+        let output = self.streams.flush(channel, &self.masker).map(Response::Output);
+        output.or_else(|| self.exchanges.flush(channel, &self.masker).map(Response::Body))
     }
 
     async fn close(&mut self, _outcome: &Outcome) {

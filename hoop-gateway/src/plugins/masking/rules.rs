@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::detect::Builtin;
+use super::http::{BinaryMessages, FieldRule, GrpcRules, Unread};
 
 /// What is masked on a role, and how: the role's settings for the plugin `masking`. Without any, every built-in detector
 /// is on.
@@ -30,14 +31,40 @@ pub struct MaskingRules {
     pub columns: Vec<ColumnRule>,
     /// Groups whose members see everything on this role.
     pub except_groups: Vec<String>,
-    /// How large a value may be and still be searched, in bytes. A larger one is masked whole.
+    /// How large a value may be and still be searched, in bytes. A larger one is masked whole. It does not hold for bodies over
+    /// HTTP, which are searched as they come.
     pub max_value_bytes: usize,
+    /// Fields that are masked whole in what is said over HTTP.
+    pub fields: Vec<FieldRule>,
+    /// What happens to what cannot be read over HTTP.
+    pub fail: Unread,
+    /// Types of bodies over HTTP that are searched as text although they are none, such as `application/pdf`; `*` stands for any
+    /// run of characters. What is not text is not searched otherwise: pictures, fonts, sound, films, PDFs and other data.
+    pub types: Vec<String>,
+    /// Types of bodies over HTTP that nobody looks at, whatever is in them, such as `video/*`. All others are looked at, and what
+    /// looks like text is searched; so their validators and ranges do not reach the client.
+    pub unsearched: Vec<String>,
+    /// What happens to binary messages of WebSockets that are no text.
+    pub binary_messages: BinaryMessages,
+    /// What is known of gRPC services.
+    pub grpc: GrpcRules,
 }
 
 impl Default for MaskingRules {
     fn default() -> Self {
         let detectors = Builtin::ALL.map(|builtin| (builtin, Action::default_for(builtin.as_str())));
-        Self { detectors: detectors.into(), columns: Vec::new(), except_groups: Vec::new(), max_value_bytes: 1 << 20 }
+        Self {
+            detectors: detectors.into(),
+            columns: Vec::new(),
+            except_groups: Vec::new(),
+            max_value_bytes: 1 << 20,
+            fields: Vec::new(),
+            fail: Unread::default(),
+            types: Vec::new(),
+            unsearched: Vec::new(),
+            binary_messages: BinaryMessages::default(),
+            grpc: GrpcRules::default(),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt as _, Empty, StreamBody};
 use hyper::body::Frame;
 
 use super::coding::{Decoder, Encoder};
-use super::exchange::{Begun, Exchange, confused};
+use super::exchange::{Begun, Exchange, GiveUp, confused};
 use super::fields::strip_trailers;
 use super::sending::Sending;
 use super::{grpc, head, validators};
@@ -42,7 +42,7 @@ pub(super) async fn give(
     begun: Begun,
 ) -> Result<http::Response<Body>, Denial> {
     let HttpResponse { status, mut headers, body: wanted, .. } = *head;
-    let Begun { receiver, sending, bodiless, coding, is_call } = begun;
+    let Begun { receiver, sending, give_up, bodiless, coding, is_call } = begun;
     let most = exchange.session.limits.message_bytes;
     let messages = (is_call && wanted.read).then(|| grpc::Messages::new(&headers, most));
     if wanted.change {
@@ -56,6 +56,7 @@ pub(super) async fn give(
         exchange,
         receiver: Some(receiver),
         sending: Some(sending),
+        give_up: Some(give_up),
         status,
         wanted,
         decoder: coding.map(Decoder::new),
@@ -102,6 +103,7 @@ struct Answer {
     exchange: Exchange,
     receiver: Option<ChannelReceiver>,
     sending: Option<Sending>,
+    give_up: Option<GiveUp>,
     status: http::StatusCode,
     wanted: BodyUse,
     decoder: Option<Decoder>,
@@ -260,6 +262,9 @@ impl Answer {
             && let Some(sender) = sending.finished().await
         {
             self.exchange.session.rest(Channel::join(receiver, sender));
+            if let Some(give_up) = self.give_up.take() {
+                give_up.ended();
+            }
         }
         Ok(())
     }

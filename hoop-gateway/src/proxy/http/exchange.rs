@@ -10,7 +10,7 @@ use hoop_core::{
     Response,
 };
 use hoop_proto::tunnel::v1::{self, http_message};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, VIA};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, VIA};
 use http::{Method, StatusCode, Uri, Version, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -23,7 +23,7 @@ use super::identity::HOOP_IDENTITY;
 use super::sending::{Outgoing, Sending};
 use super::session::{HttpSession, Place};
 use super::{validators, websocket};
-use crate::tunnel::{ChannelReceiver, OpenFailure, Received};
+use crate::tunnel::{Canceller, ChannelReceiver, OpenFailure, Received};
 
 /// An exchange's part of its session. Dropping it tells the chain that it ended without a word.
 pub(super) struct Exchange {
@@ -120,12 +120,32 @@ enum Ran {
 pub(super) struct Begun {
     pub(super) receiver: ChannelReceiver,
     pub(super) sending: Sending,
+    pub(super) give_up: GiveUp,
     /// No body follows.
     pub(super) bodiless: bool,
     /// The target's coding of the body, where it is decoded.
     pub(super) coding: Option<Coding>,
     /// It is the answer to a call of gRPC.
     pub(super) is_call: bool,
+}
+
+/// Dropped before its time, it has the agent give the exchange up: the end of a stream alone is not seen by one that waits for a
+/// target to take more.
+pub(super) struct GiveUp(Option<Canceller>);
+
+impl GiveUp {
+    /// The exchange has ended as it should.
+    pub(super) fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        if let Some(canceller) = self.0.take() {
+            canceller.cancel();
+        }
+    }
 }
 
 async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, asker: &Asker) -> Result<Ran, Denial> {
@@ -161,6 +181,7 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, aske
     }
     loop {
         let channel = session.channel().await?;
+        let give_up = GiveUp(Some(channel.canceller()));
         let (mut receiver, mut sender) = channel.split();
         let nothing_follows = bodiless && upgrade.is_none();
         let wire = head::request(&head, &session.url.prefix, names.authority(), nothing_follows);
@@ -177,25 +198,31 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, aske
             names.response(&mut shown.headers);
             let shown = show(&session, shown).await?;
             let sender = sending.sender().ok_or_else(|| session.violation())?;
-            let begun = websocket::Begun { upgrade, receiver, sender, kind: head.body };
+            let reads = head.body.read || shown.body.read;
+            let begun = websocket::Begun { upgrade, receiver, sender, reads, _give_up: give_up };
             return Ok(Ran::WebSocket(Box::new(shown), begun));
         }
         names.response(&mut shown.headers);
         let shown = show(&session, shown).await?;
-        if shown.status == StatusCode::PARTIAL_CONTENT && shown.body.read && bodiless && is_safe(&head.method) {
-            // A part cannot be read without the rest. What was begun ends with its channel.
-            if head.headers.contains_key(RANGE) {
+        if shown.body.change && is_part(&shown) {
+            // A part cannot be read without the rest: all of it is asked for. What was begun ends with its channel.
+            if bodiless && is_safe(&head.method) && head.headers.contains_key(RANGE) {
                 validators::whole(&mut head.headers);
                 continue;
             }
-            return Err(Denial::new("gateway", Code::MaskingFailed, "the target sent a part that nobody asked for"));
+            return Err(Denial::new("gateway", Code::MaskingFailed, "the target sent a part, which cannot be masked"));
         }
         let coding = if shown.body.read && !bodiless_answer && !is_call { Coding::of(&shown.headers)? } else { None };
         return Ok(Ran::Answer(
             Box::new(shown),
-            Begun { receiver, sending, bodiless: bodiless_answer, coding, is_call },
+            Begun { receiver, sending, give_up, bodiless: bodiless_answer, coding, is_call },
         ));
     }
+}
+
+fn is_part(head: &HttpResponse) -> bool {
+    let is_named = head.headers.contains_key(CONTENT_RANGE) && head.status != StatusCode::RANGE_NOT_SATISFIABLE;
+    head.status == StatusCode::PARTIAL_CONTENT || is_named
 }
 
 fn is_safe(method: &Method) -> bool {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
-use hoop_core::{BodyUse, ChannelEnd, Code, Denial, HttpResponse, Interest, Message, MessageKind, Request, Response};
+use hoop_core::{ChannelEnd, Code, Denial, HttpResponse, Interest, Message, MessageKind, Request, Response};
 use http::header::{
     CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -26,7 +26,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message as Framed, error::CapacityError};
 
 use super::answer::{Body, empty};
-use super::exchange::{Exchange, confused};
+use super::exchange::{Exchange, GiveUp, confused};
 use super::session::HttpSession;
 use crate::tunnel::{ChannelIo, ChannelReceiver, ChannelSender};
 
@@ -50,7 +50,9 @@ pub(super) struct Begun {
     pub(super) upgrade: Upgrade,
     pub(super) receiver: ChannelReceiver,
     pub(super) sender: ChannelSender,
-    pub(super) kind: BodyUse,
+    /// Whether its messages are shown to the chain.
+    pub(super) reads: bool,
+    pub(super) _give_up: GiveUp,
 }
 
 /// Whether a request asks for a WebSocket. Other upgrades are not seen: the request is answered as it is.
@@ -98,7 +100,7 @@ fn has_token(request: &http::Request<Incoming>, name: &HeaderName, token: &str) 
 
 /// Answers the client, and relays from then on.
 pub(super) fn open(exchange: Exchange, head: HttpResponse, begun: Begun) -> http::Response<Body> {
-    let Begun { upgrade: Upgrade { on, accept }, receiver, sender, kind } = begun;
+    let Begun { upgrade: Upgrade { on, accept }, receiver, sender, reads, _give_up: give_up } = begun;
     let mut response = http::Response::new(empty());
     *response.headers_mut() = head.headers;
     for name in OWN_FIELDS {
@@ -116,12 +118,13 @@ pub(super) fn open(exchange: Exchange, head: HttpResponse, begun: Begun) -> http
     session.tasks.spawn(Box::pin(async move {
         // A client that never switches is gone, and so is the exchange.
         let Ok(client) = on.await else { return };
-        relay(exchange, client, ChannelIo::new(receiver, sender), kind).await;
+        relay(exchange, client, ChannelIo::new(receiver, sender), reads).await;
+        drop(give_up);
     }));
     response
 }
 
-async fn relay(mut exchange: Exchange, client: Upgraded, target: ChannelIo, wanted: BodyUse) {
+async fn relay(mut exchange: Exchange, client: Upgraded, target: ChannelIo, reads: bool) {
     let session = exchange.session.clone();
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER)
@@ -132,7 +135,7 @@ async fn relay(mut exchange: Exchange, client: Upgraded, target: ChannelIo, want
     let target = WebSocketStream::from_raw_socket(target, Role::Client, Some(config)).await;
     let (mut to_client, from_client) = client.split();
     let (mut to_target, from_target) = target.split();
-    let reads = wanted.read && session.chain.wants(Interest::MESSAGES);
+    let reads = reads && session.chain.wants(Interest::MESSAGES);
     let (up, down) = (Way::up(&exchange, reads), Way::down(&exchange, reads));
     let ended = tokio::select! {
         (up, down) = async { tokio::join!(up.run(from_client, &mut to_target), down.run(from_target, &mut to_client)) } => up.and(down),

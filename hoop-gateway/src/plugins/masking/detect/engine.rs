@@ -152,7 +152,7 @@ impl Detectors {
 }
 
 /// Puts hits in order; of two that overlap, the first is widened to cover both, so that nothing found is left out.
-fn settle(hits: &mut Vec<Hit>, first: usize, len: usize) {
+pub(crate) fn settle(hits: &mut Vec<Hit>, first: usize, len: usize) {
     let fresh = hits.len() - first;
     if fresh == 0 {
         return;

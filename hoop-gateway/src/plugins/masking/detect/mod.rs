@@ -15,6 +15,7 @@ mod ssn;
 mod text;
 
 pub use engine::Detectors;
+pub(crate) use engine::settle;
 
 use std::ops::Range;
 

@@ -10,8 +10,8 @@ use super::edit::{Edits, Piece};
 use super::view::{View, Views, views};
 
 /// How a private key begins.
-pub(super) const KEY_BEGINS: &[u8] = b"-----BEGIN ";
-const KEY_ENDS: &[u8] = b"-----END ";
+pub(in super::super) const KEY_BEGINS: &[u8] = b"-----BEGIN ";
+pub(in super::super) const KEY_ENDS: &[u8] = b"-----END ";
 /// How much may follow the first line of a private key, in bytes. None is longer, and a text that only quotes such a line does
 /// not hide everything after it.
 const MAX_KEY: usize = 64 << 10;
@@ -168,7 +168,7 @@ pub(super) fn mask(line: Piece<'_>, run: &mut Option<Run>, masker: &Masker, edit
 }
 
 /// Whether a private key begins in the line, and does not end there.
-fn begins_key(text: &[u8], masker: &Masker) -> bool {
+pub(in super::super) fn begins_key(text: &[u8], masker: &Masker) -> bool {
     let begin = memmem::find(text, KEY_BEGINS).filter(|_| masker.detectors.has(Builtin::CloudKey));
     let key = begin.and_then(|begin| text.get(begin..)).unwrap_or_default();
     memmem::find(key, b"PRIVATE KEY").is_some() && memmem::find(key, KEY_ENDS).is_none()
@@ -184,7 +184,7 @@ fn hide_line(text: &View<'_>, line: Piece<'_>, edits: &mut Edits) {
 }
 
 /// Whether a line can be one of a private key's: base64, or a header.
-fn is_of_key(text: &[u8]) -> bool {
+pub(in super::super) fn is_of_key(text: &[u8]) -> bool {
     const HEADERS: [&[u8]; 5] = [b"Proc-Type:", b"DEK-Info:", b"Version:", b"Comment:", b"Hash:"];
     let text = text.trim_ascii();
     HEADERS.iter().any(|header| text.starts_with(header))

@@ -17,7 +17,7 @@
 
 mod echo;
 mod edit;
-mod line;
+pub(super) mod line;
 #[cfg(test)]
 mod tests;
 mod view;
