@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod dsn;
+pub mod http;
 pub mod postgres;
 pub mod ssh;
 pub mod terminal;

@@ -20,14 +20,17 @@ use hoop_proto::terminal::screen::{Place, Screen};
 
 #[path = "files.rs"]
 mod files;
+#[path = "http.rs"]
+mod http;
 
 pub use files::{scp, sftp, shell};
+pub use http::http;
 
 /// A check: it says whether any decoder could read the bytes, and panics when one does not do what it must.
 pub type Check = fn(&[u8]) -> bool;
 
 /// All checks, by the names of their fuzz targets.
-pub const CHECKS: [(&str, Check); 11] = [
+pub const CHECKS: [(&str, Check); 12] = [
     ("frames", frames),
     ("startup", startup),
     ("frontend", frontend),
@@ -39,6 +42,7 @@ pub const CHECKS: [(&str, Check); 11] = [
     ("sftp", sftp),
     ("scp", scp),
     ("shell", shell),
+    ("http", http),
 ];
 
 /// The longest frame that the checks read.
