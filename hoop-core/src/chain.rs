@@ -225,6 +225,7 @@ const fn request_kind(request: &Request) -> Interest {
         Request::Http(_) => Interest::HTTP,
         Request::Body(_) => Interest::BODIES,
         Request::Message(_) => Interest::MESSAGES,
+        Request::FileBytes(_) => Interest::FILE_BYTES,
     }
 }
 
@@ -242,6 +243,7 @@ const fn response_kinds(response: &Response) -> Interest {
         Response::Http(_) => Interest::HTTP,
         Response::Body(_) => Interest::BODIES,
         Response::Message(_) => Interest::MESSAGES,
+        Response::FileBytes(_) => Interest::FILE_BYTES,
     }
 }
 

@@ -166,8 +166,12 @@ pub enum ForwardKind {
     /// From an address that the target listens on to the client. Asked once when it is to listen, on channel 0, and for each
     /// connection.
     ForwardedTcpip,
+    /// From a socket that the target listens on to the client. Asked as `ForwardedTcpip` is.
+    ForwardedStreamlocal,
     /// From the target to the client's SSH agent.
     Agent,
+    /// From a program on the target to the client's display.
+    X11,
 }
 
 impl ForwardKind {
@@ -177,7 +181,9 @@ impl ForwardKind {
             Self::DirectTcpip => "direct-tcpip",
             Self::DirectStreamlocal => "direct-streamlocal@openssh.com",
             Self::ForwardedTcpip => "forwarded-tcpip",
+            Self::ForwardedStreamlocal => "forwarded-streamlocal@openssh.com",
             Self::Agent => "auth-agent@openssh.com",
+            Self::X11 => "x11",
         }
     }
 }
@@ -274,6 +280,19 @@ impl FileKind {
             Self::SetAttributes => "set-attributes",
         }
     }
+}
+
+/// Bytes of an open file on their way, to keep and not to change.
+#[derive(Debug, Clone)]
+pub struct FileBytes {
+    /// Where.
+    pub channel: ChannelId,
+    /// Which operation.
+    pub id: u64,
+    /// Their place in the file.
+    pub offset: u64,
+    /// The bytes. Where one piece ends means nothing.
+    pub bytes: Bytes,
 }
 
 /// The end of something that was done with files.

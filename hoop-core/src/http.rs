@@ -68,6 +68,9 @@ pub struct BodyUse {
     /// The chain may change it: validators, ranges and digests of what the target has sent do not apply to it, and its length
     /// is not known before its end.
     pub change: bool,
+    /// The chain decides when it has seen all of it: nothing of the exchange goes on before, the head neither, and a refusal of
+    /// any piece refuses the whole. What has no end within `limits.message_bytes` is refused.
+    pub whole: bool,
 }
 
 impl BodyUse {
@@ -80,6 +83,13 @@ impl BodyUse {
     pub const fn change(&mut self) {
         self.read = true;
         self.change = true;
+    }
+
+    /// Asks to be shown all of it before anything goes on: a plugin that decides by what a body says may then pass its head,
+    /// and deny at any piece up to the last. Of no use to messages, since each is shown as a whole.
+    pub const fn decide(&mut self) {
+        self.read = true;
+        self.whole = true;
     }
 }
 

@@ -60,6 +60,9 @@ impl Interest {
     /// [`Request::Message`](crate::Request::Message) and [`Response::Message`](crate::Response::Message), of those exchanges
     /// whose heads asked for it ([`BodyUse`](crate::BodyUse)).
     pub const MESSAGES: Self = Self(1 << 15);
+    /// With [`FILES`](Self::FILES): [`Request::FileBytes`](crate::Request::FileBytes) and
+    /// [`Response::FileBytes`](crate::Response::FileBytes).
+    pub const FILE_BYTES: Self = Self(1 << 16);
 
     /// Whether everything in `other` is in this set.
     pub const fn contains(self, other: Self) -> bool {
@@ -110,6 +113,7 @@ impl fmt::Debug for Interest {
             (Self::HTTP, "http"),
             (Self::BODIES, "bodies"),
             (Self::MESSAGES, "messages"),
+            (Self::FILE_BYTES, "file_bytes"),
         ];
         f.debug_set().entries(names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| name)).finish()
     }

@@ -85,7 +85,7 @@ pub mod verdict;
 pub use access::{AccessMode, AccessRequest};
 pub use chain::{Flow, Held, PluginChain, SessionChain};
 pub use channel::{
-    ChannelClosed, ChannelEnd, ChannelId, Command, CommandKind, FileDone, FileKind, FileOperation, Forward,
+    ChannelClosed, ChannelEnd, ChannelId, Command, CommandKind, FileBytes, FileDone, FileKind, FileOperation, Forward,
     ForwardKind, Input, Output, OutputStream, Signal, Terminal, WindowChange, WindowSize,
 };
 pub use clock::{Clock, SystemClock};

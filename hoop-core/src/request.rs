@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::channel::{Command, FileOperation, Forward, Input, Signal, WindowChange};
+use crate::channel::{Command, FileBytes, FileOperation, Forward, Input, Signal, WindowChange};
 use crate::http::{BodyPart, HttpRequest, Message};
 use crate::response::Format;
 use crate::response::rows::RowBatch;
@@ -39,6 +39,8 @@ pub enum Request {
     Body(BodyPart),
     /// A message of a WebSocket or a gRPC call.
     Message(Message),
+    /// Bytes that are written to a file. They are kept or not; to change them changes nothing.
+    FileBytes(FileBytes),
 }
 
 /// Numbers the statements of a session, from 1 on. A response carries the number of the statement it answers.
@@ -163,7 +165,8 @@ impl Request {
             | Self::File(_)
             | Self::Http(_)
             | Self::Body(_)
-            | Self::Message(_) => None,
+            | Self::Message(_)
+            | Self::FileBytes(_) => None,
         }
     }
 }

@@ -199,6 +199,7 @@ impl GatewayBuilder {
             setup_token: keys.secret.setup_token(),
             request_key: keys.secret.request_key(),
             ssh_host_keys: SshHostKeys::of(&keys.secret),
+            identity_key: keys.secret.identity_key(),
             ssh_authorities: ssh_authorities.unwrap_or_default(),
             changes,
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
@@ -230,6 +231,7 @@ impl GatewayBuilder {
             ("listen.grpc.address", self.config.listen.grpc.address),
             ("listen.postgres.address", self.config.listen.postgres.address),
             ("listen.ssh.address", self.config.listen.ssh.address),
+            ("listen.proxy.address", self.config.listen.proxy.address),
         ];
         for (at, (setting, address)) in doors.iter().enumerate() {
             let same = doors.iter().take(at).find(|(_, other)| other == address && address.port() != 0);
@@ -408,6 +410,14 @@ pub enum BuildProblem {
     /// An address that others are to use is none.
     #[error("`{setting}` is `{value}`, which is not of the form host:port")]
     Public {
+        /// The setting.
+        setting: &'static str,
+        /// What it says.
+        value: String,
+    },
+    /// A URL that others are to use is none.
+    #[error("`{setting}` is `{value}`, which is no URL of the form https://apps.example.com")]
+    PublicUrl {
         /// The setting.
         setting: &'static str,
         /// What it says.

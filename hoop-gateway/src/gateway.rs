@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dashmap::DashMap;
+use ed25519_dalek::SigningKey;
 use hoop_core::{Clock, Code, Denial, PluginChain, Policy, Secret};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,9 +25,10 @@ use crate::changes::Changes;
 use crate::config::{Config, TlsUse};
 use crate::data::DataFolder;
 use crate::listen::{
-    AccessService, Certificate, CertificateFiles, Doors, Expiry, Listener, PostgresDoor, PreAuthLimits, Renewal,
-    Services, SshDoor, SshHostKeys, serve_grpc, serve_http, ssh_config,
+    AccessService, Certificate, CertificateFiles, Domain, Doors, Expiry, Listener, PostgresDoor, PreAuthLimits,
+    ProxyDoor, Renewal, Services, SignIns, SshDoor, SshHostKeys, serve_grpc, serve_http, ssh_config,
 };
+use crate::proxy::{self, http::IdentityKey};
 use crate::record::{PublicKey, Recorder};
 use crate::running::{Addresses, Running};
 use crate::secrets::SecretKeeper;
@@ -66,6 +69,8 @@ pub(crate) struct Parts {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) tls: Tls,
     pub(crate) ssh_host_keys: SshHostKeys,
+    /// Says to HTTP targets who asks.
+    pub(crate) identity_key: SigningKey,
     /// Whose certificates of users the SSH door takes.
     pub(crate) ssh_authorities: Vec<russh::keys::PublicKey>,
     pub(crate) public: PublicAddress,
@@ -154,8 +159,14 @@ impl Gateway {
         let grpc = door(listen.grpc.address, "agents and tunnelled clients", "listen.grpc.address")?;
         let postgres = door(listen.postgres.address, "PostgreSQL clients", "listen.postgres.address")?;
         let ssh = door(listen.ssh.address, "SSH clients", "listen.ssh.address")?;
-        let addresses =
-            Addresses { http: http.address(), grpc: grpc.address(), postgres: postgres.address(), ssh: ssh.address() };
+        let proxy = door(listen.proxy.address, "HTTP clients", "listen.proxy.address")?;
+        let addresses = Addresses {
+            http: http.address(),
+            grpc: grpc.address(),
+            postgres: postgres.address(),
+            ssh: ssh.address(),
+            proxy: proxy.address(),
+        };
         let endpoints = self.endpoints(&addresses);
         let router = api::router(self.api_parts(endpoints.clone()));
 
@@ -164,11 +175,14 @@ impl Gateway {
         let clients = stop.child_token();
         let tls = config.listen.http.tls.then(|| tls.certificate.clone());
         tasks.spawn(serve_http(http, tls, router.clone(), limits, tasks.clone(), stop.clone()));
-        let (door, ssh_door) = (Arc::new(self.postgres_door()), Arc::new(self.ssh_door()));
-        self.serve_tunnel(grpc, Doors { postgres: Arc::clone(&door), ssh: Arc::clone(&ssh_door) }, &stop);
+        let (door, ssh_door) = (Arc::new(self.postgres_door()), Arc::new(self.ssh_door(&endpoints)));
+        let proxy_door = Arc::new(self.proxy_door(&endpoints));
+        let doors = Doors { postgres: Arc::clone(&door), ssh: Arc::clone(&ssh_door), proxy: Arc::clone(&proxy_door) };
+        self.serve_tunnel(grpc, doors, &stop);
         self.watch_agents(&stop);
         tasks.spawn(door.serve(postgres, tasks.clone(), clients.clone()));
         tasks.spawn(ssh_door.serve(ssh, tasks.clone(), clients.clone()));
+        tasks.spawn(proxy_door.serve(proxy, tasks.clone(), clients.clone()));
         self.watch_recorder(&stop);
         self.watch_access(&stop);
         self.watch_certificate(&stop);
@@ -216,19 +230,52 @@ impl Gateway {
         }
     }
 
-    fn ssh_door(&self) -> SshDoor {
+    fn ssh_door(&self, endpoints: &Endpoints) -> SshDoor {
         let parts = &self.parts;
         SshDoor {
             sessions: parts.sessions.clone(),
             credentials: Arc::clone(&parts.credentials),
             keys: UserKeys::new(Arc::clone(&parts.store), Arc::clone(&parts.clock)),
             authorities: parts.ssh_authorities.clone(),
+            sign_ins: SignIns::new(
+                Arc::clone(&parts.device_sign_ins),
+                &endpoints.pages,
+                parts.config.listen.ssh.sign_in_timeout,
+            ),
             throttle: Arc::clone(&parts.throttle),
             limits: pre_auth_limits(&parts.config),
             channels: parts.config.limits.ssh_channels,
             telemetry: Arc::clone(&parts.telemetry),
             clock: Arc::clone(&parts.clock),
             config: ssh_config(&parts.ssh_host_keys),
+        }
+    }
+
+    fn proxy_door(&self, endpoints: &Endpoints) -> ProxyDoor {
+        let parts = &self.parts;
+        let limits = &parts.config.limits;
+        ProxyDoor {
+            sessions: parts.sessions.clone(),
+            credentials: Arc::clone(&parts.credentials),
+            throttle: Arc::clone(&parts.throttle),
+            certificate: parts.tls.certificate.clone(),
+            tls_use: parts.config.listen.proxy.tls,
+            limits: pre_auth_limits(&parts.config),
+            session_limits: proxy::http::Limits {
+                exchanges: limits.http_exchanges.max(1),
+                idle: limits.http_idle,
+                answer: limits.http_answer,
+                message_bytes: limits.message_bytes,
+            },
+            domain: endpoints.web.clone(),
+            pages: endpoints.pages.clone(),
+            sign_ins: Arc::clone(&parts.browser_sign_ins),
+            credential_ttl: parts.config.credentials.ttl,
+            identity: IdentityKey::new(parts.identity_key.clone(), &endpoints.pages),
+            telemetry: Arc::clone(&parts.telemetry),
+            clock: Arc::clone(&parts.clock),
+            tasks: parts.tasks.clone(),
+            open: DashMap::new(),
         }
     }
 
@@ -256,6 +303,7 @@ impl Gateway {
             request_key: parts.request_key.clone(),
             tasks: parts.tasks.clone(),
             telemetry: Arc::clone(&parts.telemetry),
+            identity_keys: IdentityKey::new(parts.identity_key.clone(), &endpoints.pages).public(),
             endpoints,
             settings: self.api_settings(),
         }
@@ -285,9 +333,29 @@ impl Gateway {
             pages: http.public.as_deref().map_or_else(own, |url| url.trim_end_matches('/').to_owned()),
             postgres: endpoint(&public.postgres, addresses.postgres, config.listen.postgres.tls != TlsUse::Off),
             ssh: endpoint(&public.ssh, addresses.ssh, false),
+            web: self.web(addresses.proxy),
+            proxy: self.proxy_endpoint(addresses.proxy),
             ssh_host_keys: self.parts.ssh_host_keys.public(),
             grpc: endpoint(&public.grpc, addresses.grpc, config.listen.grpc.tls),
             certificate: tls.files.is_none().then(|| tls.certificate.shown().identity.fingerprint()),
+        }
+    }
+
+    /// The origins of HTTP roles.
+    fn web(&self, address: SocketAddr) -> Domain {
+        let proxy = &self.parts.config.listen.proxy;
+        let scheme = if proxy.tls == TlsUse::Required { "https" } else { "http" };
+        let own = || Domain::of(&format!("{scheme}://localhost:{}", address.port()));
+        // What is configured was looked at when the gateway was built.
+        proxy.public.as_deref().and_then(Domain::of).or_else(own).unwrap_or_default()
+    }
+
+    fn proxy_endpoint(&self, address: SocketAddr) -> Endpoint {
+        let config = &self.parts.config;
+        Endpoint {
+            host: host_of(address, config),
+            port: address.port(),
+            tls: config.listen.proxy.tls == TlsUse::Required,
         }
     }
 
@@ -335,9 +403,9 @@ impl Gateway {
     }
 
     fn tell(&self, addresses: &Addresses) {
-        let Addresses { http, grpc, postgres, ssh } = addresses;
+        let Addresses { http, grpc, postgres, ssh, proxy } = addresses;
         let plugins = self.parts.chain.names().collect::<Vec<_>>().join(", ");
-        tracing::info!(%http, %grpc, %postgres, %ssh, plugins, "gateway is ready");
+        tracing::info!(%http, %grpc, %postgres, %ssh, %proxy, plugins, "gateway is ready");
         if !http.ip().is_loopback() && !self.parts.config.listen.http.tls {
             tracing::warn!(address = %http, "the API speaks plain HTTP; set `listen.http.tls`, or put a proxy that ends TLS in front of it");
         }
@@ -400,6 +468,9 @@ impl PublicAddress {
             None => Ok(None),
             Some(value) => host_and_port(value).map(Some).ok_or(BuildProblem::Public { setting, value: value.clone() }),
         };
+        if let Some(value) = config.listen.proxy.public.clone().filter(|url| Domain::of(url).is_none()) {
+            return Err(BuildProblem::PublicUrl { setting: "listen.proxy.public", value });
+        }
         Ok(Self {
             grpc: read("listen.grpc.public", &config.listen.grpc.public)?,
             postgres: read("listen.postgres.public", &config.listen.postgres.public)?,

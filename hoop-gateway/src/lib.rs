@@ -8,7 +8,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let data = folder.path().display().to_string();
-//! let settings = [("data", data.as_str()), ("listen.http.address", "127.0.0.1:0"), ("listen.grpc.address", "127.0.0.1:0"), ("listen.postgres.address", "127.0.0.1:0"), ("listen.ssh.address", "127.0.0.1:0")];
+//! let settings = [("data", data.as_str()), ("listen.http.address", "127.0.0.1:0"), ("listen.grpc.address", "127.0.0.1:0"), ("listen.postgres.address", "127.0.0.1:0"), ("listen.ssh.address", "127.0.0.1:0"), ("listen.proxy.address", "127.0.0.1:0")];
 //! let flags = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
 //! let gateway = Gateway::builder().config(Loader::new().flags(flags).load()?.config).build().await?;
 //! if let Some(admin) = gateway.first_admin("admin", true).await? {

@@ -27,6 +27,8 @@ pub struct Addresses {
     pub postgres: SocketAddr,
     /// SSH clients.
     pub ssh: SocketAddr,
+    /// HTTP clients.
+    pub proxy: SocketAddr,
 }
 
 /// A gateway that serves. [`shutdown`](Self::shutdown) lets what runs end first; dropping it ends everything at once.

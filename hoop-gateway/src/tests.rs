@@ -32,6 +32,7 @@ fn config(data: &std::path::Path, others: &[(&str, &str)]) -> Config {
         ("listen.http.address", free),
         ("listen.postgres.address", free),
         ("listen.ssh.address", free),
+        ("listen.proxy.address", free),
     ];
     let agents = [("listen.grpc.address", free), ("listen.grpc.tls", "false"), ("limits.drain", "1s")];
     let all = settings.iter().chain(&agents).chain(others);

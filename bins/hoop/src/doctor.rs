@@ -1,9 +1,12 @@
 //! `hoop doctor`: what is set and where, what works, and what to do about what does not.
 
+mod ssh;
+
 use std::process::Stdio;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::{TcpStream, lookup_host};
@@ -11,6 +14,7 @@ use tokio::process::Command;
 use url::Url;
 
 use crate::api::Api;
+use crate::completions;
 use crate::connect::program;
 use crate::failure::Failure;
 use crate::gateway::{Gateway, Remote};
@@ -22,6 +26,13 @@ use crate::trust::{self, Trust};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How much the clocks may differ: tokens and credentials are good for a time.
 const SKEW: TimeDelta = TimeDelta::seconds(60);
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Also logs in to the machine of this SSH role, with a credential that is taken back: a session like any other.
+    #[arg(long, value_name = "ROLE", add = completions::roles())]
+    role: Option<String>,
+}
 
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,16 +61,20 @@ struct Findings {
     code: Option<u8>,
 }
 
-pub(crate) async fn run(shell: &Shell) -> Result<(), Failure> {
+pub(crate) async fn run(options: Options, shell: &Shell) -> Result<(), Failure> {
     let mut findings = Findings { format: shell.format, all: Vec::new(), code: None };
     settings(&mut findings, shell)?;
+    let role = options.role.as_deref();
     match shell.gateway() {
-        Ok(Gateway::Remote(remote)) => gateway(&mut findings, &remote).await?,
+        Ok(Gateway::Remote(remote)) => gateway(&mut findings, &remote, role).await?,
         Ok(Gateway::Dev { folder, place }) => {
             findings.ok("gateway", format!("{} (hoop dev in {})", place.api, folder.display()))?;
             reachable(&mut findings, &place.api, &Trust::default()).await?;
             match Api::of(&place).await {
-                Ok(_) => findings.ok("login", format!("{}, with the password in the folder", place.admin.user))?,
+                Ok(api) => {
+                    findings.ok("login", format!("{}, with the password in the folder", place.admin.user))?;
+                    ssh::look(&mut findings, &api, role).await?;
+                }
                 Err(failure) => findings.broken("login", &failure)?,
             }
         }
@@ -90,7 +105,7 @@ fn settings(findings: &mut Findings, shell: &Shell) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn gateway(findings: &mut Findings, remote: &Remote) -> Result<(), Failure> {
+async fn gateway(findings: &mut Findings, remote: &Remote, role: Option<&str>) -> Result<(), Failure> {
     findings.ok("gateway", format!("{} (from {})", remote.url, remote.url_origin))?;
     if let Some(origin) = &remote.trust_origin {
         let trust = match (&remote.trust.fingerprint, &remote.trust.ca_file) {
@@ -107,12 +122,16 @@ async fn gateway(findings: &mut Findings, remote: &Remote) -> Result<(), Failure
         let failure = Failure::new(Failure::NOT_SIGNED_IN, "nobody is signed in");
         return findings.broken("login", &failure.hint(format!("hoop login {}", remote.url)));
     };
-    match Api::of_remote(remote)?.get("/api/v1/me").await {
+    let api = Api::of_remote(remote)?;
+    match api.get("/api/v1/me").await {
         Ok(me) if me["must_change_password"] == true => {
             let failure = Failure::new(Failure::DENIED, "the password must be changed first");
             findings.broken("login", &failure.hint("hoop login asks for a new one"))
         }
-        Ok(me) => findings.ok("login", format!("{}, {} (token from {origin})", text(&me, "name"), text(&me, "kind"))),
+        Ok(me) => {
+            findings.ok("login", format!("{}, {} (token from {origin})", text(&me, "name"), text(&me, "kind")))?;
+            ssh::look(findings, &api, role).await
+        }
         Err(failure) => findings.broken("login", &failure),
     }
 }

@@ -136,7 +136,7 @@ enum Command {
     /// Writes users, service accounts, agents, roles and access rules as a file that `hoop apply` takes.
     Export,
     /// What is set, what works, and what to do about what does not.
-    Doctor,
+    Doctor(doctor::Options),
     /// Prints the completions for a shell, to be sourced.
     Completions {
         /// The shell.
@@ -218,7 +218,7 @@ async fn ask(command: Command, shell: &Shell) -> Result<(), Failure> {
         Command::Admin(command) => admin::run(command, shell).await,
         Command::Apply(options) => apply::run(options, shell).await,
         Command::Export => apply::export(shell).await,
-        Command::Doctor => doctor::run(shell).await,
+        Command::Doctor(options) => doctor::run(options, shell).await,
         // Those that need no gateway, or more than its API.
         Command::Dev(_)
         | Command::Context(_)

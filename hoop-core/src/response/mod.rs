@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::channel::{ChannelClosed, FileDone, Output};
+use crate::channel::{ChannelClosed, FileBytes, FileDone, Output};
 use crate::error::Denial;
 use crate::http::{BodyPart, HttpResponse, Message};
 use crate::request::StatementId;
@@ -45,6 +45,8 @@ pub enum Response {
     Body(BodyPart),
     /// A message of a WebSocket or a gRPC call.
     Message(Message),
+    /// Bytes that are read from a file, as of [`Request::FileBytes`](crate::Request::FileBytes).
+    FileBytes(FileBytes),
 }
 
 /// The columns of a result.
@@ -194,7 +196,8 @@ impl Response {
             | Self::FileDone(_)
             | Self::Http(_)
             | Self::Body(_)
-            | Self::Message(_) => None,
+            | Self::Message(_)
+            | Self::FileBytes(_) => None,
         }
     }
 }

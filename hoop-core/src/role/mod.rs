@@ -102,6 +102,7 @@ pub enum RecordingMode {
 
 /// Where a resource is and how the agent logs in there.
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one for each role, and it is seldom moved")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Target {

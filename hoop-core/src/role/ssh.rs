@@ -52,9 +52,19 @@ pub struct SshTarget {
     /// A `known_hosts` file on the agent's machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_hosts: Option<String>,
+    /// The SSH role through whose machine the agent reaches this one, with that role's login; it has the same agent. What that
+    /// role allows its own clients is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$"))]
+    pub jump: Option<String>,
     /// What clients may do.
     #[serde(default)]
     pub allow: SshAllow,
+}
+
+impl SshTarget {
+    /// The most machines that a role is reached through.
+    pub const MOST_JUMPS: usize = 3;
 }
 
 const fn default_port() -> u16 {
@@ -82,8 +92,13 @@ pub struct SshAllow {
     /// Addresses that `ssh -R` may listen on at the target, as `host:port`, with `*` as above. The host is as the client
     /// says it: `localhost` unless it names one.
     pub tcpip_forward: Vec<String>,
+    /// Sockets that `ssh -R` may listen on at the target, by path, with `*` as above.
+    pub streamlocal_forward: Vec<String>,
     /// Lend the client's agent to the target (`ssh -A`).
     pub agent_forwarding: bool,
+    /// Lend the client's display to programs on the target (`ssh -X`). Whoever runs there as the same user, or as root, may
+    /// then see what is typed into other windows of a client that uses `-Y`.
+    pub x11_forwarding: bool,
 }
 
 impl Default for SshAllow {
@@ -96,7 +111,9 @@ impl Default for SshAllow {
             direct_tcpip: Vec::new(),
             direct_streamlocal: Vec::new(),
             tcpip_forward: Vec::new(),
+            streamlocal_forward: Vec::new(),
             agent_forwarding: false,
+            x11_forwarding: false,
         }
     }
 }
@@ -126,6 +143,11 @@ impl SshAllow {
     pub fn allows_tcpip_forward(&self, host: &str, port: u32) -> bool {
         matches_any(&self.tcpip_forward, &format!("{host}:{port}"))
     }
+
+    /// Whether the target may listen on this socket for a client.
+    pub fn allows_streamlocal_forward(&self, path: &str) -> bool {
+        matches_any(&self.streamlocal_forward, path)
+    }
 }
 
 fn matches_any(patterns: &[String], text: &str) -> bool {
@@ -142,7 +164,8 @@ mod tests {
         assert!(allow.shell && allow.exec && allow.allows_subsystem("sftp") && allow.allows_environment("LC_ALL"));
         assert!(!allow.allows_subsystem("netconf") && !allow.allows_environment("LD_PRELOAD"));
         assert!(!allow.allows_direct_tcpip("localhost", 80) && !allow.allows_tcpip_forward("localhost", 80));
-        assert!(!allow.allows_direct_streamlocal("/run/docker.sock") && !allow.agent_forwarding);
+        assert!(!allow.allows_direct_streamlocal("/run/docker.sock") && !allow.allows_streamlocal_forward("/tmp/a"));
+        assert!(!allow.agent_forwarding && !allow.x11_forwarding);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Permission, Routes, Source};
 use crate::auth::Approved;
-use crate::auth::device::Poll;
+use crate::auth::device::{Poll, shown};
 use crate::auth::sign_in::whose;
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -96,16 +96,9 @@ impl Redeem {
     }
 }
 
-/// The longest name of a machine, in characters.
-const MAX_CLIENT: usize = 64;
-
-/// What a program on a machine of this name is called. The machine may say anything: it is cut, and what would move a cursor or
-/// turn text around is left out.
+/// What a program on a machine of this name is called.
 pub(super) fn client(name: Option<&str>) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let shown = name.unwrap_or_default().chars().filter(|c| !c.is_control() && !turns(*c)).take(MAX_CLIENT);
-    let shown: String = shown.collect();
-    match shown.trim() {
+    match shown(name.unwrap_or_default()).as_str() {
         "" => "hoop".to_owned(),
         name => format!("hoop on {name}"),
     }

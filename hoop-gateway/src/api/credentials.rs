@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::roles::{reach, reachable};
 use super::route::{Caller, Permission, Routes, Source};
 use super::users::percent_encode;
-use crate::auth::credential::Issued;
+use crate::auth::credential::{Issued, WEB_TOKEN_PREFIX};
 use crate::changes::Subject;
 use crate::store::Credential;
 
@@ -54,9 +54,9 @@ struct CredentialWithPassword {
     port: u16,
     user: String,
     password: String,
-    /// Empty for SSH.
+    /// Empty for SSH and HTTP.
     database: String,
-    /// Empty for SSH.
+    /// Empty for SSH and HTTP.
     sslmode: &'static str,
     url: String,
     command: String,
@@ -162,6 +162,7 @@ fn with_password(api: &Api, role: &ResourceRole, database: String, issued: Issue
     let user = issued.credential.login.clone();
     let way = match role.kind() {
         ResourceKind::Ssh => Way::over_ssh(&api.endpoints, &user),
+        ResourceKind::Http => Way::over_http(&api.endpoints, &role.name, &user, &password),
         _ => Way::to_postgres(&api.endpoints.postgres, &user, &password, &database),
     };
     CredentialWithPassword {
@@ -196,6 +197,22 @@ impl Way {
         let url = url(&endpoint.host, endpoint.port, user, password, database, sslmode);
         let command = command(&url, endpoint.tls);
         Self { endpoint: endpoint.clone(), command, url, sslmode, known_hosts: Vec::new() }
+    }
+
+    /// The URL works as it is, in a browser and for `curl`.
+    fn over_http(endpoints: &Endpoints, role: &str, user: &str, password: &str) -> Self {
+        let origin = endpoints.web.origin(role);
+        let (scheme, rest) = origin.split_once("://").unwrap_or(("http", &origin));
+        let token = format!("{WEB_TOKEN_PREFIX}{user}.{password}");
+        // The self-signed certificate is for the gateway's own names, and not for those of roles.
+        let insecure = if scheme == "https" && endpoints.certificate.is_some() { " --insecure" } else { "" };
+        Self {
+            endpoint: endpoints.proxy.clone(),
+            url: format!("{scheme}://{user}:{password}@{rest}/"),
+            command: format!("curl{insecure} -H 'Hoop-Token: {token}' {origin}/"),
+            sslmode: "",
+            known_hosts: Vec::new(),
+        }
     }
 
     /// `ssh` takes a password from its terminal alone.
@@ -234,7 +251,7 @@ async fn list(State(api): State<Api>, caller: Caller, paging: Paging) -> Result<
     Ok(paging.page(found, |credential| credential.id.to_string(), CredentialView::from))
 }
 
-/// No session can be opened with it any more; those that run go on.
+/// No session can be opened with it any more, and those that run end within seconds.
 async fn revoke(State(api): State<Api>, caller: Caller, Named(id): Named) -> Result<Done, Problem> {
     let missing = || Problem::not_found(format_args!("credential {id}"));
     let id: CredentialId = id.parse().map_err(|_| missing())?;

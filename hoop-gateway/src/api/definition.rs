@@ -119,6 +119,9 @@ fn check_ssh(target: &SshTarget) -> Result<(), Problem> {
         ("certificate", &target.certificate),
         ("certificate_authority", &target.certificate_authority),
     ])?;
+    if let Some(jump) = &target.jump {
+        check_slug("/target/jump", jump)?;
+    }
     check_host_keys("host_keys", &target.host_keys)?;
     check_host_keys("host_authorities", &target.host_authorities)?;
     if target.known_hosts.as_deref().is_some_and(|path| !path.starts_with('/') || path.contains('\0')) {

@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_FRAME_OPTIONS};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, REFRESH, RETRY_AFTER, X_FRAME_OPTIONS,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -44,23 +46,32 @@ const STYLE: &str = ":root{color-scheme:light dark}*{box-sizing:border-box}body{
     .alert{border-left:.25rem solid #c62828;padding:.25rem .75rem}";
 
 /// A page.
-pub(super) struct Page {
+pub(crate) struct Page {
     status: StatusCode,
     title: String,
     body: String,
     /// Where its forms may lead, beside the gateway itself.
     forms: String,
     retry_after: Option<u64>,
+    /// Where the browser goes next by itself.
+    onwards: Option<String>,
 }
 
 impl Page {
     /// A page with this heading.
-    pub(super) fn new(title: &str) -> Self {
+    pub(crate) fn new(title: &str) -> Self {
         let body = format!("<h1>{}</h1>", escape(title));
-        Self { status: StatusCode::OK, title: escape(title), body, forms: "'self'".to_owned(), retry_after: None }
+        Self {
+            status: StatusCode::OK,
+            title: escape(title),
+            body,
+            forms: "'self'".to_owned(),
+            retry_after: None,
+            onwards: None,
+        }
     }
 
-    pub(super) fn status(mut self, status: StatusCode) -> Self {
+    pub(crate) fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
@@ -72,12 +83,12 @@ impl Page {
     }
 
     /// What has gone wrong; screen readers say it first.
-    pub(super) fn alert(mut self, text: &str) -> Self {
+    pub(crate) fn alert(mut self, text: &str) -> Self {
         let _ = write!(self.body, "<p class=\"alert\" role=\"alert\">{}</p>", escape(text));
         self
     }
 
-    pub(super) fn text(mut self, text: &str) -> Self {
+    pub(crate) fn text(mut self, text: &str) -> Self {
         let _ = write!(self.body, "<p>{}</p>", escape(text));
         self
     }
@@ -88,8 +99,15 @@ impl Page {
         self
     }
 
+    /// The browser goes on to this URL, which must have been checked. It is no redirect: a form that leads here may lead to no
+    /// other origin, and browsers hold redirects against that.
+    pub(super) fn goes_to(mut self, url: &str) -> Self {
+        self.onwards = Some(url.to_owned());
+        self.link(url, "Go on")
+    }
+
     /// Names and what they stand for.
-    pub(super) fn facts(mut self, facts: &[(&str, &str)]) -> Self {
+    pub(crate) fn facts(mut self, facts: &[(&str, &str)]) -> Self {
         let rows = facts.iter().map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>", escape(name), escape(value)));
         let _ = write!(self.body, "<dl>{}</dl>", rows.collect::<String>());
         self
@@ -110,7 +128,7 @@ impl Page {
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        let Self { status, title, body, forms, retry_after } = self;
+        let Self { status, title, body, forms, retry_after, onwards } = self;
         let html = format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
              <title>{title} · Hoop</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>"
@@ -121,6 +139,10 @@ impl IntoResponse for Page {
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         // With less, browsers would not say in `Origin` that a form is the gateway's own.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        if let Some(Ok(onwards)) = onwards.map(|url| HeaderValue::try_from(format!("0; url={url}"))) {
+            headers.insert(REFRESH, onwards);
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

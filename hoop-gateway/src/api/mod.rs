@@ -16,12 +16,15 @@ mod describe;
 mod document;
 mod etag;
 mod events;
+mod files;
 mod groups;
 mod guard;
 mod health;
 mod host_key;
 mod html;
 mod idempotency;
+mod jump;
+mod jwks;
 mod keys;
 mod login;
 mod me;
@@ -51,11 +54,14 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 
 pub(crate) use definition::{SLUG, is_slug};
+pub(crate) use html::Page;
+pub use jwks::{Jwk, JwkSet};
 use parts::Api;
 pub use parts::{
     ApiParts, ApiSettings, CheckRole, Endpoint, Endpoints, LiveAgents, LiveSessions, Readiness, Recording,
     RecordingFolder, Recordings,
 };
+pub(crate) use problem::status_of;
 pub use rate::Rates;
 use reference::Reference;
 use route::Routes;
@@ -88,6 +94,7 @@ fn described() -> serde_json::Value {
 fn with_all(routes: Routes) -> Routes {
     [
         health::routes,
+        jwks::routes,
         reference::routes,
         login::routes,
         auth::routes,
@@ -107,6 +114,7 @@ fn with_all(routes: Routes) -> Routes {
         credentials::routes,
         ssh::routes,
         sessions::routes,
+        files::routes,
         events::routes,
         stream::routes,
     ]

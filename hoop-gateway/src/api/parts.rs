@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 use tokio_util::task::TaskTracker;
 
+use super::jwks::JwkSet;
 use super::rate::{Limits, Rates};
 use super::reference::Reference;
 use crate::access::Access;
@@ -26,6 +27,7 @@ use crate::auth::device::DeviceSignIns;
 use crate::auth::token::AgentTokens;
 use crate::auth::{Passwords, SetupToken, Throttle};
 use crate::changes::Changes;
+use crate::listen::Domain;
 use crate::secrets::SecretKeeper;
 use crate::session::Reached;
 use crate::store::Store;
@@ -76,6 +78,8 @@ pub struct ApiParts {
     pub tasks: TaskTracker,
     /// Metrics.
     pub telemetry: Arc<Telemetry>,
+    /// The keys that say to HTTP targets who asks.
+    pub identity_keys: JwkSet,
     /// Where clients and agents find the gateway.
     pub endpoints: Endpoints,
     /// How long things are good for.
@@ -144,6 +148,10 @@ pub struct Endpoints {
     pub postgres: Endpoint,
     /// SSH clients.
     pub ssh: Endpoint,
+    /// HTTP clients, at origins of roles.
+    pub web: Domain,
+    /// The same, as a port that a client with a token may ask, too.
+    pub proxy: Endpoint,
     /// The host keys that SSH clients are shown, one line of OpenSSH's each.
     pub ssh_host_keys: Vec<String>,
     /// Agents, and native clients that reach no other door.

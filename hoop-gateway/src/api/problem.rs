@@ -109,12 +109,12 @@ impl Problem {
     }
 
     pub(super) fn status(&self) -> StatusCode {
-        status(self.code())
+        status_of(self.code())
     }
 }
 
 /// The HTTP status of a code.
-fn status(code: Code) -> StatusCode {
+pub(crate) fn status_of(code: Code) -> StatusCode {
     match code {
         Code::LoginFailed | Code::Unauthenticated | Code::CredentialExpired | Code::CredentialRevoked => {
             StatusCode::UNAUTHORIZED
@@ -123,8 +123,10 @@ fn status(code: Code) -> StatusCode {
         Code::Conflict => StatusCode::CONFLICT,
         Code::LimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        Code::StoreUnavailable | Code::GatewayDraining | Code::RecordingFailed => StatusCode::SERVICE_UNAVAILABLE,
-        Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        Code::StoreUnavailable | Code::GatewayDraining | Code::RecordingFailed | Code::AgentUnavailable => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Code::Timeout | Code::TargetTimeout => StatusCode::GATEWAY_TIMEOUT,
         Code::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,

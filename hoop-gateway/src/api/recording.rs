@@ -139,11 +139,11 @@ fn answer(body: Body, session: SessionId, kind: &'static str, ending: &str) -> L
     LogFile(response)
 }
 
-fn missing(session: SessionId) -> Problem {
+pub(super) fn missing(session: SessionId) -> Problem {
     Problem::not_found(format_args!("recording of session {session}"))
 }
 
-fn unreadable(session: SessionId, error: io::Error) -> Problem {
+pub(super) fn unreadable(session: SessionId, error: io::Error) -> Problem {
     let reason = format!("the recording of session {session} cannot be read");
     Denial::new("gateway", Code::Internal, reason).caused_by(error).into()
 }
@@ -267,7 +267,7 @@ impl Sender {
         let Some(recording) = self.api.recordings.open_from(self.session.id, work.reader.offset()).await? else {
             return Ok(false);
         };
-        work.reader.resume(Box::new(Blocking { from: recording.bytes, piece: Bytes::new() }));
+        work.reader.resume(Box::new(Blocking::new(recording.bytes)));
         Ok(true)
     }
 
@@ -284,9 +284,15 @@ impl Sender {
 }
 
 /// A stream, for a thread that may block.
-struct Blocking {
+pub(super) struct Blocking {
     from: BoxStream<'static, io::Result<Bytes>>,
     piece: Bytes,
+}
+
+impl Blocking {
+    pub(super) const fn new(from: BoxStream<'static, io::Result<Bytes>>) -> Self {
+        Self { from, piece: Bytes::new() }
+    }
 }
 
 impl Read for Blocking {

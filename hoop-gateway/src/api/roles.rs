@@ -15,6 +15,7 @@ use super::body::{Body, Named, convert};
 use super::definition::{Definition, Patch, merge, resource_role};
 use super::describe::{Created, Done};
 use super::etag::{IfMatch, Tagged, etag, stale};
+use super::jump;
 use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
@@ -133,6 +134,7 @@ async fn create(
         created_at: now,
         updated_at: now,
     };
+    jump::check(&api, &role.role).await?;
     api.store.roles().create(&role).await?;
     api.changes.tell(role.role.org, Subject::Role, role.role.id, None, "created");
     Ok(Created { at: format!("/api/v1/roles/{}", role.role.name), view: view(role, &caller) })
@@ -174,6 +176,7 @@ async fn update(
         created_at: before.created_at,
         updated_at: now(&api),
     };
+    jump::check(&api, &role.role).await?;
     if !api.store.versions().update_role(&role, version).await? {
         return Err(stale());
     }

@@ -116,7 +116,7 @@ async fn recording(
 }
 
 /// The session with this id, of this user.
-async fn find(api: &Api, caller: &Caller, scope: Option<UserId>, id: &str) -> Result<Session, Problem> {
+pub(super) async fn find(api: &Api, caller: &Caller, scope: Option<UserId>, id: &str) -> Result<Session, Problem> {
     let missing = || Problem::not_found(format_args!("session {id}"));
     let id: SessionId = id.parse().map_err(|_| missing())?;
     let session = api.store.sessions().get(caller.user.org, id).await?;

@@ -12,16 +12,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use hoop_core::id::{CredentialId, TokenId};
 use hoop_core::{Clock, Code, Denial, Principal, ResourceRole, Secret};
 use pgwire::api::auth::sasl::scram::{ScramSecret, gen_salted_password};
 
 use super::token::unavailable;
+use crate::session::Pass;
 use crate::store::{Credential, Role, Store, Token, User};
 
 /// Iterations of the verifiers that are made here: what every client expects, and enough for a random password.
 const ITERATIONS: u32 = 4096;
+/// Letters and digits of a login, after the name of its role.
+const LOGIN_SUFFIX: usize = 8;
 /// Without the letters and digits that are taken for one another.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
@@ -40,6 +43,14 @@ pub struct Issued {
     pub credential: Credential,
     /// The password.
     pub password: Secret<String>,
+}
+
+/// Whether a login has the form of a credential's. Whether there is one is not looked up: that would tell.
+pub(crate) fn is_login(login: &str) -> bool {
+    let suffix = login.rsplit_once('-').filter(|(role, _)| !role.is_empty() && !role.contains('+'));
+    suffix.is_some_and(|(_, suffix)| {
+        suffix.len() == LOGIN_SUFFIX && suffix.bytes().all(|letter| ALPHABET.contains(&letter))
+    })
 }
 
 /// What is known of a login before its password is proven.
@@ -88,7 +99,20 @@ pub struct Proven {
     pub credential: CredentialId,
     /// The API token that the credential was made with: what is opened with it ends with that.
     pub token: Option<TokenId>,
+    /// Until when it is good.
+    pub expires_at: DateTime<Utc>,
 }
+
+impl Proven {
+    /// What a session of the caller ends with; `bearer` is the API token that the connection came in by.
+    pub(crate) fn passes(&self, bearer: Option<TokenId>) -> Vec<Pass> {
+        let tokens = self.token.into_iter().chain(bearer).map(Pass::Token);
+        tokens.chain([Pass::Credential(self.credential)]).collect()
+    }
+}
+
+/// Prefix of a credential's login and password in one word, as HTTP clients show them.
+pub const WEB_TOKEN_PREFIX: &str = "hoopw_";
 
 impl NativeCredentials {
     /// Credentials in this store; `secret` is the gateway's own and lasting.
@@ -115,7 +139,7 @@ impl NativeCredentials {
         let credential = Credential {
             org: user.org,
             id: CredentialId::new(&*self.clock),
-            login: format!("{}-{}", role.name, random_text(8)),
+            login: format!("{}-{}", role.name, random_text(LOGIN_SUFFIX)),
             user: user.id,
             role: role.id,
             token: token.map(|token| token.id),
@@ -180,7 +204,23 @@ impl NativeCredentials {
         if let Err(error) = self.store.credentials().used(credential.org, credential.id, now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "use of a credential could not be noted");
         }
-        Ok(Proven { principal: principal(user), role, credential: credential.id, token: credential.token })
+        Ok(Proven {
+            principal: principal(user),
+            role,
+            credential: credential.id,
+            token: credential.token,
+            expires_at: credential.expires_at,
+        })
+    }
+
+    /// Takes a proven credential away.
+    ///
+    /// # Errors
+    /// A [`Denial`] when the store does not answer.
+    pub async fn revoke(&self, candidate: Candidate) -> Result<(), Denial> {
+        let Some(credential) = candidate.found else { return Ok(()) };
+        let revoked = self.store.credentials().revoke(credential.org, credential.id, None, self.clock.now()).await;
+        revoked.map(drop).map_err(unavailable)
     }
 
     /// One that was being made while its token was taken away is not good either.

@@ -23,6 +23,8 @@ const INTERVAL_MAX: u32 = 60;
 /// Without vowels, so that no word comes of it, and without what is taken for something else.
 const ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 const LETTERS: usize = 8;
+/// The longest name of a client, in characters.
+const MAX_CLIENT: usize = 64;
 
 /// Sign-ins of devices.
 pub struct DeviceSignIns {
@@ -84,6 +86,30 @@ impl DeviceSignIns {
     /// # Errors
     /// When the store does not answer.
     pub async fn begin(&self, client: &str, source: Option<String>) -> Result<Begun, StoreError> {
+        self.begin_with(client, source, LIFE, INTERVAL).await
+    }
+
+    /// Begins a sign-in of a client that waits at one of the gateway's own doors, for as long as `life`: the door keeps its
+    /// own pace when it asks.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn begin_here(
+        &self,
+        client: &str,
+        source: Option<String>,
+        life: Duration,
+    ) -> Result<Begun, StoreError> {
+        self.begin_with(client, source, life, 0).await
+    }
+
+    async fn begin_with(
+        &self,
+        client: &str,
+        source: Option<String>,
+        life: Duration,
+        interval_seconds: u32,
+    ) -> Result<Begun, StoreError> {
         let ((device_code, code_hash), user_code) = (token::device_code(), new_user_code());
         let now = self.clock.now();
         let request = SignInRequest {
@@ -97,13 +123,14 @@ impl DeviceSignIns {
             user: None,
             token: None,
             issued: None,
-            interval_seconds: INTERVAL,
+            interval_seconds,
             polled_at: None,
             created_at: now,
-            expires_at: now + TimeDelta::from_std(LIFE).unwrap_or(TimeDelta::MAX),
+            expires_at: now + TimeDelta::from_std(life).unwrap_or(TimeDelta::MAX),
         };
         self.store.sign_in_requests().create(&request).await?;
-        Ok(Begun { device_code, user_code, expires_in: LIFE, interval: Duration::from_secs(INTERVAL.into()) })
+        let interval = Duration::from_secs(interval_seconds.into());
+        Ok(Begun { device_code, user_code, expires_in: life, interval })
     }
 
     /// Who asks with this user code, while somebody can decide on it. The caller counts wrong ones: they are guessed.
@@ -162,6 +189,9 @@ impl DeviceSignIns {
 
     async fn still_pending(&self, request: &SignInRequest) -> Result<Poll, StoreError> {
         let (now, before) = (self.clock.now(), request.interval_seconds);
+        if before == 0 {
+            return Ok(Poll::Pending);
+        }
         let early = request.polled_at.is_some_and(|at| now < at + TimeDelta::seconds(before.into()));
         let interval = if early { (before + INTERVAL).min(INTERVAL_MAX) } else { before };
         self.store.sign_in_requests().polled(request.org, &request.code_hash, now, interval).await?;
@@ -173,6 +203,14 @@ impl DeviceSignIns {
         let plain = plain(user_code)?;
         Some(blake3::keyed_hash(self.key.expose(), plain.as_bytes()).into())
     }
+}
+
+/// A client's name for people. The client may say anything: it is cut, and what would move a cursor or turn text around is left
+/// out.
+pub(crate) fn shown(name: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown: String = name.chars().filter(|c| !c.is_control() && !turns(*c)).take(MAX_CLIENT).collect();
+    shown.trim().to_owned()
 }
 
 /// The letters of a user code as somebody types it: small or large, with or without what stands between them.
@@ -192,7 +230,43 @@ fn new_user_code() -> String {
 
 #[cfg(test)]
 mod tests {
+    use hoop_core::SystemClock;
+    use parking_lot::Mutex;
+
     use super::*;
+    use crate::store::SqlStore;
+
+    struct Later(Mutex<TimeDelta>);
+
+    impl Clock for Later {
+        fn now(&self) -> DateTime<Utc> {
+            DateTime::UNIX_EPOCH + *self.0.lock()
+        }
+        fn monotonic(&self) -> std::time::Instant {
+            SystemClock.monotonic()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_door_asks_as_often_as_it_likes_and_until_the_time_is_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("hoop.db").display());
+        let store: Arc<dyn Store> = Arc::new(SqlStore::open(&url).await.expect("a store"));
+        let clock = Arc::new(Later(Mutex::default()));
+        let sign_ins = DeviceSignIns::new(store, clock.clone(), Secret::new([7; 32]));
+        let life = Duration::from_secs(120);
+        let begun = sign_ins.begin_here("ssh web", None, life).await.expect("begun");
+        let poll = async || sign_ins.poll(begun.device_code.expose(), None).await.expect("readable");
+        for _ in 0..3 {
+            assert!(matches!(poll().await, Poll::Pending));
+        }
+        *clock.0.lock() = TimeDelta::seconds(120) - TimeDelta::microseconds(1);
+        assert!(matches!(poll().await, Poll::Pending));
+        assert!(sign_ins.asking(&begun.user_code).await.expect("readable").is_some());
+        *clock.0.lock() = TimeDelta::seconds(120);
+        assert!(matches!(poll().await, Poll::Expired));
+        assert!(sign_ins.asking(&begun.user_code).await.expect("readable").is_none());
+    }
 
     #[test]
     fn a_user_code_is_read_however_it_is_typed() {

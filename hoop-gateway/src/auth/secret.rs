@@ -37,6 +37,11 @@ impl GatewaySecret {
         SigningKey::from_bytes(self.derive("hoop gateway 2026 agent tokens").expose())
     }
 
+    /// The key that says to HTTP targets who asks.
+    pub fn identity_key(&self) -> SigningKey {
+        SigningKey::from_bytes(self.derive("hoop gateway 2026 identities").expose())
+    }
+
     /// The key that hashes requests with an idempotency key.
     pub fn request_key(&self) -> Secret<[u8; 32]> {
         self.derive("hoop gateway 2026 idempotent requests")

@@ -109,6 +109,8 @@ pub struct Listen {
     pub postgres: PostgresDoor,
     /// SSH clients.
     pub ssh: SshDoor,
+    /// HTTP clients: browsers, and programs.
+    pub proxy: ProxyDoor,
 }
 
 /// `[listen.http]`
@@ -182,6 +184,10 @@ pub struct SshDoor {
     /// Public keys of authorities whose certificates of users are taken, one line of a `.pub` file each. A certificate names the
     /// users that it is for.
     pub user_authorities: Vec<String>,
+    /// How long a client that has neither a credential nor a key may wait until somebody has signed it in with a browser;
+    /// `0s` keeps that way in shut. It does not lengthen any other login.
+    #[serde(with = "duration")]
+    pub sign_in_timeout: Duration,
 }
 
 impl Default for SshDoor {
@@ -190,7 +196,30 @@ impl Default for SshDoor {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 12222),
             public: None,
             user_authorities: Vec::new(),
+            sign_in_timeout: Duration::from_secs(120),
         }
+    }
+}
+
+/// `[listen.proxy]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProxyDoor {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Whether clients may, or must, speak TLS. With `off`, whoever ends TLS stands in front, and `public` begins with
+    /// `https://`.
+    pub tls: TlsUse,
+    /// The beginning of the URL by which browsers find it, such as `https://apps.example.com`: every HTTP role has an origin of
+    /// its own below that host, `https://billing.apps.example.com`, so the host needs a wildcard in DNS and in the certificate.
+    /// Unset: `localhost` and the port above, below which browsers find this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public: Option<String>,
+}
+
+impl Default for ProxyDoor {
+    fn default() -> Self {
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 18888), tls: TlsUse::Required, public: None }
     }
 }
 
@@ -242,6 +271,14 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Channels of one SSH session, of programs and forwarded connections alike, at once.
     pub ssh_channels: usize,
+    /// Requests of one session over HTTP at once, WebSockets and streams among them; one more waits.
+    pub http_exchanges: usize,
+    /// A session over HTTP ends after this time without a request.
+    #[serde(with = "duration")]
+    pub http_idle: Duration,
+    /// How long an HTTP target may take to begin its answer.
+    #[serde(with = "duration")]
+    pub http_answer: Duration,
     /// How long running sessions may go on after the gateway was asked to stop.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -262,6 +299,9 @@ impl Default for Limits {
             pending_logins: 2048,
             message_bytes: 64 << 20,
             ssh_channels: 64,
+            http_exchanges: 1000,
+            http_idle: Duration::from_secs(15 * 60),
+            http_answer: Duration::from_secs(120),
             drain: Duration::from_secs(30),
             reads_per_minute: 6000,
             writes_per_minute: 1200,

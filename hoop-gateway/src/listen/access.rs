@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::accept::{PreAuth, PreAuthLimits};
 use super::postgres::PostgresDoor;
+use super::proxy::ProxyDoor;
 use super::ssh::SshDoor;
 use super::stranger::{Refusal, Stranger};
 use crate::auth::{Bearer, Scope, scope, settled};
@@ -43,6 +44,7 @@ pub(crate) struct AccessService {
 pub(crate) struct Doors {
     pub(crate) postgres: Arc<PostgresDoor>,
     pub(crate) ssh: Arc<SshDoor>,
+    pub(crate) proxy: Arc<ProxyDoor>,
 }
 
 /// From where a call comes, for those who serve it.
@@ -92,6 +94,7 @@ impl Access for AccessService {
             match wanted {
                 Wanted::Postgres => Box::pin(doors.postgres.connection(connection, stranger)).await,
                 Wanted::Ssh => Box::pin(doors.ssh.connection(connection, stranger)).await,
+                Wanted::Http => Box::pin(doors.proxy.connection(connection, stranger)).await,
             }
         });
         let sent = |data| Ok(DialDown { body: Some(dial_down::Body::Data(data)) });
@@ -103,6 +106,7 @@ impl Access for AccessService {
 enum Wanted {
     Postgres,
     Ssh,
+    Http,
 }
 
 /// Reads which door is meant.
@@ -113,9 +117,10 @@ async fn start(up: &mut Streaming<DialUp>) -> Result<Wanted, Refusal> {
         Some(dial_up::Body::Start(DialStart { protocol })) => match protocol.as_str() {
             "postgres" => Ok(Wanted::Postgres),
             "ssh" => Ok(Wanted::Ssh),
+            "http" => Ok(Wanted::Http),
             _ => {
                 let denial = invalid("this gateway has no door for that protocol".to_owned());
-                Err(denial.hint("postgres and ssh are there").into())
+                Err(denial.hint("postgres, ssh and http are there").into())
             }
         },
         _ => Err(invalid("the first message must say which door is meant".to_owned()).into()),

@@ -80,6 +80,8 @@ kinds! {
     FileDone = 20 "file_done"
     /// A line that was entered on a terminal.
     Line = 21 "line"
+    /// Bytes of a file, of which the contents are kept.
+    FileBytes = 22 "file_bytes"
     /// A signed checkpoint inside the log.
     Checkpoint = 250 "checkpoint"
     /// How the session ended.

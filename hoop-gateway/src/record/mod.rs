@@ -31,8 +31,8 @@
 //! Checkpoints also stand inside long logs. Nothing in a record can be spelled in two ways, so that any changed bit is found.
 //!
 //! A payload is a list of fields, `tag (1 byte), length (LEB128), bytes`, in ascending order of their tags, a list being
-//! the same tag again; numbers are little-endian without trailing zero bytes. Rows alone are laid out as
-//! [`event::RowsHead`] and then the bytes as they were shown.
+//! the same tag again; numbers are little-endian without trailing zero bytes. Rows, what programs read and write, and the contents of
+//! files are laid out as [`event::RowsHead`], [`event::StreamHead`] and [`event::FileHead`], and then the bytes as they were.
 //!
 //! # Why BLAKE3
 //!
@@ -60,6 +60,7 @@ mod config;
 mod error;
 pub mod event;
 mod fields;
+pub mod files;
 mod format;
 mod key;
 mod note;

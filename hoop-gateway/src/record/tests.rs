@@ -2,6 +2,7 @@
 
 mod crash;
 mod edits;
+mod files;
 mod sessions;
 mod terminals;
 

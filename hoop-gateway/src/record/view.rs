@@ -200,7 +200,8 @@ impl EventView {
             | Event::Forward(_)
             | Event::ChannelClosed(_)
             | Event::File(_)
-            | Event::FileDone(_) => channel::write(f, &self.event, most),
+            | Event::FileDone(_)
+            | Event::FileBytes(_) => channel::write(f, &self.event, most),
             Event::Checkpoint(c) => write!(f, "signed checkpoint of {} records", c.records),
             Event::End(end) => {
                 write!(f, "end: {}", end.outcome)?;

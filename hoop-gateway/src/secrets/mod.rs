@@ -164,7 +164,7 @@ impl SecretKeeper {
         let mut secrets = self.store.role_secrets().of_role(role.org, role.id).await.map_err(unavailable)?;
         let referred = |name: &str| SecretField::named(name).and_then(|field| field.reference(&role.target)).is_some();
         secrets.retain(|secret| !referred(&secret.field));
-        Ok(SealedSecrets { key: self.key.clone(), role: Arc::clone(&role.name), secrets: secrets.into() })
+        Ok(SealedSecrets { key: self.key.clone(), role: Arc::clone(&role.name), secrets: secrets.into(), jump: None })
     }
 
     /// Says in the log when secrets are kept that this key does not open: somebody should hear of it before a session is
@@ -213,12 +213,19 @@ pub struct SealedSecrets {
     key: Option<Arc<OperatorKey>>,
     role: Arc<str>,
     secrets: Arc<[StoredSecret]>,
+    /// Those of the role that it is reached through.
+    jump: Option<Arc<SealedSecrets>>,
 }
 
 impl SealedSecrets {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.secrets.is_empty()
+        self.secrets.is_empty() && self.jump.as_deref().is_none_or(Self::is_empty)
+    }
+
+    /// With those of the role that it is reached through.
+    pub(crate) fn through(self, jump: Self) -> Self {
+        Self { jump: Some(Arc::new(jump)), ..self }
     }
 
     /// Opens them, for the agent.
@@ -226,7 +233,15 @@ impl SealedSecrets {
     /// # Errors
     /// [`Code::SecretUnavailable`] when the key is not there, or another, or a secret was changed in the store.
     pub(crate) fn open(&self) -> Result<Vec<SuppliedSecret>, Denial> {
-        self.secrets.iter().map(|stored| self.open_one(stored)).collect()
+        let mut opened: Vec<_> = self.secrets.iter().map(|stored| self.open_one(stored)).collect::<Result<_, _>>()?;
+        if let Some(jump) = &self.jump {
+            let prefixed = |mut secret: SuppliedSecret| {
+                secret.field = format!("jump.{}", secret.field);
+                secret
+            };
+            opened.extend(jump.open()?.into_iter().map(prefixed));
+        }
+        Ok(opened)
     }
 
     fn open_one(&self, stored: &StoredSecret) -> Result<SuppliedSecret, Denial> {

@@ -10,6 +10,7 @@
 //! it, and one that is dropped is closed as [`Outcome::Aborted`] and counted as a bug.
 
 mod control;
+mod jump;
 mod open;
 pub(crate) mod recheck;
 mod registry;
@@ -29,6 +30,7 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use control::{Asked, Control};
+pub(crate) use jump::{fits, jump_of};
 pub(crate) use open::Opening;
 pub(crate) use registry::{CancelKey, Live, Pass};
 pub use target::Reached;

@@ -13,6 +13,7 @@ use hoop_proto::tunnel::v1::open;
 use tracing::{Instrument as _, info_span};
 
 use super::control::Control;
+use super::jump::through;
 use super::role::unchanged;
 use super::{Pass, Session, Sessions, finish};
 use crate::access::unmet;
@@ -77,15 +78,19 @@ impl Sessions {
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
         };
         context.expires_at = expires_at;
-        let context = Arc::new(context);
-        self.inner.registry.admit(&context, passes);
+        let jumps = match self.jumps(&context.role).await {
+            Ok(jumps) => jumps,
+            Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
+        };
+        let (context, target) = (Arc::new(context), through(target, &jumps));
+        self.inner.registry.admit(&context, passes, jumps.clone());
         let chained = self.parts().chain.open(&context).instrument(info_span!(target: TARGET, "chain")).await;
         let mut chain = match chained {
             Ok(chain) => chain,
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
         };
         // Those who may not open it do not have it looked up.
-        let secrets = match self.parts().secrets.of_role(&context.role).await {
+        let secrets = match self.secrets(&context.role, &jumps).await {
             Ok(secrets) => secrets,
             Err(denial) => return Err(self.refuse(&context, Some(chain), denial.into()).await),
         };

@@ -83,7 +83,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends the sessions of which an API token or a key was taken away, as by a logout. One that has expired opens no more
+    /// Ends the sessions of which an API token, a key or a credential was taken away, as by a logout. One that has expired opens no more
     /// sessions, and those that run go on, as with credentials.
     ///
     /// # Errors
@@ -114,23 +114,32 @@ impl Sessions {
                 Ok(token.is_some_and(|token| token.revoked_at.is_none()))
             }
             Pass::Key(id) => Ok(in_time(store.user_keys().get(org, id)).await?.is_some()),
+            Pass::Credential(id) => {
+                let credential = in_time(store.credentials().get(org, id)).await?;
+                Ok(credential.is_some_and(|credential| credential.revoked_at.is_none()))
+            }
         }
     }
 
     /// Looks each role up once.
     async fn compare_roles(&self, running: &[Admitted]) -> Result<(), Error> {
         let mut roles = HashMap::new();
-        for Admitted { context, control, .. } in running {
-            let stored = match roles.entry((context.org, context.role.id)) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) => place.insert(match self.stored(&context.role).await {
-                    Err(error @ StoreError::Corrupt { .. }) => Err(unreadable(error).with_code(Code::AccessRevoked)),
-                    stored => Ok(stored?),
-                }),
-            };
-            let compared = stored.as_ref().map_err(Denial::clone);
-            if let Err(why) = compared.and_then(|stored| unchanged(&context.role, stored.as_ref())) {
-                end(context, control, why);
+        for Admitted { context, control, jumps, .. } in running {
+            for role in std::iter::once(&*context.role).chain(jumps.iter()) {
+                let stored = match roles.entry((role.org, role.id)) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => place.insert(match self.stored(role).await {
+                        Err(error @ StoreError::Corrupt { .. }) => {
+                            Err(unreadable(error).with_code(Code::AccessRevoked))
+                        }
+                        stored => Ok(stored?),
+                    }),
+                };
+                let compared = stored.as_ref().map_err(Denial::clone);
+                if let Err(why) = compared.and_then(|stored| unchanged(role, stored.as_ref())) {
+                    end(context, control, why);
+                    break;
+                }
             }
         }
         Ok(())
@@ -140,6 +149,7 @@ impl Sessions {
 fn taken_away(pass: Pass) -> Denial {
     let (what, next) = match pass {
         Pass::Token(_) => ("token or login", "sign in again or use another token, and connect again"),
+        Pass::Credential(_) => ("credential", "get a new one (hoop connect), and connect again"),
         Pass::Key(_) => ("key", "add a key (hoop keys add), and connect again"),
     };
     let why = format!("this session is not allowed any more: the {what} that it came in by was taken away");

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
-use hoop_core::id::{KeyId, OrgId, SessionId, TokenId};
-use hoop_core::{Denial, SessionContext};
+use hoop_core::id::{CredentialId, KeyId, OrgId, SessionId, TokenId};
+use hoop_core::{Denial, ResourceRole, SessionContext};
 use rand::RngExt as _;
 use tokio::sync::Notify;
 
@@ -19,6 +19,8 @@ pub(crate) enum Pass {
     Token(TokenId),
     /// A public key.
     Key(KeyId),
+    /// A credential.
+    Credential(CredentialId),
 }
 
 /// Running sessions, by id and by cancel key.
@@ -39,8 +41,15 @@ struct Running {
     org: OrgId,
     control: Arc<Control>,
     /// What is known of it, once it is allowed.
-    admitted: Option<(Arc<SessionContext>, Arc<[Pass]>)>,
+    admitted: Option<Known>,
     key: Option<CancelKey>,
+}
+
+#[derive(Clone)]
+struct Known {
+    context: Arc<SessionContext>,
+    passes: Arc<[Pass]>,
+    jumps: Arc<[ResourceRole]>,
 }
 
 /// A session that was allowed.
@@ -49,6 +58,8 @@ pub(super) struct Admitted {
     pub(super) context: Arc<SessionContext>,
     /// What it ends with.
     pub(super) passes: Arc<[Pass]>,
+    /// The roles through which its target is reached, as they were.
+    pub(super) jumps: Arc<[ResourceRole]>,
     /// What ends it.
     pub(super) control: Arc<Control>,
 }
@@ -76,17 +87,18 @@ impl Registry {
     }
 
     /// The session is allowed: from now on it is asked about again and again.
-    pub(super) fn admit(&self, context: &Arc<SessionContext>, passes: Vec<Pass>) {
+    pub(super) fn admit(&self, context: &Arc<SessionContext>, passes: Vec<Pass>, jumps: Vec<ResourceRole>) {
         if let Some(mut running) = self.shared.running.get_mut(&context.id) {
-            running.admitted = Some((Arc::clone(context), passes.into()));
+            let context = Arc::clone(context);
+            running.admitted = Some(Known { context, passes: passes.into(), jumps: jumps.into() });
         }
     }
 
     /// The sessions that were allowed.
     pub(super) fn admitted(&self) -> Vec<Admitted> {
         let admitted = self.shared.running.iter().filter_map(|running| {
-            let (context, passes) = running.admitted.clone()?;
-            Some(Admitted { context, passes, control: Arc::clone(&running.control) })
+            let Known { context, passes, jumps } = running.admitted.clone()?;
+            Some(Admitted { context, passes, jumps, control: Arc::clone(&running.control) })
         });
         admitted.collect()
     }

@@ -12,6 +12,7 @@ use hoop_proto::postgres::startup::PROTOCOL_3_0;
 use hoop_proto::tunnel::v1::{self, Parameter, PostgresReady, open, ready};
 
 use super::Sessions;
+use super::jump::through;
 use crate::tunnel::{OpenFailure, OpenTarget};
 
 /// A target that lets the agent in.
@@ -41,6 +42,7 @@ impl Sessions {
                 return Err(Denial::new("gateway", Code::Unsupported, "targets of this kind cannot be tried").into());
             }
         };
+        let jumps = self.jumps(role).await?;
         let opened = OpenTarget {
             org: role.org,
             agent: Arc::clone(&role.agent),
@@ -48,8 +50,8 @@ impl Sessions {
             session: SessionId::new(&*self.parts().clock),
             request_id,
             role: Arc::clone(&role.name),
-            target,
-            secrets: self.parts().secrets.of_role(role).await?,
+            target: through(target, &jumps),
+            secrets: self.secrets(role, &jumps).await?,
         };
         let (_, ready) = self.parts().agents.open(opened).await?;
         tracing::info!(role = %role.name, agent = %role.agent, request = %request_id, "target was tried");
@@ -77,6 +79,8 @@ pub(crate) fn ssh_target(target: &SshTarget) -> v1::SshTarget {
         host_authorities,
         known_hosts: target.known_hosts.clone().unwrap_or_default(),
         certificate_authority: target.certificate_authority.clone().unwrap_or_default(),
+        // Which machine that is, the store knows.
+        jump: None,
     }
 }
 

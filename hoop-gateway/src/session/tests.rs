@@ -54,6 +54,10 @@ impl World {
     }
 
     fn running_by(&self, role: &Role, passes: Vec<Pass>) -> (Arc<Control>, Live) {
+        self.running_through(role, passes, Vec::new())
+    }
+
+    fn running_through(&self, role: &Role, passes: Vec<Pass>, jumps: Vec<ResourceRole>) -> (Arc<Control>, Live) {
         let context = Arc::new(SessionContext {
             id: SessionId::new(&SystemClock),
             org: self.alice.org,
@@ -70,7 +74,7 @@ impl World {
         });
         let control = Arc::new(Control::default());
         let live = self.sessions.inner.registry.enter(context.org, context.id, Arc::clone(&control));
-        self.sessions.inner.registry.admit(&context, passes);
+        self.sessions.inner.registry.admit(&context, passes, jumps);
         (control, live)
     }
 
@@ -129,6 +133,20 @@ async fn a_session_ends_when_its_role_leads_elsewhere() {
         assert_eq!(why.as_ref().map(|why| why.code), ends.then_some(Code::AccessRevoked));
         assert!(why.is_none_or(|why| why.reason.contains("was changed") && why.hint.is_some()));
     }
+}
+
+#[tokio::test]
+async fn a_session_ends_when_a_role_on_its_way_leads_elsewhere() {
+    let world = World::new().await;
+    let hr = role("hr");
+    world.store.roles().create(&hr).await.expect("stored");
+    let way = vec![world.shop.role.clone()];
+    let ((through, _live), (beside, _other)) = (world.running_through(&hr, Vec::new(), way), world.running(&hr));
+    assert!(world.end(&through).await.is_none());
+    update_role(&*world.store, &elsewhere(&world.shop)).await.expect("stored");
+    let why = world.end(&through).await.expect("it ends");
+    assert!(why.code == Code::AccessRevoked && why.reason.contains("role shop was changed"), "{why:?}");
+    assert!(world.end(&beside).await.is_none());
 }
 
 #[tokio::test]

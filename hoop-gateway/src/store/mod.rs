@@ -254,6 +254,8 @@ pub trait Credentials: Send + Sync {
     async fn create(&self, credential: &Credential) -> Result<()>;
     /// Finds the one with this login.
     async fn by_login(&self, login: &str) -> Result<Option<Credential>>;
+    /// Finds one.
+    async fn get(&self, org: OrgId, id: CredentialId) -> Result<Option<Credential>>;
     /// The latest first: at most `limit` that are older than `before`, of everyone or of one user.
     async fn list(
         &self,

@@ -125,6 +125,11 @@ impl Channel {
         (self.receiver, self.sender)
     }
 
+    /// What [`split`](Self::split) has taken apart.
+    pub fn join(receiver: ChannelReceiver, sender: ChannelSender) -> Self {
+        Self { receiver, sender }
+    }
+
     /// Asks the agent to cancel what runs on the target, in the target's own way. Best effort, as it is there.
     pub fn canceller(&self) -> Canceller {
         let Place { number, attachment } = &*self.receiver.place;
@@ -194,7 +199,7 @@ impl ChannelSender {
         }
     }
 
-    fn start_send(&mut self, body: carry_down::Body) -> Result<(), Denial> {
+    pub(super) fn start_send(&mut self, body: carry_down::Body) -> Result<(), Denial> {
         self.down.send_item(body).map_err(|_| self.place.agent_lost())
     }
 

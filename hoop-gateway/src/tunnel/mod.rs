@@ -11,6 +11,7 @@
 
 mod attach;
 mod carry;
+mod io;
 pub(crate) mod keys;
 mod registry;
 mod service;
@@ -18,6 +19,7 @@ mod ticket;
 
 pub(crate) use carry::violation;
 pub use carry::{Canceller, Channel, ChannelReceiver, ChannelSender, OpenFailure, Received, Route};
+pub(crate) use io::ChannelIo;
 pub use registry::{AgentIdentity, AgentStatus, Agents, OpenTarget, TunnelLimits};
 pub(crate) use service::status;
 pub use service::{AgentAuthenticator, TunnelService};

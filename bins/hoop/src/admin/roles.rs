@@ -177,6 +177,9 @@ pub(crate) struct Ssh {
     /// A `known_hosts` file on the agent's machine.
     #[arg(long, value_name = "FILE")]
     known_hosts: Option<String>,
+    /// The SSH role through whose machine this one is reached; it has the same agent.
+    #[arg(long, value_name = "ROLE")]
+    jump: Option<String>,
     /// An address that `ssh -L`, `-D`, `-W` and `-J` may connect to from the machine, `host:port` with `*`; again for each.
     #[arg(long = "allow-forward", value_name = "PATTERN")]
     direct_tcpip: Vec<String>,
@@ -186,6 +189,9 @@ pub(crate) struct Ssh {
     /// An address that `ssh -R` may listen on at the machine, `host:port` with `*`; again for each.
     #[arg(long = "allow-listen", value_name = "PATTERN")]
     tcpip_forward: Vec<String>,
+    /// A socket that `ssh -R` may listen on at the machine, by path with `*`; again for each.
+    #[arg(long = "allow-listen-socket", value_name = "PATTERN")]
+    streamlocal_forward: Vec<String>,
     /// A subsystem; again for each. They replace those from before, of which a new role has `sftp`.
     #[arg(long = "allow-subsystem", value_name = "NAME")]
     subsystems: Vec<String>,
@@ -201,6 +207,9 @@ pub(crate) struct Ssh {
     /// Whether clients may lend their agent to the machine (`ssh -A`).
     #[arg(long, value_name = "BOOL")]
     allow_agent_forwarding: Option<bool>,
+    /// Whether clients may lend their display to programs on the machine (`ssh -X`).
+    #[arg(long, value_name = "BOOL")]
+    allow_x11_forwarding: Option<bool>,
 }
 
 impl Ssh {
@@ -213,15 +222,18 @@ impl Ssh {
         set(target, "host_keys", some(self.host_keys));
         set(target, "host_authorities", some(self.host_authorities));
         set(target, "known_hosts", self.known_hosts);
+        set(target, "jump", self.jump);
         let mut allow = Map::new();
         set(&mut allow, "direct_tcpip", some(self.direct_tcpip));
         set(&mut allow, "direct_streamlocal", some(self.direct_streamlocal));
         set(&mut allow, "tcpip_forward", some(self.tcpip_forward));
+        set(&mut allow, "streamlocal_forward", some(self.streamlocal_forward));
         set(&mut allow, "subsystems", some(self.subsystems));
         set(&mut allow, "environment", some(self.environment));
         set(&mut allow, "shell", self.allow_shell);
         set(&mut allow, "exec", self.allow_exec);
         set(&mut allow, "agent_forwarding", self.allow_agent_forwarding);
+        set(&mut allow, "x11_forwarding", self.allow_x11_forwarding);
         set(target, "allow", (!allow.is_empty()).then_some(allow));
     }
 }

@@ -28,6 +28,7 @@ pub(crate) struct Addresses {
     pub(crate) grpc: SocketAddr,
     pub(crate) postgres: SocketAddr,
     pub(crate) ssh: SocketAddr,
+    pub(crate) proxy: SocketAddr,
 }
 
 /// What a gateway says when it is ready.
@@ -74,8 +75,8 @@ async fn build(dir: &Path, port_offset: Option<u16>) -> Result<(hoop_gateway::Ru
     }
     let running = gateway.bind().await.map_err(port_hint)?;
     let addresses = running.addresses();
-    let addresses =
-        Addresses { http: addresses.http, grpc: addresses.grpc, postgres: addresses.postgres, ssh: addresses.ssh };
+    let hoop_gateway::Addresses { http, grpc, postgres, ssh, proxy } = *addresses;
+    let addresses = Addresses { http, grpc, postgres, ssh, proxy };
     Ok((running, Started { addresses, admin }))
 }
 
@@ -125,6 +126,9 @@ fn config(dir: &Path, port_offset: Option<u16>) -> Result<Config, Failure> {
         .default_value("listen.postgres.address", address(15432))
         .default_value("listen.postgres.tls", "optional")
         .default_value("listen.ssh.address", address(12222))
+        .default_value("listen.proxy.address", address(18888))
+        // Browsers take the names below localhost for this machine, and no certificate is for all of them.
+        .default_value("listen.proxy.tls", "optional")
         .default_value("secrets.key_file", OPERATOR_KEY)
         // A development machine is stopped with Ctrl-C, and nobody waits for a forgotten psql then.
         .default_value("limits.drain", "3s");

@@ -1,6 +1,7 @@
 //! `hoop sessions`.
 
 mod export;
+mod files;
 mod replay;
 mod stage;
 mod watch;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Replay(replay::Options),
     /// Writes a recording to standard output.
     Export(export::Options),
+    /// The files that were moved in a session, and the contents of those that are kept.
+    Files(files::Options),
     /// Says when sessions start and end, until Ctrl-C. Of one session: shows its terminal until it has ended.
     Watch {
         /// Its id, `ses_…`; unless given, all.
@@ -97,6 +100,7 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
         // These need no gateway where the recording is.
         Command::Replay(options) => return replay::run(options, shell).await,
         Command::Export(options) => return export::run(options, shell).await,
+        Command::Files(options) => return files::run(options, shell).await,
         other => other,
     };
     let api = shell.api().await?;
@@ -115,7 +119,7 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
             watch::one(&api, &path(&session), events, shell).await?
         }
         Command::Watch { session: None, filter, .. } => watch::all(&api, &filter, shell).await?,
-        Command::Replay(_) | Command::Export(_) => {}
+        Command::Replay(_) | Command::Export(_) | Command::Files(_) => {}
     }
     Ok(())
 }

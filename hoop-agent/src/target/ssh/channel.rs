@@ -122,7 +122,8 @@ impl Down {
                 connection.take(body).await;
                 Ok(())
             }
-            (Self::Connection(_), _) | (_, carry_down::Body::Ssh(SshMessage { body: None })) => Ok(()),
+            (Self::Connection(_), _)
+            | (_, carry_down::Body::Ssh(SshMessage { body: None }) | carry_down::Body::Http(_)) => Ok(()),
             (Self::Channel(writer), carry_down::Body::Data(data)) => {
                 tokio::select! {
                     written = writer.write.data_bytes(data) => written.map_err(|_| Ended),
@@ -155,13 +156,18 @@ impl Writer {
                 let (width, height) = (pty.width_pixels, pty.height_pixels);
                 write.request_pty(true, &pty.term, pty.columns, pty.rows, width, height, &modes).await
             }
-            ssh_message::Body::Env(env) => write.set_env(true, env.name, env.value).await,
+            // What the server does not do of these changes nothing about the program: an answer would be taken for the program's.
+            ssh_message::Body::Env(env) => write.set_env(false, env.name, env.value).await,
             ssh_message::Body::Shell(_) => write.request_shell(true).await,
             ssh_message::Body::Exec(exec) => write.exec(true, exec.command).await,
             ssh_message::Body::Subsystem(subsystem) => write.request_subsystem(true, subsystem.name).await,
             ssh_message::Body::AuthAgentReq(_) => {
                 self.connection.lend_agent();
-                write.agent_forward(true).await
+                write.agent_forward(false).await
+            }
+            ssh_message::Body::X11Req(x11) => {
+                self.connection.lend_display();
+                write.request_x11(false, x11.single_connection, x11.protocol, x11.cookie, x11.screen).await
             }
             ssh_message::Body::WindowChange(w) => {
                 write.window_change(w.columns, w.rows, w.width_pixels, w.height_pixels).await

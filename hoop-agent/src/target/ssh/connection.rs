@@ -8,15 +8,15 @@ use std::sync::Arc;
 use futures::stream::{BoxStream, StreamExt as _};
 use hoop_core::Code;
 use hoop_proto::tunnel::v1::{
-    Closed, SshChannel, SshDirectStreamlocal, SshDirectTcpip, SshFailure, SshForwarding, SshMessage, SshTarget,
-    SshTcpipForward, SuppliedSecret, carry_up, ssh_channel, ssh_message,
+    Closed, SshChannel, SshDirectStreamlocal, SshDirectTcpip, SshFailure, SshForwarding, SshMessage,
+    SshStreamlocalForward, SshTarget, SshTcpipForward, SuppliedSecret, carry_up, ssh_channel, ssh_message,
 };
 use parking_lot::Mutex;
 use russh::client::Msg;
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::mpsc;
 
-use super::incoming::Incoming;
+use super::incoming::{Incoming, Listening};
 use super::transport::{Busy, Seen, Transport};
 use crate::agent::Settings;
 use crate::error::TargetFailure;
@@ -134,34 +134,56 @@ impl Connection {
         self.incoming.lend_agent();
     }
 
+    /// The server may open channels to the client's display.
+    pub(super) fn lend_display(&self) {
+        self.incoming.lend_display();
+    }
+
     /// A request of the gateway that concerns the connection. It is answered before the next one is looked at.
     pub(super) async fn take(&self, body: ssh_message::Body) {
         match body {
             ssh_message::Body::TcpipForward(SshTcpipForward { host, port }) => {
-                let answer = match self.first.handle.tcpip_forward(host, port).await {
-                    Ok(chosen) => {
-                        let port = if port == 0 { chosen } else { port };
-                        self.incoming.listens(port);
-                        ssh_message::Body::Forwarding(SshForwarding { port })
-                    }
-                    Err(_) => ssh_message::Body::Failure(SshFailure {}),
-                };
-                self.incoming.tell(answer).await;
+                let chosen = self.first.handle.tcpip_forward(host, port).await;
+                let port = chosen.map(|chosen| if port == 0 { chosen } else { port });
+                if let Ok(port) = port {
+                    self.incoming.listens(Listening::Port(port));
+                }
+                self.answer(port).await;
             }
             ssh_message::Body::CancelTcpipForward(SshTcpipForward { host, port }) => {
-                let answer = match self.first.handle.cancel_tcpip_forward(host, port).await {
-                    Ok(()) => {
-                        self.incoming.listens_no_more(port);
-                        ssh_message::Body::Forwarding(SshForwarding { port })
-                    }
-                    Err(_) => ssh_message::Body::Failure(SshFailure {}),
-                };
-                self.incoming.tell(answer).await;
+                let cancelled = self.first.handle.cancel_tcpip_forward(host, port).await;
+                if cancelled.is_ok() {
+                    self.incoming.listens_no_more(&Listening::Port(port));
+                }
+                self.answer(cancelled.map(|()| port)).await;
+            }
+            ssh_message::Body::StreamlocalForward(SshStreamlocalForward { path }) => {
+                let listens = self.first.handle.streamlocal_forward(path.clone()).await;
+                if listens.is_ok() {
+                    self.incoming.listens(Listening::Socket(path));
+                }
+                self.answer(listens.map(|()| 0)).await;
+            }
+            ssh_message::Body::CancelStreamlocalForward(SshStreamlocalForward { path }) => {
+                let cancelled = self.first.handle.cancel_streamlocal_forward(path.clone()).await;
+                if cancelled.is_ok() {
+                    self.incoming.listens_no_more(&Listening::Socket(path));
+                }
+                self.answer(cancelled.map(|()| 0)).await;
             }
             // Dropping it refuses it.
             ssh_message::Body::Reject(number) => drop(self.incoming.take(number)),
             _ => {}
         }
+    }
+
+    async fn answer(&self, port: Result<u32, russh::Error>) {
+        self.incoming
+            .tell(match port {
+                Ok(port) => ssh_message::Body::Forwarding(SshForwarding { port }),
+                Err(_) => ssh_message::Body::Failure(SshFailure {}),
+            })
+            .await;
     }
 
     /// Ends everything.

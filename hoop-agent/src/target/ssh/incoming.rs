@@ -24,9 +24,19 @@ pub(super) struct Incoming {
 struct State {
     next: u64,
     waiting: HashMap<u64, Waiting>,
-    /// Ports that the server listens on for us.
-    ports: Vec<u32>,
+    /// Where the server listens for us.
+    listening: Vec<Listening>,
     agent: bool,
+    display: bool,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Listening {
+    /// On a port, of whatever address.
+    Port(u32),
+    /// On a socket.
+    Socket(String),
 }
 
 impl Incoming {
@@ -40,16 +50,21 @@ impl Incoming {
         self.state.lock().agent = true;
     }
 
-    /// The server listens on this port for us.
-    pub(super) fn listens(&self, port: u32) {
-        self.state.lock().ports.push(port);
+    /// The server may open channels to the client's display from now on.
+    pub(super) fn lend_display(&self) {
+        self.state.lock().display = true;
+    }
+
+    /// The server listens there for us.
+    pub(super) fn listens(&self, at: Listening) {
+        self.state.lock().listening.push(at);
     }
 
     /// It does not any more.
-    pub(super) fn listens_no_more(&self, port: u32) {
-        let ports = &mut self.state.lock().ports;
-        if let Some(at) = ports.iter().position(|listening| *listening == port) {
-            ports.swap_remove(at);
+    pub(super) fn listens_no_more(&self, at: &Listening) {
+        let all = &mut self.state.lock().listening;
+        if let Some(place) = all.iter().position(|listening| listening == at) {
+            all.swap_remove(place);
         }
     }
 
@@ -57,8 +72,12 @@ impl Incoming {
     pub(super) fn arrive(&self, kind: ssh_incoming::Kind, channel: Channel<Msg>, reply: ChannelOpenHandle) {
         let mut state = self.state.lock();
         let expected = match &kind {
-            ssh_incoming::Kind::ForwardedTcpip(forwarded) => state.ports.contains(&forwarded.port),
+            ssh_incoming::Kind::ForwardedTcpip(to) => state.listening.contains(&Listening::Port(to.port)),
+            ssh_incoming::Kind::ForwardedStreamlocal(to) => {
+                state.listening.iter().any(|at| matches!(at, Listening::Socket(path) if *path == to.path))
+            }
             ssh_incoming::Kind::AuthAgent(_) => state.agent,
+            ssh_incoming::Kind::X11(_) => state.display,
         };
         if !expected || state.waiting.len() >= MOST {
             return;

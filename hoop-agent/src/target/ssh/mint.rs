@@ -11,8 +11,9 @@ use russh::keys::{Algorithm, Certificate, PrivateKey, ssh_key};
 const LASTS: Duration = Duration::from_secs(5 * 60);
 /// Clocks differ.
 const SKEW: Duration = Duration::from_secs(60);
-/// What a server lets a certificate do that OpenSSH's own tool makes without options, but for X11 and a user's `rc` file.
-const EXTENSIONS: [&str; 3] = ["permit-agent-forwarding", "permit-port-forwarding", "permit-pty"];
+/// What a server lets a certificate do that OpenSSH's own tool makes without options, but for a user's `rc` file.
+const EXTENSIONS: [&str; 4] =
+    ["permit-X11-forwarding", "permit-agent-forwarding", "permit-port-forwarding", "permit-pty"];
 
 /// A new key, and a certificate for it that names the user to log in as, and the session in its key id.
 pub(super) fn mint(

@@ -33,12 +33,7 @@ pub(super) async fn connect(
     supplied: &[SuppliedSecret],
     settings: &Settings,
 ) -> Result<Target, TargetFailure> {
-    if !settings.allows_target(&target.host, target.port) {
-        let reason = format!("the agent does not allow the target {}:{}", target.host, target.port);
-        return Err(
-            TargetFailure::new(Code::AgentRefused, reason).hint("allow it in the agent's configuration: targets")
-        );
-    }
+    allowed(target, settings)?;
     let (connection, seen, up) = Connection::open(session, target.clone(), supplied, settings).await?;
     let ready = SshReady { server_id: seen.server_id, host_key: seen.host_key };
     Ok(Target {
@@ -47,6 +42,19 @@ pub(super) async fn connect(
         down: super::Down::Ssh(Down::Connection(Arc::clone(&connection))),
         served: Served::Ssh(connection),
     })
+}
+
+/// Whether the agent goes there, and to every machine on the way.
+fn allowed(target: &SshTarget, settings: &Settings) -> Result<(), TargetFailure> {
+    for target in std::iter::successors(Some(target), |target| target.jump.as_deref()) {
+        if !settings.allows_target(&target.host, target.port) {
+            let reason = format!("the agent does not allow the target {}:{}", target.host, target.port);
+            return Err(
+                TargetFailure::new(Code::AgentRefused, reason).hint("allow it in the agent's configuration: targets")
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Opens a channel on a connection.

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hoop_core::Code;
-use hoop_proto::tunnel::v1::{SshAuthAgent, SshForwardedTcpip, SshTarget, SuppliedSecret, ssh_incoming};
+use hoop_proto::tunnel::v1::{
+    SshAuthAgent, SshForwardedStreamlocal, SshForwardedTcpip, SshTarget, SshX11, SuppliedSecret, ssh_incoming,
+};
 use parking_lot::Mutex;
 use russh::client::{self, ChannelOpenHandle, Handle, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, Disconnect, Preferred, SshId, cipher, compression};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::host_key::{self, Trust};
@@ -45,6 +48,8 @@ pub(super) struct Transport {
     channels: AtomicUsize,
     /// Cancelled when it has ended.
     pub(super) gone: CancellationToken,
+    /// What it runs through.
+    jump: Option<Box<Transport>>,
 }
 
 /// A channel's place on its transport.
@@ -72,9 +77,16 @@ impl Transport {
         incoming: &Arc<Incoming>,
         session: &str,
     ) -> Result<(Self, Seen), TargetFailure> {
+        let jump = match target.jump.as_deref() {
+            Some(jump) => Some(Box::pin(Self::jump(jump, supplied, settings, session)).await?),
+            None => None,
+        };
         let secrets = login::Secrets::find(target, supplied, settings, session).await?;
         let trust = Trust::of(target).await?;
-        let tcp = dial(target).await?;
+        let io = match &jump {
+            Some(jump) => Io::Jump(jump.onward(target).await?),
+            None => Io::Tcp(dial(target).await?),
+        };
         let gone = CancellationToken::new();
         let shown = Arc::new(Mutex::new(Shown::default()));
         let client = Client {
@@ -83,14 +95,45 @@ impl Transport {
             incoming: Arc::clone(incoming),
             _gone: gone.clone().drop_guard(),
         };
-        let connected = client::connect_stream(Arc::new(config(&trust)), tcp, client).await;
+        let config = Arc::new(config(&trust));
+        let connected = match io {
+            Io::Tcp(tcp) => client::connect_stream(config, tcp, client).await,
+            Io::Jump(channel) => client::connect_stream(config, channel.into_stream(), client).await,
+        };
         let mut handle = connected.map_err(|error| match shown.lock().refused.take() {
             Some(refused) => trust.refused(target.port, &refused),
             None => ended(target, &error),
         })?;
         login::log_in(&mut handle, target, secrets).await?;
         let seen = std::mem::take(&mut shown.lock().seen);
-        Ok((Self { handle, channels: AtomicUsize::new(0), gone }, seen))
+        Ok((Self { handle, channels: AtomicUsize::new(0), gone, jump: jump.map(Box::new) }, seen))
+    }
+
+    /// Logs in to a machine on the way. What it opens by itself is refused.
+    async fn jump(
+        jump: &SshTarget,
+        supplied: &[SuppliedSecret],
+        settings: &Settings,
+        session: &str,
+    ) -> Result<Self, TargetFailure> {
+        let supplied: Vec<_> = supplied.iter().filter_map(for_jump).collect();
+        let incoming = Arc::new(Incoming::new(mpsc::channel(1).0));
+        let opened = Self::open(jump, &supplied, settings, &incoming, session).await;
+        opened.map(|(transport, _)| transport).map_err(|failure| on_the_way(jump, failure))
+    }
+
+    /// A connection to the next machine.
+    async fn onward(&self, to: &SshTarget) -> Result<Channel<Msg>, TargetFailure> {
+        let opened = self.handle.channel_open_direct_tcpip(to.host.clone(), to.port, "127.0.0.1", 0).await;
+        opened.map_err(|error| {
+            let why = match &error {
+                russh::Error::ChannelOpenFailure(failure) => failure.description().to_owned(),
+                other => other.to_string(),
+            };
+            let reason = format!("{}:{} cannot be reached through its jump host: {why}", to.host, to.port);
+            TargetFailure::new(Code::TargetUnavailable, reason)
+                .hint("check that the SSH server runs, and that the jump host reaches it and forwards connections")
+        })
     }
 
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
@@ -105,7 +148,32 @@ impl Transport {
     /// Ends it in the protocol's own way.
     pub(super) async fn end(&self) {
         let _ = self.handle.disconnect(Disconnect::ByApplication, "", "").await;
+        if let Some(jump) = &self.jump {
+            Box::pin(jump.end()).await;
+        }
     }
+}
+
+/// What a transport runs on.
+enum Io {
+    Tcp(TcpStream),
+    Jump(Channel<Msg>),
+}
+
+/// What the gateway supplies for the jump host, as that one's own.
+fn for_jump(secret: &SuppliedSecret) -> Option<SuppliedSecret> {
+    let field = secret.field.strip_prefix("jump.")?.to_owned();
+    Some(SuppliedSecret { field, value: secret.value.clone() })
+}
+
+/// A failure of a machine on the way is not the target's: a host key that it shows is not to be approved as the target's.
+fn on_the_way(jump: &SshTarget, failure: TargetFailure) -> TargetFailure {
+    let reason = format!("the jump host {}:{}: {}", jump.host, jump.port, failure.reason);
+    let hint = match failure.code {
+        Code::TargetHostKey => Some("an administrator approves it as the key of the role of that host".to_owned()),
+        _ => failure.hint,
+    };
+    TargetFailure { hint, ..TargetFailure::new(failure.code, reason) }
 }
 
 async fn dial(target: &SshTarget) -> Result<TcpStream, TargetFailure> {
@@ -233,17 +301,32 @@ impl client::Handler for Client {
         Ok(())
     }
 
-    // What nobody asked for is refused: a reply that is dropped says so.
-
     async fn server_channel_open_forwarded_streamlocal(
         &mut self,
-        _channel: Channel<Msg>,
-        _socket_path: &str,
-        _reply: ChannelOpenHandle,
+        channel: Channel<Msg>,
+        socket_path: &str,
+        reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
+        let forwarded = SshForwardedStreamlocal { path: socket_path.to_owned() };
+        self.incoming.arrive(ssh_incoming::Kind::ForwardedStreamlocal(forwarded), channel, reply);
         Ok(())
     }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        channel: Channel<Msg>,
+        originator_address: &str,
+        originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let from = SshX11 { originator_host: originator_address.to_owned(), originator_port };
+        self.incoming.arrive(ssh_incoming::Kind::X11(from), channel, reply);
+        Ok(())
+    }
+
+    // What nobody asked for is refused: a reply that is dropped says so.
 
     async fn server_channel_open_session(
         &mut self,
@@ -271,17 +354,6 @@ impl client::Handler for Client {
         &mut self,
         _channel: Channel<Msg>,
         _socket_path: &str,
-        _reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_x11(
-        &mut self,
-        _channel: Channel<Msg>,
-        _originator_address: &str,
-        _originator_port: u32,
         _reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {

@@ -7,6 +7,7 @@
 mod account;
 mod authorize;
 mod device;
+mod enter;
 mod login;
 mod setup;
 
@@ -24,7 +25,7 @@ use super::route::Routes;
 use super::users::percent_encode;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    [login::routes, setup::routes, account::routes, device::routes, authorize::routes]
+    [login::routes, setup::routes, account::routes, device::routes, authorize::routes, enter::routes]
         .into_iter()
         .fold(routes, |routes, add| add(routes))
 }

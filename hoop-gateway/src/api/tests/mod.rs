@@ -48,6 +48,7 @@ use crate::auth::device::DeviceSignIns;
 use crate::auth::token::AgentTokens;
 use crate::auth::{GatewaySecret, Passwords, SetupToken, Throttle, first_admin};
 use crate::changes::Changes;
+use crate::listen::Domain;
 use crate::secrets::{OperatorKey, SecretKeeper};
 use crate::session::Reached;
 use crate::store::tests::wrapped::Wrapped;
@@ -318,10 +319,13 @@ impl Gateway {
             request_key: secret.request_key(),
             tasks: tasks.clone(),
             telemetry: Arc::new(Telemetry::new().expect("buckets")),
+            identity_keys: JwkSet { keys: Vec::new() },
             endpoints: Endpoints {
                 pages: "https://gw.example.com".to_owned(),
                 postgres: Endpoint { host: "db.example.com".to_owned(), port: 15432, tls: true },
                 ssh: Endpoint { host: "gw.example.com".to_owned(), port: 12222, tls: false },
+                web: Domain::of("https://apps.example.com").expect("a URL"),
+                proxy: Endpoint { host: "gw.example.com".to_owned(), port: 18888, tls: true },
                 ssh_host_keys: vec![HOST_KEY.to_owned()],
                 grpc: Endpoint { host: "gw.example.com".to_owned(), port: 8010, tls: true },
                 certificate: Some([7; 32]),

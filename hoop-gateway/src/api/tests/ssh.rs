@@ -46,6 +46,46 @@ async fn what_an_ssh_role_says_is_checked() {
 }
 
 #[tokio::test]
+async fn a_way_through_other_roles_has_an_end_and_one_agent() {
+    let gateway = Gateway::start().await;
+    let add = async |name: &str, jump: &str| {
+        let mut role = ssh_role(name);
+        role["target"]["jump"] = json!(jump);
+        gateway.post(&gateway.admin, "/api/v1/roles", role).await
+    };
+    let through = async |name: &str, jump: Value| {
+        let patch = json!({ "target": { "jump": jump } });
+        gateway.send(&gateway.admin, Method::PATCH, &format!("/api/v1/roles/{name}"), Some(patch)).await
+    };
+    let refused = |(status, answer): (StatusCode, Value), why: &str| {
+        assert_eq!(
+            (status, &answer["errors"][0]["pointer"]),
+            (StatusCode::BAD_REQUEST, &json!("/target/jump")),
+            "{answer}"
+        );
+        assert!(answer.to_string().contains(why), "{answer}");
+    };
+    gateway.role("shop").await;
+    refused(add("self", "self").await, "itself");
+    refused(add("other", "shop").await, "not reached over SSH");
+    refused(add("none", "A b").await, "letters");
+    // What a file describes comes in any order.
+    for (name, jump) in [("d", "c"), ("c", "b"), ("b", "a")] {
+        assert_eq!(add(name, jump).await.0, StatusCode::CREATED, "{name}");
+    }
+    made(&gateway, "a").await;
+    made(&gateway, "z").await;
+    refused(through("a", json!("d")).await, "itself");
+    refused(through("a", json!("z")).await, "at most 3");
+    refused(add("e", "d").await, "at most 3");
+    assert_eq!(through("d", json!(null)).await.0, StatusCode::OK);
+    assert_eq!(through("a", json!("z")).await.0, StatusCode::OK);
+    let away = json!({ "agent": "there" });
+    assert_eq!(gateway.send(&gateway.admin, Method::PATCH, "/api/v1/roles/z", Some(away)).await.0, StatusCode::OK);
+    refused(through("d", json!("z")).await, "another agent");
+}
+
+#[tokio::test]
 async fn secrets_of_an_ssh_role_are_those_of_its_kind() {
     let gateway = Gateway::start().await;
     made(&gateway, "web").await;
@@ -96,8 +136,13 @@ async fn a_host_key_is_approved_by_its_fingerprint() {
     made(&gateway, "trusted").await;
     made(&gateway, "away").await;
     gateway.role("shop").await;
-    for (name, code) in [("trusted", "conflict"), ("away", "agent_unavailable"), ("shop", "conflict")] {
-        assert_eq!(approve(name, &right).await.1["code"], code, "{name}");
+    for (name, status, code) in [
+        ("trusted", StatusCode::CONFLICT, "conflict"),
+        ("away", StatusCode::SERVICE_UNAVAILABLE, "agent_unavailable"),
+        ("shop", StatusCode::CONFLICT, "conflict"),
+    ] {
+        let (answered, refused) = approve(name, &right).await;
+        assert_eq!((answered, &refused["code"]), (status, &json!(code)), "{name}");
     }
     assert_eq!(approve("nope", &right).await.0, StatusCode::NOT_FOUND);
     let alice = gateway.user("alice", "member", &["dba"]).await;

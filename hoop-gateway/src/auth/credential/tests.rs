@@ -120,6 +120,18 @@ impl Place {
     }
 }
 
+#[test]
+fn a_login_is_known_by_its_form() {
+    for _ in 0..20 {
+        assert!(is_login(&format!("web-prod-{}", random_text(LOGIN_SUFFIX))));
+    }
+    for other in
+        ["web-prod", "abcdefgh", "-abcdefgh", "alice+web-abcdefgh", "web-abcdefg", "web-abcdefgl", "web-ABCDEFGH", ""]
+    {
+        assert!(!is_login(other), "{other}");
+    }
+}
+
 #[tokio::test]
 async fn who_knows_the_password_is_known() {
     let place = place().await;

@@ -22,7 +22,7 @@ use super::{Known, LAST_WORDS, PostgresDoor};
 use crate::proxy::postgres::error::{Severity, response};
 use crate::proxy::postgres::{Catalog, PostgresRelay};
 use crate::proxy::{self, Stop};
-use crate::session::{CancelKey, Opening, Pass, Session, postgres_target};
+use crate::session::{CancelKey, Opening, Session, postgres_target};
 use crate::telemetry::span;
 use crate::tunnel::OpenFailure;
 
@@ -134,7 +134,7 @@ fn opening(
     Ok(Opening {
         request_id,
         principal: proven.principal.clone(),
-        passes: proven.token.into_iter().chain(token).map(Pass::Token).collect(),
+        passes: proven.passes(token),
         role: role.clone(),
         mode: AccessMode::Native,
         source: Some(peer),

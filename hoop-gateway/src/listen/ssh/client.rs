@@ -3,19 +3,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hoop_core::Denial;
 use hoop_proto::tunnel::v1::{SshDirectStreamlocal, SshDirectTcpip};
 use russh::keys::{Certificate, HashAlg};
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId};
+use russh::{Channel, ChannelId, MethodKind, MethodSet};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::SshDoor;
 use super::login::{Caller, Visitor};
-use crate::proxy::ssh::{Asked, Opened, Wanted};
+use super::sign_in::{Begun, Place, Step, Waiting};
+use crate::proxy::ssh::{Asked, Listen, Opened, Wanted, words};
 
 /// How long the target may take to answer a request that concerns the whole connection.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// What a client was asked (keyboard-interactive), and has not answered yet.
+#[derive(Default)]
+enum Question {
+    #[default]
+    Nothing,
+    /// For the password of a credential.
+    Password,
+    /// For nothing, while somebody signs it in with a browser.
+    Browser(Waiting),
+    /// For nothing: it was told why it does not get in.
+    Refused,
+}
 
 /// One client.
 pub(super) struct Client {
@@ -24,22 +39,76 @@ pub(super) struct Client {
     /// Whose login is proven. Only that of the method that succeeded counts.
     caller: Option<Caller>,
     admitted: Option<oneshot::Sender<Caller>>,
+    /// Told that the client waits for a browser. That may be once: what is begun is stored.
+    waits: Option<oneshot::Sender<()>>,
+    /// Held until the login is done, by who has more time for it.
+    place: Option<Place>,
+    question: Question,
+    /// Whether the role that was named takes a display; one that is chosen afterwards may.
+    display: bool,
     asked: mpsc::Sender<Asked>,
 }
 
 impl Client {
-    pub(super) const fn new(
+    pub(super) fn new(
         door: Arc<SshDoor>,
         visitor: Visitor,
         admitted: oneshot::Sender<Caller>,
+        waits: oneshot::Sender<()>,
         asked: mpsc::Sender<Asked>,
     ) -> Self {
-        Self { door, visitor, caller: None, admitted: Some(admitted), asked }
+        let (admitted, waits) = (Some(admitted), Some(waits));
+        Self {
+            door,
+            visitor,
+            caller: None,
+            admitted,
+            waits,
+            place: None,
+            question: Question::Nothing,
+            display: false,
+            asked,
+        }
     }
 
     fn decided(&mut self, caller: Option<Caller>) -> Auth {
         self.caller = caller;
         if self.caller.is_some() { Auth::Accept } else { Auth::reject() }
+    }
+
+    /// The first question: for a password, where the login is one of a credential's.
+    async fn ask_first(&mut self, login: &str) -> Auth {
+        if !self.door.signs_in(login) {
+            self.question = Question::Password;
+            return question("", &[("Password: ", false)]);
+        }
+        let Some(waits) = self.waits.take() else { return no_more_questions() };
+        match self.door.begin_sign_in(&self.visitor, login).await {
+            Ok(Begun { waiting, place, text }) => {
+                let _ = waits.send(());
+                self.place = Some(place);
+                self.question = Question::Browser(waiting);
+                question(&text, &[])
+            }
+            Err(denial) => self.tell(&denial),
+        }
+    }
+
+    async fn wait(&mut self, waiting: Waiting) -> Auth {
+        match self.door.wait(&self.visitor, waiting).await {
+            Step::Wait(waiting) => {
+                self.question = Question::Browser(waiting);
+                question("", &[])
+            }
+            Step::In(caller) => self.decided(Some(*caller)),
+            Step::Over(denial) => self.tell(&denial),
+        }
+    }
+
+    /// Says why it does not get in. The library has no other way to tell than with a question: it asks for nothing.
+    fn tell(&mut self, why: &Denial) -> Auth {
+        self.question = Question::Refused;
+        question(String::from_utf8_lossy(&words(why, false)).trim_end(), &[])
     }
 
     /// Hands a channel over to the session. When that has fallen behind with them, it is refused: by dropping its reply.
@@ -52,6 +121,16 @@ impl Client {
         self.asked.try_send(asked(answer)).ok()?;
         timeout(ANSWER, answered).await.ok()?.ok()?
     }
+}
+
+fn question(text: &str, prompts: &[(&'static str, bool)]) -> Auth {
+    let prompts = prompts.iter().map(|(prompt, echo)| ((*prompt).into(), *echo)).collect::<Vec<_>>();
+    Auth::Partial { name: "".into(), instructions: text.to_owned().into(), prompts: prompts.into() }
+}
+
+/// Nobody is signed in with a browser twice on one connection: the client would begin again at once.
+fn no_more_questions() -> Auth {
+    Auth::Reject { proceed_with_methods: Some(MethodSet::from(&[MethodKind::PublicKey][..])), partial_success: false }
 }
 
 impl Handler for Client {
@@ -68,19 +147,19 @@ impl Handler for Client {
         _submethods: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
-        let Some(mut response) = response else {
-            return Ok(Auth::Partial {
-                name: "".into(),
-                instructions: "".into(),
-                prompts: vec![("Password: ".into(), false)].into(),
-            });
-        };
-        let password = response.next().and_then(|answer| String::from_utf8(answer.to_vec()).ok());
-        let caller = match password {
-            Some(password) => self.door.with_password(&self.visitor, user, &password).await,
-            None => None,
-        };
-        Ok(self.decided(caller))
+        let Some(mut response) = response else { return Ok(self.ask_first(user).await) };
+        match std::mem::take(&mut self.question) {
+            Question::Password => {
+                let password = response.next().and_then(|answer| String::from_utf8(answer.to_vec()).ok());
+                let caller = match password {
+                    Some(password) => self.door.with_password(&self.visitor, user, &password).await,
+                    None => None,
+                };
+                Ok(self.decided(caller))
+            }
+            Question::Browser(waiting) if waiting.is_of(user) => Ok(self.wait(waiting).await),
+            Question::Browser(_) | Question::Refused | Question::Nothing => Ok(no_more_questions()),
+        }
     }
 
     async fn auth_publickey_offered(&mut self, _user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
@@ -106,6 +185,8 @@ impl Handler for Client {
         };
         let id = String::from_utf8_lossy(session.remote_sshid());
         caller.client = id.chars().filter(|c| !c.is_control()).take(255).collect();
+        self.display = caller.may_lend_display();
+        (self.place, self.question) = (None, Question::Nothing);
         let _ = admitted.send(caller);
         Ok(())
     }
@@ -222,7 +303,7 @@ impl Handler for Client {
         _x11_screen_number: u32,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        session.channel_failure(channel)
+        if self.display { session.channel_success(channel) } else { session.channel_failure(channel) }
     }
 
     async fn agent_request(&mut self, _channel: ChannelId, _session: &mut Session) -> Result<bool, Self::Error> {
@@ -235,8 +316,8 @@ impl Handler for Client {
         port: &mut u32,
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        let (host, wanted) = (address.to_owned(), *port);
-        let chosen = self.ask(|answer| Asked::Forward { host, port: wanted, answer }).await;
+        let at = Listen::Tcpip { host: address.to_owned(), port: *port };
+        let chosen = self.ask(|answer| Asked::Forward { at, answer }).await;
         if let Some(chosen) = chosen {
             *port = chosen;
         }
@@ -249,7 +330,21 @@ impl Handler for Client {
         port: u32,
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        let host = address.to_owned();
-        Ok(self.ask(|answer| Asked::CancelForward { host, port, answer }).await.is_some())
+        let at = Listen::Tcpip { host: address.to_owned(), port };
+        Ok(self.ask(|answer| Asked::CancelForward { at, answer }).await.is_some())
+    }
+
+    async fn streamlocal_forward(&mut self, socket_path: &str, _session: &mut Session) -> Result<bool, Self::Error> {
+        let at = Listen::Streamlocal { path: socket_path.to_owned() };
+        Ok(self.ask(|answer| Asked::Forward { at, answer }).await.is_some())
+    }
+
+    async fn cancel_streamlocal_forward(
+        &mut self,
+        socket_path: &str,
+        _session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        let at = Listen::Streamlocal { path: socket_path.to_owned() };
+        Ok(self.ask(|answer| Asked::CancelForward { at, answer }).await.is_some())
     }
 }

@@ -1,11 +1,11 @@
-//! Who is calling: by a credential's password, by a public key of a user's, or by a certificate of an authority that the
-//! gateway trusts.
+//! Who is calling: by a credential's password, by a public key of a user's, by a certificate of an authority that the gateway
+//! trusts, or by a sign-in with a browser (`sign_in.rs`).
 
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hoop_core::id::{OrgId, RequestId};
-use hoop_core::{Code, Denial, Principal, ResourceRole};
+use hoop_core::{Code, Denial, Principal, ResourceRole, Target};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Certificate, HashAlg};
 
@@ -39,6 +39,17 @@ pub(super) struct Caller {
     pub(super) client: String,
 }
 
+impl Caller {
+    /// Whether the role may take a display of the client's, as far as it is known by now.
+    pub(super) fn may_lend_display(&self) -> bool {
+        match &self.role {
+            Chosen::Role(role) => matches!(&role.target, Target::Ssh(target) if target.allow.x11_forwarding),
+            Chosen::None(_) => true,
+            Chosen::Refused(_) => false,
+        }
+    }
+}
+
 /// What for, as the login name says.
 pub(super) enum Chosen {
     /// This role.
@@ -50,13 +61,13 @@ pub(super) enum Chosen {
 }
 
 /// A login name: `role`, or `user+role`.
-struct LoginName<'a> {
-    user: Option<&'a str>,
+pub(super) struct LoginName<'a> {
+    pub(super) user: Option<&'a str>,
     role: &'a str,
 }
 
 impl<'a> LoginName<'a> {
-    fn of(login: &'a str) -> Self {
+    pub(super) fn of(login: &'a str) -> Self {
         match login.split_once('+') {
             Some((user, role)) => Self { user: Some(user), role },
             None => Self { user: None, role: login },
@@ -112,12 +123,13 @@ impl SshDoor {
     }
 
     fn logged(&self, visitor: &Visitor, caller: Result<Caller, Denial>) -> Option<Caller> {
-        caller
-            .inspect_err(|denial| {
-                self.telemetry.logins_failed.increment(1);
-                tracing::info!(peer = %visitor.peer, request = %visitor.request_id, code = %denial.code, reason = denial.reason, "client refused");
-            })
-            .ok()
+        caller.inspect_err(|denial| self.refused(visitor, denial)).ok()
+    }
+
+    /// A login that was refused.
+    pub(super) fn refused(&self, visitor: &Visitor, denial: &Denial) {
+        self.telemetry.logins_failed.increment(1);
+        tracing::info!(peer = %visitor.peer, request = %visitor.request_id, code = %denial.code, reason = denial.reason, "client refused");
     }
 
     async fn proven(&self, visitor: &Visitor, login: &str, password: &str) -> Result<Caller, Denial> {
@@ -130,15 +142,15 @@ impl SshDoor {
         is_own(&proven.principal, visitor.bearer.as_ref())?;
         let bearer = visitor.bearer.as_ref().map(|bearer| bearer.token.id);
         Ok(Caller {
+            passes: proven.passes(bearer),
             principal: proven.principal,
-            passes: proven.token.into_iter().chain(bearer).map(Pass::Token).collect(),
             role: Chosen::Role(Box::new(proven.role.role)),
             client: String::new(),
         })
     }
 
     /// A user who is known, and what the login name says they want.
-    async fn caller(
+    pub(super) async fn caller(
         &self,
         visitor: &Visitor,
         login: &str,

@@ -1,13 +1,14 @@
 //! Port 12222: SSH clients. It learns who is calling and which role they want, and hands over.
 //!
 //! The login name is that of a credential, or of a role, also as `user+role`. One deadline covers everything before the
-//! caller is known; after that, what is refused is told on the channels that the client opens, so that it reads why.
+//! caller is known, but for who is signed in with a browser meanwhile, which has a longer one; after that, what is refused is told on the channels that the client opens, so that it reads why.
 
 mod client;
 mod host_keys;
 mod login;
 mod menu;
 mod severed;
+mod sign_in;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ use crate::session::{Opening, Session, Sessions, ssh_target};
 use crate::store::Role;
 use crate::telemetry::{Telemetry, span};
 pub(crate) use host_keys::SshHostKeys;
+pub(crate) use sign_in::SignIns;
 
 use client::Client;
 use login::{Caller, Chosen, Visitor};
@@ -71,6 +73,8 @@ pub(crate) struct SshDoor {
     pub(crate) keys: UserKeys,
     /// Authorities whose certificates of users are taken.
     pub(crate) authorities: Vec<PublicKey>,
+    /// How those who come with nothing are signed in.
+    pub(crate) sign_ins: SignIns,
     /// Slows down who guesses; the same one as every other door's.
     pub(crate) throttle: Arc<Throttle>,
     /// What a stranger may cost.
@@ -132,27 +136,29 @@ impl SshDoor {
         let _cut = cut.clone().drop_guard();
         let span = span::session(stranger.request_id, stranger.peer);
         let (admitted, admission) = oneshot::channel();
+        let (waits, waited_for) = oneshot::channel();
         let (ask, asked) = mpsc::channel(QUEUE);
         let visitor = visitor(&stranger);
-        let client = Client::new(Arc::clone(&self), visitor, admitted, ask);
+        let client = Client::new(Arc::clone(&self), visitor, admitted, waits, ask);
         let io = Severable::new(io, cut);
-        let login = stranger.in_time(async {
+        let login = async {
             let running = run_stream(Arc::clone(&self.config), io, client).await.map_err(|_| Refusal::Silent)?;
             // The login of a client that goes away never ends well.
             let caller = admission.await.map_err(|_| Refusal::Silent)?;
             Ok((running, caller))
-        });
-        match Box::pin(login.instrument(span::login(&span))).await {
+        };
+        let login = Box::pin(login.instrument(span::login(&span)));
+        let (peer, request_id, since) = (stranger.peer, stranger.request_id, stranger.since);
+        // When the caller is known, or waits for a browser, the place is free for another.
+        let logged_in = stranger.in_time_or_waiting(login, waited_for, self.sign_ins.patience() + self.limits.deadline);
+        match logged_in.await {
             Ok((running, caller)) => {
-                let Stranger { peer, request_id, place, since, .. } = stranger;
-                // The caller is known: the place is free for another.
-                drop(place);
                 let known = Known { peer, request_id, since, span };
                 self.session(running, caller, asked, known).await;
             }
             Err(Refusal::Told(denial)) => {
                 span::refused(&span, &denial);
-                tracing::info!(peer = %stranger.peer, request = %stranger.request_id, code = %denial.code, reason = denial.reason, "client refused");
+                tracing::info!(%peer, request = %request_id, code = %denial.code, reason = denial.reason, "client refused");
             }
             Err(Refusal::Silent) => {}
         }

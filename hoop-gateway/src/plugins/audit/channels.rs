@@ -173,5 +173,6 @@ pub(super) fn file_done(done: &FileDone) -> event::FileDone {
         error,
         denied_by: denial.map(|denial| Text::copied(&denial.by, MAX_NAME_BYTES)).unwrap_or_default(),
         denial: denial.map(|denial| denial.code.as_str().to_owned()).unwrap_or_default(),
+        ..event::FileDone::default()
     }
 }

@@ -13,6 +13,7 @@
 //! | a program | its command, variables and terminal; what it reads and writes, without a terminal up to [`AuditOptions::stream_bytes_per_channel`] |
 //! | what is typed on a terminal | as it is, in which what the detectors find is overwritten; hidden where it could be a secret, which is told by the question before it or by its not appearing; and the lines that were entered, as the screen showed them |
 //! | files, forwarded connections | path, size and digest; address and bytes |
+//! | the contents of files | as they are, where the role says so: see [`KeepFiles`] |
 //! | notices, notifications, cancel requests | as they are |
 //! | the end of the session | outcome, reason, sums |
 //!
@@ -134,12 +135,34 @@ impl std::fmt::Debug for Audit {
     }
 }
 
+/// Of which files that are moved over SFTP and `scp` the contents are kept: `{"audit": {"keep_files": {"paths": ["/srv/*"]}}}`.
+/// They are kept as they are, also what detectors would find in them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeepFiles {
+    /// How much of each file, in bytes from its beginning: 16 MiB unless given. What is written more than once counts each time.
+    #[serde(default = "up_to")]
+    pub up_to_bytes: u64,
+    /// Of files with these paths, as the client gives them; `*` stands for any run of characters. All unless given.
+    #[serde(default = "all")]
+    pub paths: Vec<String>,
+}
+
+const fn up_to() -> u64 {
+    16 << 20
+}
+
+fn all() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
 /// A role's settings for audit.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct RoleSettings {
     rows_bytes_per_statement: Option<u64>,
     stream_bytes_per_channel: Option<u64>,
+    keep_files: Option<KeepFiles>,
 }
 
 #[async_trait]
@@ -153,6 +176,7 @@ impl Plugin for Audit {
         let limits = Limits {
             rows: settings.rows_bytes_per_statement.unwrap_or(self.options.rows_bytes_per_statement),
             stream: settings.stream_bytes_per_channel.unwrap_or(self.options.stream_bytes_per_channel),
+            files: settings.keep_files,
         };
         let header = Header { reason: self.reason(session), ..header(session, self.options.strict) };
         let (recorder, id) = (self.recorder.clone(), session.id);

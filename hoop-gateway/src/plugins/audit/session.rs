@@ -1,5 +1,6 @@
 //! Audit of one session.
 
+mod contents;
 mod programs;
 
 use std::sync::Arc;
@@ -16,12 +17,13 @@ use hoop_core::{
 use super::channels::{self, Channels};
 use super::redact::{Memory, Redactor};
 use super::statement::Running;
-use super::{Closed, OnClose, refused};
+use super::{Closed, KeepFiles, OnClose, refused};
 use crate::record::event::{
     self, Cancel, Columns, Complete, End, Failed, MAX_COLUMNS, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, MAX_PARAMETER_BYTES,
     MAX_PARAMETERS, MAX_STATEMENT_BYTES, Parameter, RowFormat, RowsHead, Shown, Text, Totals,
 };
 use crate::record::{Appended, Kind, MAX_PAYLOAD, RecordError, SessionLog};
+use contents::Contents;
 
 /// Longest piece of rows in one record.
 const PIECE: usize = MAX_PAYLOAD - RowsHead::LENGTH;
@@ -29,12 +31,13 @@ const PIECE: usize = MAX_PAYLOAD - RowsHead::LENGTH;
 const MAX_SCRATCH: usize = 8 << 10;
 
 /// How much is kept, in bytes.
-#[derive(Clone, Copy)]
 pub(super) struct Limits {
     /// Of the rows of a statement, each way.
     pub(super) rows: u64,
     /// Of the streams of a program without a terminal, each way.
     pub(super) stream: u64,
+    /// Of files.
+    pub(super) files: Option<KeepFiles>,
 }
 
 pub(super) struct SessionAudit {
@@ -45,6 +48,7 @@ pub(super) struct SessionAudit {
     memory: Memory,
     running: Running,
     channels: Channels,
+    contents: Contents,
     totals: Totals,
     columns: Option<(Arc<[Column]>, Vec<u8>)>,
     scratch: Vec<u8>,
@@ -113,6 +117,7 @@ impl SessionAudit {
             memory: Memory::default(),
             running: Running::default(),
             channels: Channels::default(),
+            contents: Contents::default(),
             totals: Totals::default(),
             columns: None,
             scratch: Vec::new(),
@@ -294,6 +299,7 @@ impl SessionPlugin for SessionAudit {
             | Interest::INPUT
             | Interest::OUTPUT
             | Interest::FILES
+            | if self.limits.files.is_some() { Interest::FILE_BYTES } else { Interest::NONE }
     }
 
     fn on_request(&mut self, request: Request) -> Verdict<Request> {
@@ -311,6 +317,7 @@ impl SessionPlugin for SessionAudit {
             }
             Request::Forward(forward) => (self.forward(forward), true),
             Request::File(file) => (self.file(file), true),
+            Request::FileBytes(piece) => (self.file_bytes(piece, true), false),
             _ => (Err(unknown()), false),
         };
         match added {
@@ -334,6 +341,7 @@ impl SessionPlugin for SessionAudit {
             Response::Output(output) => (self.output(output), false),
             Response::ChannelClosed(closed) => (self.channel_closed(closed), true),
             Response::FileDone(done) => (self.file_done(done), true),
+            Response::FileBytes(piece) => (self.file_bytes(piece, false), false),
             _ => (Err(unknown()), false),
         };
         match added {

@@ -5,3 +5,20 @@
 //! [RFC 9113]: https://www.rfc-editor.org/rfc/rfc9113
 
 pub(crate) mod fields;
+
+mod answer;
+mod coding;
+mod exchange;
+mod grpc;
+mod head;
+mod identity;
+mod sending;
+mod session;
+mod validators;
+mod websocket;
+
+pub(crate) use answer::{Body, empty};
+pub(crate) use exchange::{Asker, serve};
+pub(crate) use head::{OWN_COOKIES, Origin};
+pub(crate) use identity::{Identity, IdentityKey};
+pub(crate) use session::{HttpSession, Limits, Parts};

@@ -103,6 +103,20 @@ async fn open_incoming(
             port: from.port,
             originator: bytes(&format!("{}:{}", from.originator_host, from.originator_port)),
         },
+        ssh_incoming::Kind::ForwardedStreamlocal(from) => Forward {
+            channel: id,
+            kind: ForwardKind::ForwardedStreamlocal,
+            host: bytes(&from.path),
+            port: 0,
+            originator: Bytes::new(),
+        },
+        ssh_incoming::Kind::X11(from) => Forward {
+            channel: id,
+            kind: ForwardKind::X11,
+            host: Bytes::new(),
+            port: 0,
+            originator: bytes(&format!("{}:{}", from.originator_host, from.originator_port)),
+        },
         ssh_incoming::Kind::AuthAgent(_) => {
             Forward { channel: id, kind: ForwardKind::Agent, host: Bytes::new(), port: 0, originator: Bytes::new() }
         }
@@ -116,6 +130,13 @@ async fn open_incoming(
             let (origin, port) = (from.originator_host, from.originator_port);
             shared.client.channel_open_forwarded_tcpip(from.host, from.port, origin, port).await
         }
+        ssh_incoming::Kind::ForwardedStreamlocal(from) => {
+            shared.client.channel_open_forwarded_streamlocal(from.path).await
+        }
+        ssh_incoming::Kind::X11(from) if shared.allow.x11_forwarding => {
+            shared.client.channel_open_x11(from.originator_host, from.originator_port).await
+        }
+        ssh_incoming::Kind::X11(_) => return Err(not_allowed(ForwardKind::X11, "the client's display")),
         ssh_incoming::Kind::AuthAgent(_) if shared.allow.agent_forwarding => shared.client.channel_open_agent().await,
         ssh_incoming::Kind::AuthAgent(_) => return Err(not_allowed(ForwardKind::Agent, "the client's agent")),
     };

@@ -17,5 +17,5 @@ mod program;
 mod session;
 mod words;
 
-pub(crate) use session::{Asked, Begun, Limits, Opened, Parts, SshProxy, Wanted, refuse_all};
+pub(crate) use session::{Asked, Begun, Limits, Listen, Opened, Parts, SshProxy, Wanted, refuse_all};
 pub(crate) use words::words;

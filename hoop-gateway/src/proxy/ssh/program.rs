@@ -11,7 +11,7 @@ use hoop_core::{
 };
 use hoop_proto::tunnel::v1::{
     SshAuthAgentReq, SshEnv, SshEof, SshExec, SshExitSignal, SshMessage, SshPtyReq, SshSession, SshShell, SshSignal,
-    SshSubsystem, SshTerminalMode, SshWindowChange, carry_down, ssh_channel, ssh_message,
+    SshSubsystem, SshTerminalMode, SshWindowChange, SshX11Req, carry_down, ssh_channel, ssh_message,
 };
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
@@ -137,9 +137,10 @@ impl Program<'_> {
             ChannelMsg::Data { data } => self.input(data).await,
             ChannelMsg::Eof => self.say(ssh_message::Body::Eof(SshEof {})).await,
             ChannelMsg::Close => Err(Ended::Client),
-            ChannelMsg::RequestPty { .. } | ChannelMsg::SetEnv { .. } | ChannelMsg::AgentForward { .. } => {
-                self.prepare(prepared, message).await
-            }
+            ChannelMsg::RequestPty { .. }
+            | ChannelMsg::SetEnv { .. }
+            | ChannelMsg::AgentForward { .. }
+            | ChannelMsg::RequestX11 { .. } => self.prepare(prepared, message).await,
             ChannelMsg::RequestShell { .. } => self.start(prepared, CommandKind::Shell, Bytes::new()).await,
             ChannelMsg::Exec { command, .. } => self.start(prepared, CommandKind::Exec, command.into()).await,
             ChannelMsg::RequestSubsystem { name, .. } => {
@@ -193,6 +194,17 @@ impl Program<'_> {
             }
             ChannelMsg::AgentForward { .. } if self.shared.allow.agent_forwarding => {
                 self.say(ssh_message::Body::AuthAgentReq(SshAuthAgentReq {})).await
+            }
+            ChannelMsg::RequestX11 {
+                single_connection,
+                x11_authentication_protocol: protocol,
+                x11_authentication_cookie: cookie,
+                x11_screen_number: screen,
+                ..
+            } if self.shared.allow.x11_forwarding => {
+                let is_text = no_zeros("a cookie", protocol.as_bytes()).and(no_zeros("a cookie", cookie.as_bytes()));
+                is_text.map_err(Ended::Refused)?;
+                self.say(ssh_message::Body::X11Req(SshX11Req { single_connection, protocol, cookie, screen })).await
             }
             _ => Ok(()),
         }
@@ -265,7 +277,7 @@ impl Program<'_> {
 
     /// Passes on what was decoded.
     async fn moved(&self, moved: Result<Moved, Denial>) -> Result<(), Ended> {
-        let Moved { to_target, to_client } = moved.map_err(|denial| match denial.code.fault() {
+        let Moved { to_target, to_client, .. } = moved.map_err(|denial| match denial.code.fault() {
             Fault::Gateway => self.fail(denial),
             Fault::Client | Fault::Policy | Fault::Target => Ended::Refused(denial),
         })?;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hoop_core::{ChannelId, Code, Denial, Forward, ForwardKind, Interest, Outcome, Request, SessionChain, SshAllow};
 use hoop_proto::tunnel::v1::{
-    SshChannel, SshDirectStreamlocal, SshDirectTcpip, SshTcpipForward, open, ssh_channel, ssh_message,
+    SshChannel, SshDirectStreamlocal, SshDirectTcpip, SshStreamlocalForward, SshTcpipForward, open, ssh_channel,
+    ssh_message,
 };
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, Disconnect};
@@ -37,10 +38,69 @@ pub(crate) struct Limits {
 pub(crate) enum Asked {
     /// A channel.
     Channel(Wanted, Channel<Msg>, Opened),
-    /// That the target listens on an address, and on which port.
-    Forward { host: String, port: u32, answer: oneshot::Sender<Option<u32>> },
+    /// That the target listens, and on which port.
+    Forward { at: Listen, answer: oneshot::Sender<Option<u32>> },
     /// That it does not any more.
-    CancelForward { host: String, port: u32, answer: oneshot::Sender<Option<u32>> },
+    CancelForward { at: Listen, answer: oneshot::Sender<Option<u32>> },
+}
+
+/// Where the target is to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// On an address.
+    Tcpip { host: String, port: u32 },
+    /// On a socket.
+    Streamlocal { path: String },
+}
+
+impl Listen {
+    /// The host or the path, as the client says it.
+    fn text(&self) -> &str {
+        match self {
+            Self::Tcpip { host, .. } => host,
+            Self::Streamlocal { path } => path,
+        }
+    }
+
+    const fn kind(&self) -> ForwardKind {
+        match self {
+            Self::Tcpip { .. } => ForwardKind::ForwardedTcpip,
+            Self::Streamlocal { .. } => ForwardKind::ForwardedStreamlocal,
+        }
+    }
+
+    const fn port(&self) -> u32 {
+        match self {
+            Self::Tcpip { port, .. } => *port,
+            Self::Streamlocal { .. } => 0,
+        }
+    }
+
+    fn allowed(&self, allow: &SshAllow) -> Result<(), Denial> {
+        let (allowed, shown) = match self {
+            Self::Tcpip { host, port } => {
+                // What OpenSSH's client sends for `-R 8080:…`, where no address is named.
+                let named = if host.is_empty() { "*" } else { host };
+                (allow.allows_tcpip_forward(named, *port), format!("{named}:{port}"))
+            }
+            Self::Streamlocal { path } => (allow.allows_streamlocal_forward(path), path.clone()),
+        };
+        if allowed { Ok(()) } else { Err(forward::not_allowed(self.kind(), &shown)) }
+    }
+
+    fn request(self) -> ssh_message::Body {
+        match self {
+            Self::Tcpip { host, port } => ssh_message::Body::TcpipForward(SshTcpipForward { host, port }),
+            Self::Streamlocal { path } => ssh_message::Body::StreamlocalForward(SshStreamlocalForward { path }),
+        }
+    }
+
+    fn cancel(self) -> ssh_message::Body {
+        match self {
+            Self::Tcpip { host, port } => ssh_message::Body::CancelTcpipForward(SshTcpipForward { host, port }),
+            Self::Streamlocal { path } => ssh_message::Body::CancelStreamlocalForward(SshStreamlocalForward { path }),
+        }
+    }
 }
 
 /// Whether the client has its channel already.
@@ -256,20 +316,17 @@ impl SshProxy {
                     }
                 };
             }
-            Asked::Forward { host, port, answer } => {
-                if let Err(denial) = self.may_listen(&host, port).await {
+            Asked::Forward { at, answer } => {
+                if let Err(denial) = self.may_listen(&at).await {
                     tracing::info!(session = %self.shared.target.session, %denial, "forward refused");
                     return;
                 }
-                let forward = SshTcpipForward { host, port };
-                self.ask(ssh_message::Body::TcpipForward(forward), answer).await;
+                self.ask(at.request(), answer).await;
             }
-            Asked::CancelForward { host, port, answer } => {
-                if no_zeros("an address", host.as_bytes()).is_err() {
-                    return;
+            Asked::CancelForward { at, answer } => {
+                if no_zeros("an address", at.text().as_bytes()).is_ok() {
+                    self.ask(at.cancel(), answer).await;
                 }
-                let forward = SshTcpipForward { host, port };
-                self.ask(ssh_message::Body::CancelTcpipForward(forward), answer).await;
             }
         }
     }
@@ -281,21 +338,17 @@ impl SshProxy {
         }
     }
 
-    async fn may_listen(&self, host: &str, port: u32) -> Result<(), Denial> {
-        no_zeros("an address", host.as_bytes())?;
-        // What OpenSSH's client sends for `-R 8080:…`, where no address is named.
-        let named = if host.is_empty() { "*" } else { host };
-        if !self.shared.allow.allows_tcpip_forward(named, port) {
-            return Err(forward::not_allowed(ForwardKind::ForwardedTcpip, &format!("{named}:{port}")));
-        }
+    async fn may_listen(&self, at: &Listen) -> Result<(), Denial> {
+        no_zeros("an address", at.text().as_bytes())?;
+        at.allowed(&self.shared.allow)?;
         if !self.shared.chain.wants(Interest::COMMANDS) {
             return Ok(());
         }
         let request = Forward {
             channel: ChannelId(0),
-            kind: ForwardKind::ForwardedTcpip,
-            host: Bytes::copy_from_slice(host.as_bytes()),
-            port,
+            kind: at.kind(),
+            host: Bytes::copy_from_slice(at.text().as_bytes()),
+            port: at.port(),
             originator: Bytes::new(),
         };
         self.shared.chain.request(Request::Forward(request), async |_| {}).await.map(drop)

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::super::event::{ChannelClosed, Command, Event, File, FileDone, Forward, Stream, StreamBytes, Totals};
+use super::super::event::{
+    ChannelClosed, Command, Event, File, FileBytes, FileDone, FileHead, Forward, Stream, StreamBytes, Totals,
+};
 use super::{counted, left_out, milliseconds};
 
 pub(super) fn write(f: &mut fmt::Formatter<'_>, event: &Event, most: usize) -> fmt::Result {
@@ -19,6 +21,7 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, event: &Event, most: usize) -> f
         Event::ChannelClosed(end) => closed(f, end),
         Event::File(file) => operation(f, file),
         Event::FileDone(done) => file_done(f, done),
+        Event::FileBytes(bytes) => file_bytes(f, bytes),
         _ => Ok(()),
     }
 }
@@ -101,10 +104,19 @@ fn file_done(f: &mut fmt::Formatter<'_>, d: &FileDone) -> fmt::Result {
         true => f.write_str("done")?,
         false => write!(f, "failed: {}", d.error)?,
     }
-    for (what, bytes) in [("read", d.bytes_read), ("written", d.bytes_written)] {
+    for (what, bytes, kept) in [("read", d.bytes_read, d.kept_read), ("written", d.bytes_written, d.kept_written)] {
         if bytes > 0 {
             write!(f, ", {} {what}", counted(bytes, "byte"))?;
         }
+        if let Some(kept) = kept.filter(|kept| *kept > 0) {
+            write!(f, " ({kept} kept)")?;
+        }
     }
     if d.sha256.is_empty() { Ok(()) } else { write!(f, ", SHA-256 {}", d.sha256) }
+}
+
+fn file_bytes(f: &mut fmt::Formatter<'_>, piece: &FileBytes) -> fmt::Result {
+    let FileHead { channel, number, written, offset } = piece.head;
+    let what = if written { "written" } else { "read" };
+    write!(f, "~{channel}.{number} {} {what} at {offset}, kept", counted(piece.bytes.len() as u64, "byte"))
 }

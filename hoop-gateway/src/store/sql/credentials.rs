@@ -77,6 +77,15 @@ impl Credentials for Engine {
         Ok(row.map(Credential::from))
     }
 
+    async fn get(&self, org: OrgId, id: CredentialId) -> Result<Option<Credential>> {
+        let row: Option<CredentialRow> = sqlx::query_as("SELECT * FROM credentials WHERE org_id = $1 AND id = $2")
+            .bind(org.as_uuid())
+            .bind(id.as_uuid())
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(row.map(Credential::from))
+    }
+
     async fn list(
         &self,
         org: OrgId,

@@ -38,12 +38,21 @@ impl SessionAudit {
 
     pub(super) fn file(&mut self, file: &FileOperation) -> Result<(), Denial> {
         self.totals.files += 1;
+        if let Some(keep) = &self.limits.files {
+            self.contents.open(keep, file);
+        }
         self.add(Kind::File, |out| channels::file(file).encode(out))
     }
 
     pub(super) fn file_done(&mut self, done: &FileDone) -> Result<(), Denial> {
         self.totals.denied += u64::from(done.denial.is_some());
-        self.add(Kind::FileDone, |out| channels::file_done(done).encode(out))
+        let kept = self.contents.close(done);
+        let event = event::FileDone {
+            kept_read: kept.map(|kept| kept.read),
+            kept_written: kept.map(|kept| kept.written),
+            ..channels::file_done(done)
+        };
+        self.add(Kind::FileDone, |out| event.encode(out))
     }
 
     pub(super) fn window_change(&mut self, change: &WindowChange) -> Result<(), Denial> {

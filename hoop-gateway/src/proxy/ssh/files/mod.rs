@@ -32,6 +32,17 @@ pub(crate) struct Moved {
     pub(crate) to_target: Vec<Bytes>,
     /// To the client.
     pub(crate) to_client: Vec<Bytes>,
+    /// Bytes of files among them, of which the chain has not heard yet.
+    pieces: Vec<Piece>,
+}
+
+/// Bytes of an open file.
+#[derive(Debug)]
+struct Piece {
+    operation: u64,
+    written: bool,
+    offset: u64,
+    bytes: Bytes,
 }
 
 impl Files {

@@ -1,8 +1,9 @@
 //! What is done with files, as the chain is asked and told of it.
 
 use bytes::Bytes;
-use hoop_core::{ChannelId, Denial, FileDone, FileKind, FileOperation, Request, Response};
+use hoop_core::{ChannelId, Denial, FileBytes, FileDone, FileKind, FileOperation, Interest, Request, Response};
 
+use super::Piece;
 use crate::proxy::chain::SharedChain;
 
 /// Something to be done with files that has no number yet.
@@ -50,6 +51,25 @@ pub(super) async fn ask(
         }
     }
     Ok(None)
+}
+
+/// Shows the chain bytes of files before they go on, where somebody keeps them.
+///
+/// # Errors
+/// The refusal: what could not be kept does not go on.
+pub(super) async fn keep(chain: &SharedChain, channel: ChannelId, pieces: &mut Vec<Piece>) -> Result<(), Denial> {
+    if pieces.is_empty() || !chain.wants(Interest::FILE_BYTES) {
+        pieces.clear();
+        return Ok(());
+    }
+    for Piece { operation: id, written, offset, bytes } in pieces.drain(..) {
+        let bytes = FileBytes { channel, id, offset, bytes };
+        match written {
+            true => drop(chain.request(Request::FileBytes(bytes), |_| std::future::ready(())).await?),
+            false => drop(chain.response(Response::FileBytes(bytes)).await?),
+        }
+    }
+    Ok(())
 }
 
 /// Tells the chain what is over.

@@ -145,6 +145,7 @@ fn session() -> SessionContext {
         host_keys: Vec::new(),
         host_authorities: Vec::new(),
         known_hosts: None,
+        jump: None,
         allow: SshAllow::default(),
     };
     let clock = SystemClock;

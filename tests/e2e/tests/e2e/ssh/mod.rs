@@ -1,12 +1,19 @@
 //! SSH: OpenSSH's clients and others, through the gateway, to OpenSSH's server.
 
 mod clients;
+mod contents;
+mod doctor;
+mod editors;
 mod failure;
 mod files;
 mod forwards;
+mod jump;
 mod login;
 mod multiplexing;
 mod programs;
+mod sign_in;
+mod sockets;
 mod stand;
+mod x11;
 
 use stand::*;

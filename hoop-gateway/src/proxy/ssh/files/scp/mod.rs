@@ -11,7 +11,7 @@ use hoop_core::{ChannelId, Denial, FileDone};
 use hoop_proto::ssh::scp::{Command, Direction};
 use parking_lot::Mutex;
 
-use super::{Moved, lost, operation, violation};
+use super::{Moved, Piece, lost, operation, violation};
 use crate::proxy::chain::SharedChain;
 use state::{Asking, State};
 
@@ -26,6 +26,8 @@ pub(super) struct Scp {
 struct Lines {
     on: Vec<Bytes>,
     back: Vec<Bytes>,
+    /// Bytes of files among them, of which the chain has not heard yet.
+    pieces: Vec<Piece>,
 }
 
 impl Scp {
@@ -34,19 +36,19 @@ impl Scp {
     }
 
     pub(super) async fn client(&self, bytes: Bytes, chain: &SharedChain) -> Result<Moved, Denial> {
-        let Lines { on, back } = match self.direction {
+        let Lines { on, back, .. } = match self.direction {
             Direction::Upload => self.source(bytes, chain, |what| violation(what)).await?,
             Direction::Download => self.sink(bytes, chain, |what| violation(what)).await?,
         };
-        Ok(Moved { to_target: on, to_client: back })
+        Ok(Moved { to_target: on, to_client: back, ..Moved::default() })
     }
 
     pub(super) async fn target(&self, bytes: Bytes, chain: &SharedChain) -> Result<Moved, Denial> {
-        let Lines { on, back } = match self.direction {
+        let Lines { on, back, .. } = match self.direction {
             Direction::Upload => self.sink(bytes, chain, |what| lost(what)).await?,
             Direction::Download => self.source(bytes, chain, |what| lost(what)).await?,
         };
-        Ok(Moved { to_target: back, to_client: on })
+        Ok(Moved { to_target: back, to_client: on, ..Moved::default() })
     }
 
     /// What the source sent. `wrong` says whose mistake it is.
@@ -60,6 +62,7 @@ impl Scp {
         self.state.lock().source.receive(bytes);
         loop {
             let asking = self.state.lock().next_line(&mut lines, wrong)?;
+            operation::keep(chain, self.channel, &mut lines.pieces).await?;
             let Some(Asking { bytes, operation, intent, asked }) = asking else { return Ok(lines) };
             match operation::ask(chain, self.channel, operation, vec![intent]).await? {
                 None => {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hoop_core::{ChannelId, Denial, FileDone, FileKind};
 use hoop_proto::ssh::scp::{Answer, Command, Direction, Line, Part, Sink, Source};
 
+use super::super::Piece;
 use super::super::operation::{Intent, cut_off, over};
 use super::super::transfer::{Track, Transfer};
 use super::Lines;
@@ -51,6 +52,8 @@ pub(super) enum Asked {
 
 struct File {
     operation: u64,
+    /// Where its next byte belongs.
+    offset: u64,
     transfer: Transfer,
 }
 
@@ -78,7 +81,7 @@ impl State {
             match part {
                 Part::Line { line: Line::Failed(_), bytes } => lines.on.push(bytes),
                 Part::Data { bytes, .. } => {
-                    self.data(&bytes);
+                    self.data(&bytes, lines);
                     lines.on.push(bytes);
                 }
                 _ if self.asked.is_some() => return Err(wrong(&"it does not wait for an answer")),
@@ -133,7 +136,7 @@ impl State {
                 Direction::Upload => Transfer { written: track, ..Transfer::default() },
                 Direction::Download => Transfer { read: track, ..Transfer::default() },
             };
-            self.file = Some(File { operation, transfer });
+            self.file = Some(File { operation, offset: 0, transfer });
         }
         self.asked = Some(asked);
     }
@@ -143,14 +146,14 @@ impl State {
         self.source.answered(false);
     }
 
-    fn data(&mut self, bytes: &Bytes) {
-        let Some(file) = &mut self.file else { return };
-        let track = match self.direction {
-            Direction::Upload => &mut file.transfer.written,
-            Direction::Download => &mut file.transfer.read,
-        };
+    fn data(&mut self, bytes: &Bytes, lines: &mut Lines) {
+        let Some(File { operation, offset, transfer }) = &mut self.file else { return };
+        let written = self.direction == Direction::Upload;
+        let track = if written { &mut transfer.written } else { &mut transfer.read };
         track.add(bytes);
         track.arrived(bytes.len() as u64);
+        lines.pieces.push(Piece { operation: *operation, written, offset: *offset, bytes: bytes.clone() });
+        *offset = offset.saturating_add(bytes.len() as u64);
     }
 
     /// Reads what is there of the sink, up to the next answer with which something is done.
@@ -190,7 +193,7 @@ impl State {
 
     /// A file is done.
     fn sent(&mut self, answer: Answer) -> Option<FileDone> {
-        let File { operation, mut transfer } = self.file.take()?;
+        let File { operation, mut transfer, .. } = self.file.take()?;
         let done = FileDone { error: message(answer), ..over(self.channel, operation) };
         if done.error.is_some() {
             return Some(transfer.so_far(done));

@@ -36,6 +36,7 @@ impl Sftp {
         self.state.lock().requests.receive(bytes);
         loop {
             let asking = self.state.lock().next_request(&mut moved)?;
+            operation::keep(chain, self.channel, &mut moved.pieces).await?;
             let Some(asking) = asking else { return Ok(moved) };
             self.ask(asking, chain, &mut moved).await?;
         }
@@ -62,6 +63,7 @@ impl Sftp {
         loop {
             // Told before it is shown: an error leaves the client without what `moved` holds.
             let done = self.state.lock().next_reply(&mut moved)?;
+            operation::keep(chain, self.channel, &mut moved.pieces).await?;
             let Some(done) = done else { return Ok(moved) };
             operation::tell(chain, done).await?;
         }

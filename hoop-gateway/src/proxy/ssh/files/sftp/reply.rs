@@ -5,8 +5,8 @@ use hoop_core::{Denial, FileDone};
 use hoop_proto::ssh::sftp::{Part, Reply, Status, VERSION};
 
 use super::super::operation::over;
-use super::super::{Moved, lost};
-use super::state::{Answer, Greeting, Open, Pending, State};
+use super::super::{Moved, Piece, lost};
+use super::state::{Answer, Greeting, Open, Pending, Place, State};
 
 impl State {
     /// Reads what is there of the server, up to the next reply with which something is done.
@@ -15,7 +15,7 @@ impl State {
             let mut done = Vec::new();
             let shown = match part {
                 Part::Data { bytes, .. } => {
-                    self.arrived(&bytes);
+                    self.arrived(&bytes, moved);
                     bytes
                 }
                 Part::Packet { packet: Reply::Version { version }, bytes, .. } => {
@@ -41,11 +41,14 @@ impl State {
         Ok(None)
     }
 
-    fn arrived(&mut self, bytes: &Bytes) {
-        if let Some(open) = self.reading.and_then(|operation| self.open.get_mut(&operation)) {
+    fn arrived(&mut self, bytes: &Bytes, moved: &mut Moved) {
+        let Some(reading) = &mut self.reading else { return };
+        let Place { operation, offset } = reading.pass(bytes);
+        if let Some(open) = self.open.get_mut(&operation) {
             open.transfer.read.add(bytes);
             open.transfer.read.arrived(bytes.len() as u64);
         }
+        moved.pieces.push(Piece { operation, written: false, offset, bytes: bytes.clone() });
     }
 
     fn version(&mut self, version: u32) -> Result<(), Denial> {
@@ -87,7 +90,7 @@ impl State {
                 Ok(vec![FileDone { sha256: ended.sha256.filter(|_| error.is_none()), error, ..ended }])
             }
             (Pending::Read { operation, offset, length }, Reply::Data { length: given }) if given <= length => {
-                self.reading = Some(operation);
+                self.reading = Some(Place { operation, offset });
                 if let Some(open) = self.open.get_mut(&operation) {
                     open.transfer.read.seek(offset);
                 }

@@ -8,8 +8,8 @@ use hoop_proto::ssh::sftp::{
 
 use super::super::operation::Intent;
 use super::super::transfer::{Track, Transfer};
-use super::super::{Moved, violation};
-use super::state::{Answer, Greeting, Open, Pending, State};
+use super::super::{Moved, Piece, violation};
+use super::state::{Answer, Greeting, Open, Pending, Place, State};
 use super::{MAX_OPEN, MAX_PENDING};
 
 /// A request about which the chain is asked.
@@ -108,10 +108,12 @@ impl State {
     }
 
     fn data(&mut self, bytes: Bytes, moved: &mut Moved) {
-        let Some(operation) = self.writing else { return };
+        let Some(writing) = &mut self.writing else { return };
+        let Place { operation, offset } = writing.pass(&bytes);
         if let Some(open) = self.open.get_mut(&operation) {
             open.transfer.written.add(&bytes);
         }
+        moved.pieces.push(Piece { operation, written: true, offset, bytes: bytes.clone() });
         moved.to_target.push(bytes);
     }
 
@@ -198,7 +200,7 @@ impl State {
         let mut writing = None;
         let next = self.with(handle, |open, operation, _| {
             open.transfer.written.seek(offset);
-            writing = Some(operation);
+            writing = Some(Place { operation, offset });
             Pending::Write { operation, length }
         });
         self.writing = writing;

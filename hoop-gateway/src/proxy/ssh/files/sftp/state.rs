@@ -24,10 +24,26 @@ pub(super) struct State {
     pub(super) opening: usize,
     /// Operations so far.
     pub(super) operations: u64,
-    /// The file that the bytes of a WRITE go to; none where it was answered here.
-    pub(super) writing: Option<u64>,
-    /// The file that the bytes of a DATA are from.
-    pub(super) reading: Option<u64>,
+    /// Where the bytes of a WRITE go to; none where it was answered here.
+    pub(super) writing: Option<Place>,
+    /// Where the bytes of a DATA are from.
+    pub(super) reading: Option<Place>,
+}
+
+/// A place in an open file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) operation: u64,
+    pub(super) offset: u64,
+}
+
+impl Place {
+    /// Gives the place of these bytes; the next ones come behind them.
+    pub(super) const fn pass(&mut self, bytes: &Bytes) -> Self {
+        let place = *self;
+        self.offset = self.offset.saturating_add(bytes.len() as u64);
+        place
+    }
 }
 
 /// How far both have come in greeting each other.

@@ -48,7 +48,7 @@ fn stand() -> &'static Stand {
         let key = std::fs::read_to_string(sshd.private_key()).expect("the server's key can be read");
         let gateway = Gateway::start(&Options {
             processes: true,
-            config: Some("[limits]\nlogin_timeout = '4s'\n".to_owned()),
+            config: Some("[limits]\nlogin_timeout = '4s'\n[listen.ssh]\nsign_in_timeout = '2s'\n".to_owned()),
             environment: vec![(SECRET.to_owned(), key), ("HOOP_SECRET_SSH_PASSWORD".to_owned(), "secret".to_owned())],
             ..Options::default()
         });

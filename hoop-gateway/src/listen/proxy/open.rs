@@ -1,0 +1,207 @@
+//! The sessions of the door: one for each token, from its first request until there were none for a while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use hoop_core::id::RequestId;
+use hoop_core::{AccessMode, Code, Denial, Target};
+use hoop_proto::tunnel::v1::open;
+use http::HeaderMap;
+use http::header::USER_AGENT;
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
+
+use super::token::Token;
+use super::{ProxyDoor, Visit};
+use crate::auth::credential::{Proven, login_failed};
+use crate::listen::stranger::is_own;
+use crate::proxy::http::{HttpSession, Identity, Parts};
+use crate::session::{HttpUrl, Opening, Session, http_target};
+use crate::telemetry::span;
+
+/// Characters of `User-Agent` that are kept.
+const APPLICATION: usize = 200;
+
+/// The place of a token's session.
+#[derive(Default)]
+pub(crate) struct Slot {
+    open: ArcSwapOption<Open>,
+    /// Whoever opens it; others wait.
+    opening: tokio::sync::Mutex<()>,
+}
+
+/// A session that runs.
+pub(super) struct Open {
+    role: Arc<str>,
+    owner: hoop_core::id::UserId,
+    session: Arc<HttpSession>,
+}
+
+impl Open {
+    pub(super) fn role(&self) -> &str {
+        &self.role
+    }
+
+    pub(super) fn session(&self) -> Arc<HttpSession> {
+        Arc::clone(&self.session)
+    }
+}
+
+impl Slot {
+    fn running(&self) -> Option<Arc<Open>> {
+        self.open.load_full().filter(|open| !open.session.is_over())
+    }
+}
+
+impl ProxyDoor {
+    /// The session of a token: the one that runs, or a new one.
+    ///
+    /// # Errors
+    /// The refusal of the token, or of the session.
+    pub(super) async fn slot(
+        self: &Arc<Self>,
+        token: &Token,
+        visit: &Visit,
+        headers: &HeaderMap,
+    ) -> Result<Arc<Open>, Denial> {
+        let key = token.key();
+        let known = self.open.get(&key).map(|slot| Arc::clone(&slot));
+        if let Some(open) = known.as_ref().and_then(|slot| slot.running()) {
+            if visit.bearer.as_ref().is_some_and(|bearer| bearer.user.id != open.owner) {
+                return Err(login_failed());
+            }
+            return Ok(open);
+        }
+        let proven = self.proven(token, visit).await?;
+        // It takes a place in memory only once it is known to be good.
+        let slot = Arc::clone(&self.open.entry(key).or_default());
+        let _opening = slot.opening.lock().await;
+        if let Some(open) = slot.running() {
+            return Ok(open);
+        }
+        let opened = self.begin(proven, visit, headers).await;
+        match opened {
+            Ok((open, ending)) => {
+                slot.open.store(Some(Arc::clone(&open)));
+                let (door, slot) = (Arc::clone(self), Arc::clone(&slot));
+                self.tasks.spawn(async move {
+                    ending.await;
+                    door.open.remove_if(&key, |_, held| Arc::ptr_eq(held, &slot) && slot.running().is_none());
+                });
+                Ok(open)
+            }
+            Err(denial) => {
+                self.open.remove_if(&key, |_, held| Arc::ptr_eq(held, &slot) && slot.running().is_none());
+                Err(denial)
+            }
+        }
+    }
+
+    async fn proven(&self, token: &Token, visit: &Visit) -> Result<Proven, Denial> {
+        let source = Some(visit.peer.ip());
+        self.throttle.check(source, &token.login).map_err(Denial::from)?;
+        let proven = async {
+            let candidate = self.credentials.candidate(&token.login).await?;
+            if !candidate.is_proven_by(token.password.expose()) {
+                return Err(login_failed());
+            }
+            let proven = self.credentials.proven(candidate).await?;
+            is_own(&proven.principal, visit.bearer.as_ref())?;
+            Ok(proven)
+        };
+        let proven = proven.await;
+        match &proven {
+            Ok(_) => self.throttle.succeeded(source, &token.login),
+            // What is unavailable is nobody's guess.
+            Err(denial) if denial.code == Code::StoreUnavailable => {}
+            Err(_) => {
+                self.throttle.failed(source, &token.login);
+                self.telemetry.logins_failed.increment(1);
+            }
+        }
+        proven
+    }
+
+    async fn begin(
+        &self,
+        proven: Proven,
+        visit: &Visit,
+        headers: &HeaderMap,
+    ) -> Result<(Arc<Open>, impl Future<Output = ()> + Send + 'static), Denial> {
+        let since = Instant::now();
+        let request_id = RequestId::new(&*self.clock);
+        let span = span::session(request_id, visit.peer);
+        let role = &proven.role.role;
+        let Target::Http(target) = role.target.clone() else {
+            let reason = format!("role {} is not reached over HTTP", role.name);
+            return Err(
+                Denial::new("gateway", Code::RoleNotFound, reason).hint("connect with the client that the role is for")
+            );
+        };
+        let url = HttpUrl::parse(&target.url)?;
+        let expires_at = proven.expires_at;
+        let bearer = visit.bearer.as_ref().map(|bearer| bearer.token.id);
+        let passes = proven.passes(bearer);
+        let opening = Opening {
+            request_id,
+            passes,
+            target: open::Target::Http(http_target(&target)?),
+            principal: proven.principal,
+            role: proven.role.role,
+            mode: AccessMode::Native,
+            source: Some(visit.peer),
+            database: None,
+            application: application(headers),
+            reason: None,
+        };
+        let opened = Box::pin(self.sessions.open(opening).instrument(span::open(&span, request_id))).await;
+        let mut session = opened.map_err(|failure| {
+            span::refused(&span, &failure.denial);
+            failure.denial
+        })?;
+        span::runs(&span, &session.context);
+        self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
+        let Some((chain, channel)) = session.take() else { return Err(login_failed()) };
+        let context = Arc::clone(&session.context);
+        let (shared, receiver, sender) = HttpSession::new(Parts {
+            chain,
+            channel,
+            agents: self.sessions.parts().agents.clone(),
+            open: session.target.clone(),
+            target,
+            url,
+            limits: self.session_limits,
+            identity: Identity::new(self.identity.clone(), Arc::clone(&self.clock), Arc::clone(&context)),
+            context: Arc::clone(&context),
+        });
+        // Neither the grant nor the token may be outlived.
+        let ends_at = context.expires_at.map_or(expires_at, |granted| granted.min(expires_at));
+        let lasts = (ends_at - self.clock.now()).to_std().unwrap_or_default();
+        let role = Arc::clone(&context.role.name);
+        let open = Arc::new(Open { role, owner: context.principal.user, session: Arc::clone(&shared) });
+        Ok((open, run(session, shared, receiver, sender, lasts, span)))
+    }
+}
+
+async fn run(
+    session: Session,
+    shared: Arc<HttpSession>,
+    receiver: crate::tunnel::ChannelReceiver,
+    sender: crate::tunnel::ChannelSender,
+    lasts: Duration,
+    span: Span,
+) {
+    let control = Arc::clone(&session.control);
+    let (chain, outcome) = shared.run(receiver, &control, Some(lasts)).await;
+    drop(sender);
+    span::ended(&span, &outcome);
+    if let Some(chain) = chain {
+        Box::pin(session.close(chain, outcome)).await;
+    }
+}
+
+fn application(headers: &HeaderMap) -> Option<Arc<str>> {
+    let agent = headers.get(USER_AGENT)?.to_str().ok()?;
+    Some(agent.chars().filter(|c| !c.is_control()).take(APPLICATION).collect::<String>().into())
+}

@@ -1,0 +1,199 @@
+//! Refusals, in the form that the asker reads: a page, a problem ([RFC 9457]), or the status of a gRPC call.
+//!
+//! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
+
+use bytes::Bytes;
+use hoop_core::id::RequestId;
+use hoop_core::{Code, Denial, Fault};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use serde_json::json;
+
+use crate::api::{Page, status_of};
+use crate::proxy::http::Body;
+
+/// How long who is refused for a while should wait, in seconds.
+const SOON: u64 = 5;
+
+/// What an asker reads.
+pub(super) struct Asks {
+    form: Form,
+    path: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Page,
+    Problem,
+    Grpc,
+}
+
+impl Asks {
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let text = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let form = if text(&CONTENT_TYPE).starts_with("application/grpc") {
+            Form::Grpc
+        } else if text(&ACCEPT).split(',').any(|kind| kind.trim().starts_with("text/html")) {
+            Form::Page
+        } else {
+            Form::Problem
+        };
+        Self { form, path: request.uri().path().chars().take(200).collect() }
+    }
+}
+
+/// The answer to a request that is refused.
+pub(super) fn answer(denial: &Denial, request_id: RequestId, asks: &Asks) -> Response<Body> {
+    let status = status_of(denial.code);
+    let mut response = match asks.form {
+        Form::Grpc => grpc(denial),
+        Form::Page => page(denial, status, request_id),
+        Form::Problem => problem(denial, status, request_id, &asks.path),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(SOON));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hoop\""));
+    }
+    response
+}
+
+fn body(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+fn problem(denial: &Denial, status: StatusCode, request_id: RequestId, path: &str) -> Response<Body> {
+    let mut problem = json!({
+        "type": format!("urn:hoop:problem:{}", denial.code),
+        "title": denial.code.as_str().replace('_', " "),
+        "status": status.as_u16(),
+        "detail": denial.reason,
+        "instance": path,
+        "code": denial.code.as_str(),
+        "request_id": request_id.to_string(),
+    });
+    if let Some(hint) = &denial.hint {
+        problem["hint"] = json!(hint);
+    }
+    let mut response = Response::new(body(problem.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
+}
+
+fn page(denial: &Denial, status: StatusCode, request_id: RequestId) -> Response<Body> {
+    let title = match denial.fault() {
+        Fault::Policy => "This is not allowed",
+        Fault::Target => "The service cannot be reached",
+        Fault::Gateway => "The gateway cannot do this now",
+        Fault::Client => "This request cannot be answered",
+    };
+    let id = request_id.to_string();
+    let mut page = Page::new(title).alert(&denial.reason);
+    if let Some(hint) = &denial.hint {
+        page = page.text(hint);
+    }
+    let page = page.status(status).facts(&[("Code", denial.code.as_str()), ("Request", &id)]);
+    axum::response::IntoResponse::into_response(page)
+        .map(|page| page.map_err(|error| Denial::failed("page", error)).boxed_unsync())
+}
+
+/// A response of trailers alone ([the protocol](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)).
+fn grpc(denial: &Denial) -> Response<Body> {
+    let mut response = Response::new(crate::proxy::http::empty());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from(grpc_status(denial.code)));
+    let message = match &denial.hint {
+        Some(hint) => format!("{}; {hint}", denial.reason),
+        None => denial.reason.clone(),
+    };
+    if let Ok(message) = HeaderValue::try_from(percent_encoded(&message)) {
+        headers.insert("grpc-message", message);
+    }
+    response
+}
+
+/// Of [gRPC's codes](https://github.com/grpc/grpc/blob/master/doc/statuscodes.md).
+const fn grpc_status(code: Code) -> u16 {
+    const CANCELLED: u16 = 1;
+    const INVALID_ARGUMENT: u16 = 3;
+    const DEADLINE_EXCEEDED: u16 = 4;
+    const NOT_FOUND: u16 = 5;
+    const PERMISSION_DENIED: u16 = 7;
+    const RESOURCE_EXHAUSTED: u16 = 8;
+    const UNIMPLEMENTED: u16 = 12;
+    const INTERNAL: u16 = 13;
+    const UNAVAILABLE: u16 = 14;
+    const UNAUTHENTICATED: u16 = 16;
+    match code {
+        Code::LoginFailed | Code::Unauthenticated | Code::CredentialExpired | Code::CredentialRevoked => {
+            UNAUTHENTICATED
+        }
+        Code::Cancelled => CANCELLED,
+        Code::TargetTimeout | Code::Timeout => DEADLINE_EXCEEDED,
+        Code::RoleNotFound | Code::NotFound => NOT_FOUND,
+        Code::LimitExceeded | Code::Throttled => RESOURCE_EXHAUSTED,
+        Code::Unsupported => UNIMPLEMENTED,
+        Code::StoreUnavailable | Code::GatewayDraining => UNAVAILABLE,
+        other => match other.fault() {
+            Fault::Client => INVALID_ARGUMENT,
+            Fault::Policy => PERMISSION_DENIED,
+            Fault::Target => UNAVAILABLE,
+            Fault::Gateway => INTERNAL,
+        },
+    }
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hoop_core::SystemClock;
+
+    fn refused(fields: &[(&str, &str)], code: Code) -> Response<Body> {
+        let mut request = Request::builder().uri("/a");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let asks = Asks::of(&request.body(()).expect("a request"));
+        answer(&Denial::new("gateway", code, "not so <b>").hint("do – this"), RequestId::new(&SystemClock), &asks)
+    }
+
+    async fn text(response: Response<Body>) -> String {
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        String::from_utf8(body.to_vec()).expect("text")
+    }
+
+    #[tokio::test]
+    async fn each_asker_reads_it_in_its_own_form() {
+        let page = refused(&[("accept", "text/html,*/*")], Code::RequestDenied);
+        assert_eq!(page.status(), StatusCode::FORBIDDEN);
+        assert!(text(page).await.contains("not so &lt;b&gt;"));
+        let problem = refused(&[("accept", "*/*")], Code::TargetTimeout);
+        assert_eq!(problem.status(), StatusCode::GATEWAY_TIMEOUT);
+        assert!(text(problem).await.contains("\"code\":\"target_timeout\""));
+        let call = refused(&[("content-type", "application/grpc+proto")], Code::RequestDenied);
+        assert_eq!(call.status(), StatusCode::OK);
+        assert_eq!(call.headers()["grpc-status"], "7");
+        assert_eq!(call.headers()["grpc-message"], "not so <b>; do %E2%80%93 this");
+        assert!(refused(&[], Code::CredentialExpired).headers().contains_key(WWW_AUTHENTICATE));
+    }
+}

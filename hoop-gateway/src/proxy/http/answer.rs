@@ -1,0 +1,289 @@
+//! The answer of a target on its way to the client.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use hoop_core::{BodyPart, BodyUse, ChannelEnd, Denial, HttpResponse, Message, MessageKind, Response};
+use hoop_proto::tunnel::v1::{HttpField, http_message};
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Empty, StreamBody};
+use hyper::body::Frame;
+
+use super::coding::{Decoder, Encoder};
+use super::exchange::{Begun, Exchange, confused};
+use super::fields::strip_trailers;
+use super::sending::Sending;
+use super::{grpc, head, validators};
+use crate::tunnel::{Channel, ChannelReceiver, OpenFailure, Received};
+
+/// What the door sends.
+pub(crate) type Body = UnsyncBoxBody<Bytes, Denial>;
+
+/// What is kept back of a body goes on after this time without more.
+const FLUSH: Duration = Duration::from_millis(4);
+
+/// No body.
+pub(crate) fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Gives the answer to the door; its body is what the target sends, as the chain shows it.
+///
+/// # Errors
+/// The refusal, when it is all there already and its end is refused.
+pub(super) async fn give(
+    exchange: Exchange,
+    head: Box<HttpResponse>,
+    begun: Begun,
+) -> Result<http::Response<Body>, Denial> {
+    let HttpResponse { status, mut headers, body: wanted, .. } = *head;
+    let Begun { receiver, sending, bodiless, coding, is_call } = begun;
+    let most = exchange.session.limits.message_bytes;
+    let messages = (is_call && wanted.read).then(|| grpc::Messages::new(&headers, most));
+    if wanted.change {
+        validators::changed(&mut headers, &exchange.session.variant);
+    }
+    if coding.is_some() {
+        headers.remove(CONTENT_LENGTH);
+    }
+    keep_private(&mut headers);
+    let mut answer = Answer {
+        exchange,
+        receiver: Some(receiver),
+        sending: Some(sending),
+        status,
+        wanted,
+        decoder: coding.map(Decoder::new),
+        encoder: coding.map(Encoder::new),
+        messages,
+        ready: VecDeque::new(),
+        held_back: false,
+        over: false,
+    };
+    let mut response = http::Response::new(empty());
+    if bodiless {
+        answer.finish(Vec::new()).await?;
+    } else {
+        let frames =
+            stream::unfold(answer, |mut answer| async move { answer.next().await.map(|frame| (frame, answer)) });
+        *response.body_mut() = StreamBody::new(frames).boxed_unsync();
+    }
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// What one caller is shown is kept for no other.
+fn keep_private(headers: &mut HeaderMap) {
+    let given =
+        headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
+    let shared = |directive: &&str| {
+        let name = directive.split('=').next().unwrap_or("").trim();
+        ["public", "private", "s-maxage", "proxy-revalidate"].iter().any(|shared| shared.eq_ignore_ascii_case(name))
+    };
+    let mut directives: Vec<&str> = given.split(',').map(str::trim).filter(|directive| !directive.is_empty()).collect();
+    if directives.iter().any(|directive| directive.eq_ignore_ascii_case("no-store")) {
+        return;
+    }
+    directives.retain(|directive| !shared(directive));
+    directives.insert(0, "private");
+    if let Ok(value) = HeaderValue::try_from(directives.join(", ")) {
+        headers.insert(CACHE_CONTROL, value);
+    }
+}
+
+/// A body that is on its way.
+struct Answer {
+    exchange: Exchange,
+    receiver: Option<ChannelReceiver>,
+    sending: Option<Sending>,
+    status: http::StatusCode,
+    wanted: BodyUse,
+    decoder: Option<Decoder>,
+    encoder: Option<Encoder>,
+    /// Of a call of gRPC whose messages are read.
+    messages: Option<grpc::Messages>,
+    ready: VecDeque<Frame<Bytes>>,
+    held_back: bool,
+    over: bool,
+}
+
+impl Answer {
+    /// The next frame for the client; `None` after the last.
+    async fn next(&mut self) -> Option<Result<Frame<Bytes>, Denial>> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(Ok(frame));
+            }
+            if self.over {
+                return None;
+            }
+            if let Err(denial) = self.advance().await {
+                self.over = true;
+                tracing::info!(
+                    session = %self.exchange.session.context.id, channel = %self.exchange.id,
+                    code = %denial.code, reason = denial.reason, "an answer broke off"
+                );
+                let _ = self.exchange.end(ChannelEnd::Refused(denial.clone())).await;
+                return Some(Err(denial));
+            }
+        }
+    }
+
+    async fn advance(&mut self) -> Result<(), Denial> {
+        let Some(receiver) = &mut self.receiver else { return Err(self.exchange.session.violation()) };
+        let session = &self.exchange.session;
+        let received = tokio::select! {
+            biased;
+            received = receiver.receive() => received?,
+            () = tokio::time::sleep(FLUSH), if self.held_back => return self.flush().await,
+            () = session.ending.cancelled() => return Err(session.why()),
+        };
+        match received {
+            Received::Data(data) if self.messages.is_some() => self.call(&data).await,
+            Received::Data(data) if !self.wanted.read => {
+                self.count(&data);
+                self.ready.push_back(Frame::data(data));
+                Ok(())
+            }
+            Received::Data(data) => self.data(data).await,
+            Received::Http(http_message::Body::End(end)) => self.finish(end.trailers).await,
+            Received::Http(http_message::Body::Failed(failure)) => Err(OpenFailure::from(failure).denial),
+            _ => Err(self.exchange.session.violation()),
+        }
+    }
+
+    async fn data(&mut self, mut data: Bytes) -> Result<(), Denial> {
+        loop {
+            let piece = match &mut self.decoder {
+                Some(decoder) => decoder.decode(&mut data)?,
+                None => std::mem::take(&mut data),
+            };
+            if piece.is_empty() {
+                return Ok(());
+            }
+            self.show(piece, None).await?;
+        }
+    }
+
+    /// Shows each message of a call that is whole by now.
+    async fn call(&mut self, data: &[u8]) -> Result<(), Denial> {
+        let Some(messages) = &mut self.messages else { return Ok(()) };
+        messages.push(data);
+        while let Some(bytes) = self.messages.as_mut().map(grpc::Messages::next).transpose()?.flatten() {
+            let message = Message { channel: self.exchange.id, kind: MessageKind::Grpc, bytes };
+            match self.exchange.session.chain.response(Response::Message(message)).await? {
+                Response::Message(message) => self.push(grpc::framed(&message.bytes)),
+                _ => return Err(confused()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a piece through the chain, and has it ready for the client.
+    async fn show(&mut self, bytes: Bytes, trailers: Option<HeaderMap>) -> Result<(), Denial> {
+        let last = trailers.is_some();
+        let part = BodyPart { channel: self.exchange.id, bytes, last, trailers, held_back: false };
+        match self.exchange.session.chain.response(Response::Body(part)).await? {
+            Response::Body(part) => self.shown(part),
+            _ => Err(confused()),
+        }
+    }
+
+    fn shown(&mut self, part: BodyPart) -> Result<(), Denial> {
+        self.held_back = part.held_back;
+        match &mut self.encoder {
+            None => self.push(part.bytes),
+            Some(encoder) => {
+                let shown = if part.bytes.is_empty() { Bytes::new() } else { encoder.encode(&part.bytes, true)? };
+                let end = if part.last { encoder.finish()? } else { Bytes::new() };
+                self.push(shown);
+                self.push(end);
+            }
+        }
+        if let Some(trailers) = part.trailers.filter(|trailers| !trailers.is_empty()) {
+            self.ready.push_back(Frame::trailers(trailers));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.count(&bytes);
+            self.ready.push_back(Frame::data(bytes));
+        }
+    }
+
+    fn count(&self, bytes: &Bytes) {
+        self.exchange.traffic.to_client.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    }
+
+    async fn flush(&mut self) -> Result<(), Denial> {
+        self.held_back = false;
+        for response in self.exchange.session.chain.flush(self.exchange.id).await? {
+            match response {
+                Response::Body(part) => self.shown(part)?,
+                _ => return Err(confused()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The target has said all.
+    async fn finish(&mut self, trailers: Vec<HttpField>) -> Result<(), Denial> {
+        let mut trailers = head::from_wire(trailers)?;
+        strip_trailers(&mut trailers);
+        if self.messages.as_ref().is_some_and(|messages| !messages.is_empty()) {
+            return Err(grpc::cut_off());
+        }
+        // The trailers of a call are shown as those of a body.
+        if self.wanted.read {
+            while let Some(decoder) = &mut self.decoder {
+                let rest = decoder.finish()?;
+                if rest.is_empty() {
+                    break;
+                }
+                self.show(rest, None).await?;
+            }
+            self.show(Bytes::new(), Some(trailers)).await?;
+        } else if !trailers.is_empty() {
+            self.ready.push_back(Frame::trailers(trailers));
+        }
+        self.over = true;
+        self.exchange.end(ChannelEnd::Answered(self.status)).await?;
+        if let (Some(receiver), Some(sending)) = (self.receiver.take(), self.sending.take())
+            && let Some(sender) = sending.finished().await
+        {
+            self.exchange.session.rest(Channel::join(receiver, sender));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_kept_by_their_caller_alone() {
+        for (given, expected) in [
+            (None, Some("private")),
+            (Some("public, max-age=60"), Some("private, max-age=60")),
+            (Some("S-MaxAge=5,max-age=60"), Some("private, max-age=60")),
+            (Some("no-store"), Some("no-store")),
+            (Some("no-cache"), Some("private, no-cache")),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(given) = given {
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static(given));
+            }
+            keep_private(&mut headers);
+            assert_eq!(headers.get(CACHE_CONTROL).map(|value| value.to_str().expect("text")), expected);
+        }
+    }
+}

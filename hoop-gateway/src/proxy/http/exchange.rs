@@ -1,0 +1,396 @@
+//! One exchange: a request that is asked about, passed on, and answered.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hoop_core::role::HttpAllow;
+use hoop_core::{
+    ChannelClosed, ChannelEnd, ChannelId, Code, Denial, ExchangeKind, HttpRequest, HttpResponse, Interest, Request,
+    Response,
+};
+use hoop_proto::tunnel::v1::{self, http_message};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, VIA};
+use http::{Method, StatusCode, Uri, Version, request};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::answer::{self, Body};
+use super::coding::Coding;
+use super::fields::{strip_request, strip_response};
+use super::head::{self, Names, Origin};
+use super::identity::HOOP_IDENTITY;
+use super::sending::{Outgoing, Sending};
+use super::session::{HttpSession, Place};
+use super::{validators, websocket};
+use crate::tunnel::{ChannelReceiver, OpenFailure, Received};
+
+/// An exchange's part of its session. Dropping it tells the chain that it ended without a word.
+pub(super) struct Exchange {
+    pub(super) session: Arc<HttpSession>,
+    pub(super) id: ChannelId,
+    pub(super) traffic: Arc<Traffic>,
+    place: Option<Place>,
+}
+
+/// Bytes of bodies and messages.
+#[derive(Default)]
+pub(super) struct Traffic {
+    pub(super) to_target: AtomicU64,
+    pub(super) to_client: AtomicU64,
+}
+
+/// Who asks, and how they have named the gateway.
+pub(crate) struct Asker {
+    pub(crate) peer: SocketAddr,
+    pub(crate) origin: Origin,
+}
+
+impl Exchange {
+    async fn begin(session: Arc<HttpSession>) -> Result<Self, Denial> {
+        let (place, id) = session.enter().await?;
+        Ok(Self { session, id, traffic: Arc::default(), place: Some(place) })
+    }
+
+    /// Tells the chain how it ended.
+    ///
+    /// # Errors
+    /// When that cannot be recorded: the session ends, too.
+    pub(super) async fn end(&mut self, end: ChannelEnd) -> Result<(), Denial> {
+        let Some(_place) = self.place.take() else { return Ok(()) };
+        tell(&self.session, self.closed(end)).await
+    }
+
+    fn closed(&self, end: ChannelEnd) -> Response {
+        Response::ChannelClosed(ChannelClosed {
+            channel: self.id,
+            end,
+            bytes_in: self.traffic.to_target.load(Ordering::Relaxed),
+            bytes_out: self.traffic.to_client.load(Ordering::Relaxed),
+        })
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let Some(place) = self.place.take() else { return };
+        let (session, closed) = (Arc::clone(&self.session), self.closed(ChannelEnd::Closed));
+        self.session.tasks.spawn(async move {
+            let _ = tell(&session, closed).await;
+            drop(place);
+        });
+    }
+}
+
+async fn tell(session: &HttpSession, closed: Response) -> Result<(), Denial> {
+    if !session.chain.wants(Interest::HTTP | Interest::COMMANDS) {
+        return Ok(());
+    }
+    let told = session.chain.response(closed).await;
+    told.map(drop).inspect_err(|denial| session.fail(denial.clone()))
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// The refusal, for the client to be told; of what the target has sent nothing is in it.
+pub(crate) async fn serve(
+    session: Arc<HttpSession>,
+    request: http::Request<Incoming>,
+    asker: &Asker,
+) -> Result<http::Response<Body>, Denial> {
+    let mut exchange = Exchange::begin(session).await?;
+    match run(&mut exchange, request, asker).await {
+        Ok(Ran::Answer(parts, begun)) => answer::give(exchange, parts, begun).await,
+        Ok(Ran::WebSocket(parts, begun)) => Ok(websocket::open(exchange, *parts, begun)),
+        Err(denial) => {
+            exchange.end(ChannelEnd::Refused(denial.clone())).await?;
+            Err(denial)
+        }
+    }
+}
+
+/// What a request has come to.
+enum Ran {
+    Answer(Box<HttpResponse>, Begun),
+    WebSocket(Box<HttpResponse>, websocket::Begun),
+}
+
+/// An answer whose head is there.
+pub(super) struct Begun {
+    pub(super) receiver: ChannelReceiver,
+    pub(super) sending: Sending,
+    /// No body follows.
+    pub(super) bodiless: bool,
+    /// The target's coding of the body, where it is decoded.
+    pub(super) coding: Option<Coding>,
+    /// It is the answer to a call of gRPC.
+    pub(super) is_call: bool,
+}
+
+async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, asker: &Asker) -> Result<Ran, Denial> {
+    let upgrade = websocket::asked(&mut request)?;
+    let (parts, body) = request.into_parts();
+    let session = Arc::clone(&exchange.session);
+    let names = Names { client: &asker.origin, target: &session.target, url: &session.url };
+    let bodiless = body.is_end_stream();
+    let mut head = asked(exchange.id, &parts, upgrade.is_some())?;
+    allowed(&session.target.allow, &head)?;
+    names.request(&mut head.headers);
+    validators::asked(&mut head.headers, &session.variant);
+    let mut head = ask(&session, head).await?;
+    let is_call = matches!(head.kind, ExchangeKind::Grpc { .. });
+    let reads_body = head.body.read && !bodiless && !is_call;
+    let coding = if reads_body { Coding::of(&head.headers)? } else { None };
+    if reads_body {
+        // What was read is what is sent.
+        head.headers.remove(CONTENT_ENCODING);
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    assert_caller(&session, &mut head.headers, &parts, asker);
+    let mut outgoing = Outgoing::new(exchange, &head, coding);
+    let mut body = Some(body);
+    let mut whole = None;
+    if head.body.whole
+        && reads_body
+        && let Some(body) = body.take()
+    {
+        whole = Some(outgoing.whole(body).await?);
+    }
+    loop {
+        let channel = session.channel().await?;
+        let (mut receiver, mut sender) = channel.split();
+        let nothing_follows = bodiless && upgrade.is_none();
+        let wire = head::request(&head, &session.url.prefix, names.authority(), nothing_follows);
+        sender.http(http_message::Body::Request(wire)).await?;
+        let mut sending = match (&whole, body.take()) {
+            (Some(whole), _) => outgoing.send_whole(whole.clone(), sender).await?,
+            (None, Some(body)) if !bodiless => outgoing.send(body, sender),
+            _ => Sending::Done(sender),
+        };
+        let response = answered(&session, &mut receiver, &mut sending).await?;
+        let (mut shown, bodiless_answer) = received(exchange.id, response)?;
+        if shown.status == StatusCode::SWITCHING_PROTOCOLS {
+            let Some(upgrade) = upgrade else { return Err(unasked()) };
+            names.response(&mut shown.headers);
+            let shown = show(&session, shown).await?;
+            let sender = sending.sender().ok_or_else(|| session.violation())?;
+            let begun = websocket::Begun { upgrade, receiver, sender, kind: head.body };
+            return Ok(Ran::WebSocket(Box::new(shown), begun));
+        }
+        names.response(&mut shown.headers);
+        let shown = show(&session, shown).await?;
+        if shown.status == StatusCode::PARTIAL_CONTENT && shown.body.read && bodiless && is_safe(&head.method) {
+            // A part cannot be read without the rest. What was begun ends with its channel.
+            if head.headers.contains_key(RANGE) {
+                validators::whole(&mut head.headers);
+                continue;
+            }
+            return Err(Denial::new("gateway", Code::MaskingFailed, "the target sent a part that nobody asked for"));
+        }
+        let coding = if shown.body.read && !bodiless_answer && !is_call { Coding::of(&shown.headers)? } else { None };
+        return Ok(Ran::Answer(
+            Box::new(shown),
+            Begun { receiver, sending, bodiless: bodiless_answer, coding, is_call },
+        ));
+    }
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// The head of a request as the chain sees it.
+fn asked(channel: ChannelId, parts: &request::Parts, websocket: bool) -> Result<HttpRequest, Denial> {
+    if parts.method == Method::CONNECT && !websocket {
+        return Err(Denial::new(
+            "gateway",
+            Code::Unsupported,
+            "CONNECT is not served: nothing could be seen of what follows",
+        )
+        .hint("ask for the URL of the role itself"));
+    }
+    let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
+    if !path.as_str().starts_with('/') && parts.method != Method::OPTIONS {
+        return Err(Denial::new("gateway", Code::ProtocolViolation, "the request names no path"));
+    }
+    let mut headers = parts.headers.clone();
+    strip_request(&mut headers);
+    let method = if websocket { Method::GET } else { parts.method.clone() };
+    let kind = if websocket { ExchangeKind::WebSocket } else { kind(&method, path.path(), &headers) };
+    Ok(HttpRequest { channel, method, uri: Uri::from(path), headers, kind, body: Default::default() })
+}
+
+fn kind(method: &Method, path: &str, headers: &HeaderMap) -> ExchangeKind {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_grpc = content_type.get(..16).is_some_and(|begin| begin.eq_ignore_ascii_case(b"application/grpc"))
+        && matches!(content_type.get(16), None | Some(b'+' | b';'));
+    match path.strip_prefix('/').and_then(|path| path.rsplit_once('/')) {
+        Some((service, name)) if is_grpc && method == Method::POST => {
+            ExchangeKind::Grpc { service: service.into(), method: name.into() }
+        }
+        _ => ExchangeKind::Plain,
+    }
+}
+
+/// Whether the role lets clients ask for this.
+fn allowed(allow: &HttpAllow, head: &HttpRequest) -> Result<(), Denial> {
+    let refuse = |reason: String| {
+        Err(Denial::new("gateway", Code::RequestDenied, reason).hint("ask an administrator what the role is for"))
+    };
+    if head.kind == ExchangeKind::WebSocket && !allow.websocket {
+        return refuse("the role does not allow WebSockets".to_owned());
+    }
+    if !allow.allows_method(head.method.as_str()) {
+        return refuse(format!("the role does not allow the method {}", head.method));
+    }
+    let path = head.uri.path();
+    if allow.paths.iter().any(|pattern| pattern == "*") {
+        return Ok(());
+    }
+    if !is_plain(path) {
+        return refuse(
+            "the role allows some paths, and whether this is one cannot be told from the way it is written".into(),
+        );
+    }
+    if allow.allows_path(path) { Ok(()) } else { refuse("the role does not allow this path".to_owned()) }
+}
+
+/// Whether every server reads the same in a path.
+fn is_plain(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    let tricky = ["//", "/./", "/../", "\\", ";", "%2e", "%2f", "%5c", "%25", "%00", "%3b"];
+    !tricky.iter().any(|part| lower.contains(part)) && !lower.ends_with("/.") && !lower.ends_with("/..")
+}
+
+async fn ask(session: &HttpSession, head: HttpRequest) -> Result<HttpRequest, Denial> {
+    if !session.chain.wants(Interest::HTTP) {
+        return Ok(head);
+    }
+    match session.chain.request(Request::Http(head), async |_| {}).await? {
+        Request::Http(head) => Ok(head),
+        _ => Err(confused()),
+    }
+}
+
+async fn show(session: &HttpSession, head: HttpResponse) -> Result<HttpResponse, Denial> {
+    if !session.chain.wants(Interest::HTTP) {
+        return Ok(head);
+    }
+    match session.chain.response(Response::Http(head)).await? {
+        Response::Http(head) => Ok(head),
+        _ => Err(confused()),
+    }
+}
+
+pub(super) fn confused() -> Denial {
+    Denial::new("gateway", Code::PluginFailed, "a plugin has made something else of what it was shown")
+}
+
+/// Says who asks, in fields that no client can send.
+fn assert_caller(session: &HttpSession, headers: &mut HeaderMap, parts: &request::Parts, asker: &Asker) {
+    if session.target.identity
+        && let Some(token) = session.identity.token()
+    {
+        headers.insert(HOOP_IDENTITY, token);
+    }
+    let version = match parts.version {
+        Version::HTTP_2 => "2.0 hoop",
+        _ => "1.1 hoop",
+    };
+    headers.append(VIA, HeaderValue::from_static(version));
+    let said = [
+        ("x-forwarded-for", asker.peer.ip().to_canonical().to_string()),
+        ("x-forwarded-proto", asker.origin.scheme.to_owned()),
+        ("x-forwarded-host", asker.origin.authority.clone()),
+    ];
+    for (name, value) in said {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// Waits for the head of the answer, for as long as a target may take; what the client does wrong meanwhile ends it.
+async fn answered(
+    session: &HttpSession,
+    receiver: &mut ChannelReceiver,
+    sending: &mut Sending,
+) -> Result<v1::HttpResponse, Denial> {
+    // Its time begins when the request is whole.
+    let late = async {
+        sending.done().await?;
+        tokio::time::sleep(session.limits.answer).await;
+        Err(Denial::new(
+            "gateway",
+            Code::TargetTimeout,
+            format!("the target did not answer in {:?}", session.limits.answer),
+        )
+        .hint("try again, or ask whoever runs the service"))
+    };
+    tokio::select! {
+        biased;
+        received = receiver.receive() => match received? {
+            Received::Http(http_message::Body::Response(response)) => Ok(response),
+            Received::Http(http_message::Body::Failed(failure)) => Err(OpenFailure::from(failure).denial),
+            _ => Err(session.violation()),
+        },
+        failed = late => failed,
+        () = session.ending.cancelled() => Err(session.why()),
+    }
+}
+
+fn received(channel: ChannelId, response: v1::HttpResponse) -> Result<(HttpResponse, bool), Denial> {
+    let status = u16::try_from(response.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.filter(|status| !status.is_informational() || *status == StatusCode::SWITCHING_PROTOCOLS);
+    let status =
+        status.ok_or_else(|| Denial::new("gateway", Code::TargetLost, "the answer of the target has no status"))?;
+    let mut headers = head::from_wire(response.fields)?;
+    strip_response(&mut headers);
+    Ok((HttpResponse { channel, status, headers, body: Default::default() }, response.bodiless))
+}
+
+fn unasked() -> Denial {
+    Denial::new("gateway", Code::TargetLost, "the target switched to a protocol that nobody asked for")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_servers_read_differently_are_not_plain() {
+        for path in ["/", "/a/b.c", "/a/..b", "/%41", "/a~b/%20"] {
+            assert!(is_plain(path), "{path}");
+        }
+        for path in [
+            "//a",
+            "/a//b",
+            "/a/../b",
+            "/a/.",
+            "/..",
+            "/%2e%2E/a",
+            "/a%2fb",
+            "/a\\b",
+            "/a;b",
+            "/%252e",
+            "/a%5Cb",
+            "/%00",
+        ] {
+            assert!(!is_plain(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn calls_of_grpc_are_known_by_their_type() {
+        let kind = |content_type: &'static str, path| {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+            kind(&Method::POST, path, &headers)
+        };
+        let call = ExchangeKind::Grpc { service: "a.v1.B".into(), method: "C".into() };
+        assert_eq!(kind("application/grpc", "/a.v1.B/C"), call);
+        assert_eq!(kind("application/grpc+proto", "/a.v1.B/C"), call);
+        assert_eq!(kind("application/grpc-web", "/a.v1.B/C"), ExchangeKind::Plain);
+        assert_eq!(kind("application/json", "/a.v1.B/C"), ExchangeKind::Plain);
+    }
+}

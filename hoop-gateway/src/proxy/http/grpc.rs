@@ -1,0 +1,148 @@
+//! Messages of gRPC in a body: a flag, a length of four bytes, and the message ([the protocol]).
+//!
+//! [the protocol]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use hoop_core::{Code, Denial};
+use http::HeaderMap;
+use http::header::HeaderName;
+
+use super::coding::{Coding, Decoder};
+
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+
+/// Flag and length.
+const PREFIX: usize = 5;
+
+/// Cuts a body into messages.
+pub(super) struct Messages {
+    buffer: BytesMut,
+    most: usize,
+    coding: Result<Option<Coding>, Denial>,
+}
+
+impl Messages {
+    /// Of a body with this head; `most` is the longest message, in bytes.
+    pub(super) fn new(fields: &HeaderMap, most: usize) -> Self {
+        let mut as_content = HeaderMap::new();
+        if let Some(value) = fields.get(&GRPC_ENCODING) {
+            as_content.insert(http::header::CONTENT_ENCODING, value.clone());
+        }
+        Self { buffer: BytesMut::new(), most, coding: Coding::of(&as_content) }
+    }
+
+    pub(super) fn push(&mut self, data: &[u8]) {
+        self.buffer.extend_from_slice(data);
+    }
+
+    /// The next message, uncompressed, when all of it is there.
+    ///
+    /// # Errors
+    /// [`Code::LimitExceeded`], [`Code::ProtocolViolation`], or that it cannot be uncompressed.
+    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Denial> {
+        let [compressed, a, b, c, d, ..] = self.buffer[..] else { return Ok(None) };
+        let len = u32::from_be_bytes([a, b, c, d]) as usize;
+        if len > self.most {
+            return Err(too_long(self.most));
+        }
+        if self.buffer.len() < PREFIX + len {
+            return Ok(None);
+        }
+        self.buffer.advance(PREFIX);
+        let message = self.buffer.split_to(len).freeze();
+        match compressed {
+            0 => Ok(Some(message)),
+            1 => self.uncompressed(message).map(Some),
+            _ => Err(Denial::new("gateway", Code::ProtocolViolation, "a message of gRPC has an unknown flag")),
+        }
+    }
+
+    /// Whether nothing is left that is not whole.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    fn uncompressed(&self, mut message: Bytes) -> Result<Bytes, Denial> {
+        let unnamed =
+            || Denial::new("gateway", Code::ProtocolViolation, "a message of gRPC is compressed, and does not say how");
+        let mut decoder = Decoder::new(self.coding.clone()?.ok_or_else(unnamed)?);
+        let mut out = BytesMut::new();
+        loop {
+            let mut piece = decoder.decode(&mut message)?;
+            if piece.is_empty() {
+                piece = decoder.finish()?;
+            }
+            if piece.is_empty() {
+                return Ok(out.freeze());
+            }
+            if out.len() + piece.len() > self.most {
+                return Err(too_long(self.most));
+            }
+            out.extend_from_slice(&piece);
+        }
+    }
+}
+
+/// A message as it stands in a body, uncompressed.
+pub(super) fn framed(message: &Bytes) -> Bytes {
+    let mut out = BytesMut::with_capacity(PREFIX + message.len());
+    out.put_u8(0);
+    out.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    out.extend_from_slice(message);
+    out.freeze()
+}
+
+/// A call whose body ends in the middle of a message.
+pub(super) fn cut_off() -> Denial {
+    Denial::new("gateway", Code::ProtocolViolation, "a call of gRPC ended in the middle of a message")
+}
+
+fn too_long(most: usize) -> Denial {
+    Denial::new("gateway", Code::LimitExceeded, format!("a message of gRPC has more than {most} bytes"))
+        .hint("rules read messages as a whole: send smaller ones, or ask an administrator")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::coding::Encoder;
+    use super::*;
+
+    #[test]
+    fn messages_are_cut_wherever_the_bytes_were_split() {
+        let body = [framed(&Bytes::from_static(b"one")), framed(&Bytes::new()), framed(&Bytes::from_static(b"three"))]
+            .concat();
+        for pieces in 1..body.len() {
+            let mut messages = Messages::new(&HeaderMap::new(), 5);
+            let mut all = Vec::new();
+            for piece in body.chunks(pieces) {
+                messages.push(piece);
+                while let Some(message) = messages.next().expect("messages") {
+                    all.push(message);
+                }
+            }
+            assert!(messages.is_empty());
+            assert_eq!(all, [&b"one"[..], b"", b"three"]);
+        }
+    }
+
+    #[test]
+    fn compressed_long_and_wrong_ones() {
+        let mut encoder = Encoder::new(Coding::Gzip);
+        let text = [encoder.encode(&[b'a'; 100], false).expect("encoded"), encoder.finish().expect("encoded")].concat();
+        let mut body = BytesMut::from(&framed(&text.into())[..]);
+        body[0] = 1;
+        let gzip = HeaderMap::from_iter([(GRPC_ENCODING, http::HeaderValue::from_static("gzip"))]);
+        let next = |fields: &HeaderMap, most| {
+            let mut messages = Messages::new(fields, most);
+            messages.push(&body);
+            messages.next()
+        };
+        assert_eq!(next(&gzip, 100).expect("uncompressed").expect("whole").len(), 100);
+        assert_eq!(next(&gzip, 99).expect_err("too long").code, Code::LimitExceeded);
+        assert_eq!(next(&HeaderMap::new(), 100).expect_err("unnamed").code, Code::ProtocolViolation);
+        body[0] = 2;
+        let mut messages = Messages::new(&gzip, 100);
+        messages.push(&body);
+        assert!(messages.next().is_err());
+    }
+}

@@ -1,0 +1,253 @@
+//! The body of a request on its way to the target.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::{Bytes, BytesMut};
+use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, ExchangeKind, HttpRequest, Message, MessageKind, Request};
+use hoop_proto::tunnel::v1::{HttpEnd, http_message};
+use http::HeaderMap;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::coding::{Coding, Decoder};
+use super::exchange::{Exchange, Traffic, confused};
+use super::fields::strip_trailers;
+use super::session::HttpSession;
+use super::{grpc, head};
+use crate::tunnel::ChannelSender;
+
+/// How far the sending of a request has come.
+pub(super) enum Sending {
+    /// All of it has gone.
+    Done(ChannelSender),
+    /// It goes.
+    Running(AbortOnDropHandle<Result<ChannelSender, Denial>>),
+    /// It failed, or was taken.
+    Over,
+}
+
+impl Sending {
+    /// Resolves when all has gone.
+    ///
+    /// # Errors
+    /// Why it never will.
+    pub(super) async fn done(&mut self) -> Result<(), Denial> {
+        if let Self::Running(task) = self {
+            let done = task.await.map_err(|_| Denial::new("gateway", Code::Internal, "the request could not be sent"));
+            match done.and_then(|sent| sent) {
+                Ok(sender) => *self = Self::Done(sender),
+                Err(denial) => {
+                    *self = Self::Over;
+                    return Err(denial);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The sender, when all has gone.
+    pub(super) fn sender(self) -> Option<ChannelSender> {
+        match self {
+            Self::Done(sender) => Some(sender),
+            Self::Running(_) | Self::Over => None,
+        }
+    }
+
+    /// As [`sender`](Self::sender), also when that was just now.
+    pub(super) async fn finished(self) -> Option<ChannelSender> {
+        match self {
+            Self::Running(task) if task.is_finished() => task.await.ok()?.ok(),
+            other => other.sender(),
+        }
+    }
+}
+
+/// What is done with a request's body.
+pub(super) struct Outgoing {
+    session: Arc<HttpSession>,
+    channel: ChannelId,
+    traffic: Arc<Traffic>,
+    wanted: BodyUse,
+    decoder: Option<Decoder>,
+    /// Of a call of gRPC whose messages are read.
+    messages: Option<grpc::Messages>,
+}
+
+/// A body that was decided on.
+#[derive(Clone)]
+pub(super) struct Whole {
+    bytes: Bytes,
+    trailers: HeaderMap,
+}
+
+impl Outgoing {
+    pub(super) fn new(exchange: &Exchange, head: &HttpRequest, coding: Option<Coding>) -> Self {
+        let is_call = matches!(head.kind, ExchangeKind::Grpc { .. });
+        let most = exchange.session.limits.message_bytes;
+        Self {
+            messages: (is_call && head.body.read).then(|| grpc::Messages::new(&head.headers, most)),
+            session: Arc::clone(&exchange.session),
+            channel: exchange.id,
+            traffic: Arc::clone(&exchange.traffic),
+            wanted: head.body,
+            decoder: coding.map(Decoder::new),
+        }
+    }
+
+    /// Sends a body as it comes, in a task of its own: the answer may begin before it has ended.
+    pub(super) fn send(&mut self, body: Incoming, sender: ChannelSender) -> Sending {
+        let outgoing = Self {
+            session: Arc::clone(&self.session),
+            channel: self.channel,
+            traffic: Arc::clone(&self.traffic),
+            wanted: self.wanted,
+            decoder: self.decoder.take(),
+            messages: self.messages.take(),
+        };
+        let task = self.session.tasks.spawn(outgoing.run(body, sender));
+        Sending::Running(AbortOnDropHandle::new(task))
+    }
+
+    async fn run(mut self, mut body: Incoming, mut sender: ChannelSender) -> Result<ChannelSender, Denial> {
+        let mut trailers = HeaderMap::new();
+        while let Some(frame) = body.frame().await {
+            match frame.map_err(broken)?.into_data() {
+                Ok(data) if self.messages.is_some() => self.call(&data, &mut sender).await?,
+                Ok(data) if !self.wanted.read => self.pass(data, &mut sender).await?,
+                Ok(mut data) => loop {
+                    let piece = self.decode(&mut data)?;
+                    if piece.is_empty() {
+                        break;
+                    }
+                    let piece = self.ask(piece, None).await?.0;
+                    self.pass(piece, &mut sender).await?;
+                },
+                Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+            }
+        }
+        strip_trailers(&mut trailers);
+        if let Some(messages) = &self.messages {
+            if !messages.is_empty() {
+                return Err(grpc::cut_off());
+            }
+        } else if self.wanted.read {
+            let rest = self.rest()?;
+            let (piece, kept) = self.ask(rest, Some(trailers)).await?;
+            self.pass(piece, &mut sender).await?;
+            trailers = kept;
+        }
+        sender.http(end(&trailers)).await?;
+        Ok(sender)
+    }
+
+    /// Asks about each message of a call that is whole by now.
+    async fn call(&mut self, data: &[u8], sender: &mut ChannelSender) -> Result<(), Denial> {
+        let Some(messages) = &mut self.messages else { return Ok(()) };
+        messages.push(data);
+        while let Some(bytes) = self.messages.as_mut().map(grpc::Messages::next).transpose()?.flatten() {
+            let message = Message { channel: self.channel, kind: MessageKind::Grpc, bytes };
+            match self.session.chain.request(Request::Message(message), async |_| {}).await? {
+                Request::Message(message) => self.pass(grpc::framed(&message.bytes), sender).await?,
+                _ => return Err(confused()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all of a body and has it decided on.
+    ///
+    /// # Errors
+    /// The refusal; [`Code::LimitExceeded`] when it is too long.
+    pub(super) async fn whole(&mut self, mut body: Incoming) -> Result<Whole, Denial> {
+        let (mut bytes, mut trailers) = (BytesMut::new(), HeaderMap::new());
+        while let Some(frame) = body.frame().await {
+            match frame.map_err(broken)?.into_data() {
+                Ok(mut data) => loop {
+                    let piece = self.decode(&mut data)?;
+                    if piece.is_empty() {
+                        break;
+                    }
+                    if bytes.len() + piece.len() > self.session.limits.message_bytes {
+                        return Err(too_long(self.session.limits.message_bytes));
+                    }
+                    bytes.extend_from_slice(&self.ask(piece, None).await?.0);
+                },
+                Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+            }
+        }
+        strip_trailers(&mut trailers);
+        let rest = self.rest()?;
+        let (piece, trailers) = self.ask(rest, Some(trailers)).await?;
+        bytes.extend_from_slice(&piece);
+        Ok(Whole { bytes: bytes.freeze(), trailers })
+    }
+
+    /// Sends a body that was decided on.
+    pub(super) async fn send_whole(&self, whole: Whole, mut sender: ChannelSender) -> Result<Sending, Denial> {
+        /// As much as goes at once.
+        const PIECE: usize = 64 * 1024;
+        let Whole { mut bytes, trailers } = whole;
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE));
+            self.pass(piece, &mut sender).await?;
+        }
+        sender.http(end(&trailers)).await?;
+        Ok(Sending::Done(sender))
+    }
+
+    async fn pass(&self, data: Bytes, sender: &mut ChannelSender) -> Result<(), Denial> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.traffic.to_target.fetch_add(data.len() as u64, Ordering::Relaxed);
+        sender.data(data).await
+    }
+
+    fn decode(&mut self, data: &mut Bytes) -> Result<Bytes, Denial> {
+        match &mut self.decoder {
+            Some(decoder) => decoder.decode(data).map_err(|denial| Denial { code: Code::ProtocolViolation, ..denial }),
+            None => Ok(std::mem::take(data)),
+        }
+    }
+
+    /// What a decoder has left; all of it fits in a piece.
+    fn rest(&mut self) -> Result<Bytes, Denial> {
+        let Some(decoder) = &mut self.decoder else { return Ok(Bytes::new()) };
+        let mut rest = BytesMut::new();
+        loop {
+            let piece = decoder.finish().map_err(|denial| Denial { code: Code::ProtocolViolation, ..denial })?;
+            if piece.is_empty() {
+                return Ok(rest.freeze());
+            }
+            rest.extend_from_slice(&piece);
+        }
+    }
+
+    async fn ask(&self, bytes: Bytes, trailers: Option<HeaderMap>) -> Result<(Bytes, HeaderMap), Denial> {
+        let part = BodyPart { channel: self.channel, bytes, last: trailers.is_some(), trailers, held_back: false };
+        match self.session.chain.request(Request::Body(part), async |_| {}).await? {
+            Request::Body(part) => Ok((part.bytes, part.trailers.unwrap_or_default())),
+            _ => Err(confused()),
+        }
+    }
+}
+
+fn end(trailers: &HeaderMap) -> http_message::Body {
+    http_message::Body::End(HttpEnd { trailers: head::to_wire(trailers) })
+}
+
+fn broken(error: hyper::Error) -> Denial {
+    Denial::new(
+        "gateway",
+        Code::ProtocolViolation,
+        "the body of the request broke off, or is not framed as it should be",
+    )
+    .caused_by(error)
+}
+
+fn too_long(most: usize) -> Denial {
+    let reason = format!("a rule must read the body as a whole, and it has more than {most} bytes");
+    Denial::new("gateway", Code::LimitExceeded, reason).hint("send less at once, or ask an administrator")
+}
