@@ -55,6 +55,10 @@ pub(super) enum Body {
 impl Head {
     /// How long the head is and what follows it, once it is there as a whole.
     pub(super) fn read(&mut self, bytes: &[u8], limits: Limits) -> Result<Option<(usize, Follows)>, Violation> {
+        // Whoever speaks another protocol may wait for an answer before it ends any line.
+        if bytes.first().is_some_and(|first| !is_token(*first) && !matches!(first, b'\r' | b'\n')) {
+            return Err(Violation::RequestLine);
+        }
         while let Some(line) = self.lines.next(bytes, limits.head_bytes).map_err(|_| Violation::HeadTooLarge)? {
             let Range { start, end } = line;
             let text = text(bytes.get(line).unwrap_or_default())?;

@@ -193,7 +193,8 @@ fn other_protocols_are_recognized_by_their_first_bytes_alone() {
     assert_eq!(passes(&preface[..20]), (0, None));
     assert_eq!(refused(b"PRI * HTTP/2.0\r\n\r\nXX"), Violation::Version);
     assert_eq!(passes(b"\x16\x03\x01\0"), (4, None));
-    assert_eq!(refused(b"\x16\x04\x01\0\n"), Violation::BareLineFeed);
+    assert_eq!(refused(b"\x16\x04"), Violation::RequestLine);
+    assert_eq!(refused(b"\x81"), Violation::RequestLine);
     let later = [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &preface[..]].concat();
     assert_eq!(passes(&later), (27, Some(Violation::Version)));
 }
