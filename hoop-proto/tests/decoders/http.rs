@@ -85,7 +85,7 @@ fn is_parsed_as_framed(followed: &Followed) {
         let body = &followed.passed[*head..*message];
         match (&values("content-length")[..], &values("transfer-encoding")[..]) {
             ([], []) => assert!(body.is_empty()),
-            ([length], []) => assert_eq!(std::str::from_utf8(length).unwrap().parse(), Ok(body.len())),
+            ([length], []) => assert_eq!(std::str::from_utf8(length).expect("digits").parse(), Ok(body.len())),
             ([], [coding]) => {
                 assert!(coding.eq_ignore_ascii_case(b"chunked"));
                 assert_eq!(chunked(body), Some(body.len()), "{}", body.escape_ascii());
