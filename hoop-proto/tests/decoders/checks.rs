@@ -22,15 +22,18 @@ use hoop_proto::terminal::screen::{Place, Screen};
 mod bodies;
 #[path = "files.rs"]
 mod files;
+#[path = "http.rs"]
+mod http;
 
 pub use bodies::{charset, json_strings, markup, parts, protobuf, reading};
 pub use files::{scp, sftp, shell};
+pub use http::http;
 
 /// A check: it says whether any decoder could read the bytes, and panics when one does not do what it must.
 pub type Check = fn(&[u8]) -> bool;
 
 /// All checks, by the names of their fuzz targets.
-pub const CHECKS: [(&str, Check); 17] = [
+pub const CHECKS: [(&str, Check); 18] = [
     ("frames", frames),
     ("startup", startup),
     ("frontend", frontend),
@@ -48,6 +51,7 @@ pub const CHECKS: [(&str, Check); 17] = [
     ("parts", parts),
     ("protobuf", protobuf),
     ("charset", charset),
+    ("http", http),
 ];
 
 /// The longest frame that the checks read.

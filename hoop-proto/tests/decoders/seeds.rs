@@ -21,6 +21,7 @@ pub fn seeds(check: &str) -> Vec<Vec<u8>> {
         "parts" => parts(),
         "protobuf" => messages(),
         "charset" => encoded(),
+        "http" => requests(),
         other => unreachable!("no check is called {other}"),
     }
 }
@@ -207,4 +208,18 @@ fn messages() -> Vec<Vec<u8>> {
 
 fn encoded() -> Vec<Vec<u8>> {
     vec![b"\x03\xff\xfea\0\xe9\0".to_vec(), b"\x01\x3d\xd8\x00\xdea\0".to_vec()]
+}
+fn requests() -> Vec<Vec<u8>> {
+    vec![
+        b"\x05GET /a?b=c HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\nHEAD http://a/ HTTP/1.0\r\nhost: A \r\n\r\n".to_vec(),
+        b"\x01POST / HTTP/1.1\r\nHost: a:80\r\nContent-Length: 5\r\n\r\nhello\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+        b"\x0bPUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b;c=\"d\"\r\nhi\r\n0a\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\n"
+            .to_vec(),
+        b"\x02GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x00".to_vec(),
+        b"\x04CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+        b"\x03OPTIONS * HTTP/1.1\r\nHost: [::1]\r\nUpgrade: h2c\r\n\r\n".to_vec(),
+        b"\x02PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec(),
+        b"\x01\x16\x03\x01\x02\0\x01".to_vec(),
+        b"\x07POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nHTTP".to_vec(),
+    ]
 }

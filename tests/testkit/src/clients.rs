@@ -95,8 +95,11 @@ pub(crate) fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/clients")
 }
 
-/// Something that was installed.
-pub(crate) fn made(name: &str) -> PathBuf {
+/// Something that `tests/e2e/setup.sh` has installed.
+///
+/// # Panics
+/// When it was not.
+pub fn made(name: &str) -> PathBuf {
     let path = target().join("e2e").join(name);
     assert!(path.exists(), "{} is missing; install it with: tests/e2e/setup.sh", path.display());
     path

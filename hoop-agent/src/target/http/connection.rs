@@ -19,10 +19,9 @@ use tracing::{Instrument as _, info_span};
 
 use super::body::RequestBody;
 use super::dial::{Connector, Dialer};
-use super::failure;
 use super::login::Login;
 use super::tls::{Offer, Tls};
-use super::websocket;
+use super::{failure, response, websocket};
 use crate::agent::Settings;
 use crate::error::TargetFailure;
 use crate::trace::TARGET;
@@ -101,12 +100,13 @@ impl Connection {
         } else {
             &self.pool
         };
-        let response = pool.request(request).await.map_err(|error| failure::of(&error))?;
-        self.login.answered(&used, response.status()).await;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let answer = pool.request(request).await.map_err(|error| failure::of(&error))?;
+        self.login.answered(&used, answer.status()).await;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(failure::lost("it switches to another protocol, and nobody has asked for one"));
         }
-        Ok(response)
+        response::framed(answer.headers())?;
+        Ok(answer)
     }
 
     /// Asks for a WebSocket, on a connection of its own. An answer other than 101 is one like any other.
@@ -124,10 +124,11 @@ impl Connection {
             // What ends it is seen by who waits for the answer.
             let _ = connection.with_upgrades().await;
         });
-        let response = sender.send_request(request).await.map_err(|error| failure::of(&error))?;
-        self.login.answered(&used, response.status()).await;
-        handshake.verify(&response)?;
-        Ok(response)
+        let answer = sender.send_request(request).await.map_err(|error| failure::of(&error))?;
+        self.login.answered(&used, answer.status()).await;
+        handshake.verify(&answer)?;
+        response::framed(answer.headers())?;
+        Ok(answer)
     }
 }
 

@@ -3,10 +3,31 @@
 use hoop_proto::tunnel::v1::{HttpField, HttpResponse};
 use http::{HeaderMap, StatusCode, header};
 
+use super::failure::lost;
+use crate::error::TargetFailure;
+
 /// Fields of one connection ([RFC 9110 §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)), beside those that
 /// `Connection` names.
 const OF_THE_CONNECTION: [&str; 6] =
     ["connection", "keep-alive", "proxy-connection", "sec-websocket-accept", "transfer-encoding", "upgrade"];
+
+/// Whether the head of a response says in one way only how long its body is. The library takes more than that.
+///
+/// # Errors
+/// It does not.
+pub(super) fn framed(headers: &HeaderMap) -> Result<(), TargetFailure> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_number = |length: &header::HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+    let is_chunked = |coding: &header::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let is_right = match (lengths.next(), codings.next()) {
+        (None, None) => true,
+        (Some(length), None) => is_number(length) && lengths.next().is_none(),
+        (None, Some(coding)) => is_chunked(coding) && codings.next().is_none(),
+        (Some(_), Some(_)) => false,
+    };
+    if is_right { Ok(()) } else { Err(lost("how long its answer is can be read in more than one way")) }
+}
 
 /// The head of a response.
 pub(super) fn head(status: StatusCode, headers: &HeaderMap, bodiless: bool) -> HttpResponse {

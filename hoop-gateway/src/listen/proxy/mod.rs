@@ -7,6 +7,7 @@ mod enter;
 mod open;
 mod origin;
 mod refuse;
+mod strict;
 mod token;
 
 use std::convert::Infallible;
@@ -39,6 +40,7 @@ use crate::session::Sessions;
 use crate::telemetry::Telemetry;
 use open::Slot;
 pub use origin::Domain;
+use strict::Strict;
 use token::{Key, Shown, take};
 
 /// How long a connection may rest between two requests.
@@ -180,6 +182,7 @@ impl ProxyDoor {
             let (door, visit) = (Arc::clone(&self), Arc::clone(&visit));
             async move { Ok::<_, Infallible>(door.answer(request, &visit).await) }
         });
+        let io = Strict::new(io, hoop_proto::http::Limits::default());
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
         tokio::pin!(connection);
         tokio::select! {

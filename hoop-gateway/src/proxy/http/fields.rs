@@ -56,11 +56,13 @@ pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     HOP_BY_HOP.iter().any(|field| field.as_str().eq_ignore_ascii_case(name))
 }
 
-/// Whether a field says who asks, or how the request came here.
+/// Whether a field says who asks, or how the request came here; or would frame the message for a server that takes an underscore
+/// for a hyphen.
 fn is_asserted(name: &str) -> bool {
-    // Some servers take an underscore for a hyphen.
-    let name = name.replace('_', "-");
-    ASSERTED.contains(&name.as_str()) || ASSERTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    let hyphened = name.replace('_', "-");
+    ASSERTED.contains(&hyphened.as_str())
+        || ASSERTED_PREFIXES.iter().any(|prefix| hyphened.starts_with(prefix))
+        || (hyphened != name && (is_hop_by_hop(&hyphened) || hyphened == CONTENT_LENGTH.as_str()))
 }
 
 /// Leaves of a request's fields what goes to the target.
@@ -174,6 +176,8 @@ mod tests {
             ("x_forwarded_for", "1.2.3.4"),
             ("hoop-identity", "me"),
             ("Hoop_Identity", "me"),
+            ("transfer_encoding", "chunked"),
+            ("content_length", "5"),
             ("impersonate-user", "root"),
             ("expect", "100-continue"),
             ("accept", "*/*"),

@@ -1,0 +1,3 @@
+//! Services that speak HTTP, through the gateway.
+
+mod smuggling;
