@@ -405,6 +405,7 @@ mod tests {
         config.listen.grpc.public = Some("gateway:8010".to_owned());
         config.listen.postgres.public = Some("gateway:5432".to_owned());
         config.listen.ssh.public = Some("gateway:22".to_owned());
+        config.listen.proxy.public = Some("https://apps.example.com".to_owned());
         config.tls.certificate = Some("c".into());
         config.tls.key = Some("k".into());
         config.telemetry.otlp_endpoint = Some("http://collector".to_owned());

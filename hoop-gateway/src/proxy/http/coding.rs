@@ -102,6 +102,8 @@ pub(crate) struct Decoder {
     coding: Coding,
     begun: bool,
     ended: bool,
+    /// The last output had no room for more.
+    full: bool,
     taken: u64,
     given: u64,
 }
@@ -114,7 +116,7 @@ impl Decoder {
             Coding::Brotli => Box::new(BrotliDecoder::new()),
             Coding::Zstd => Box::new(ZstdDecoder::new_with_params(&[DParameter::window_log_max(ZSTD_WINDOW_LOG)])),
         };
-        Self { codec, coding, begun: false, ended: false, taken: 0, given: 0 }
+        Self { codec, coding, begun: false, ended: false, full: false, taken: 0, given: 0 }
     }
 
     /// Decodes some of `input`, and leaves the rest in it. Gives at most 16 KiB; nothing once all of the input is used and
@@ -128,17 +130,24 @@ impl Decoder {
         }
         let mut output = BytesMut::zeroed(PIECE);
         loop {
-            if self.ended {
-                self.next_member(input)?;
-                if input.is_empty() {
-                    return Ok(Bytes::new());
-                }
+            if self.ended && !input.is_empty() {
+                self.next_member()?;
+            }
+            if input.is_empty() && !self.full {
+                return Ok(Bytes::new());
             }
             let mut from = PartialBuffer::new(&input[..]);
             let mut to = WriteBuffer::new_initialized(&mut output[..]);
-            self.ended = self.codec.decode(&mut from, &mut to).map_err(|error| self.broken(error))?;
+            // With nothing to read, only what had no room is left to be given.
+            let done = if input.is_empty() {
+                self.codec.flush(&mut to).map(|_| false)
+            } else {
+                self.codec.decode(&mut from, &mut to)
+            };
             let (used, written) = (from.written_len(), to.written_len());
+            self.ended |= done.map_err(|error| self.broken(error))?;
             let _ = input.split_to(used);
+            self.full = written == PIECE;
             self.taken += used as u64;
             self.given += written as u64;
             if self.given > RATIO_FROM && self.given / RATIO > self.taken {
@@ -148,7 +157,7 @@ impl Decoder {
                 output.truncate(written);
                 return Ok(output.freeze());
             }
-            if used == 0 && !self.ended {
+            if used == 0 {
                 return Ok(Bytes::new());
             }
         }
@@ -187,10 +196,7 @@ impl Decoder {
     }
 
     /// Gzip and zstd may come in several members; nothing may follow the others.
-    fn next_member(&mut self, input: &Bytes) -> Result<(), Denial> {
-        if input.is_empty() {
-            return Ok(());
-        }
+    fn next_member(&mut self) -> Result<(), Denial> {
         if !matches!(self.coding, Coding::Gzip | Coding::Zstd) {
             return Err(self.broken(io::Error::new(io::ErrorKind::InvalidData, "bytes after the end")));
         }
