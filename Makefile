@@ -53,7 +53,7 @@ build: ## the binaries, as the tests run them
 unit: build ## unit, property and doc tests, and the examples
 	HOOP_E2E_BINARIES=$(BUILT) $(CARGO) test --workspace --exclude hoop-e2e --locked --quiet
 	@# The agent is built with each feature alone, as embedders do.
-	for features in "" postgres ssh secret-env secret-file vault aws postgres,vault postgres,aws; do \
+	for features in "" postgres ssh http secret-env secret-file vault aws postgres,vault postgres,aws; do \
 		$(CARGO) clippy --quiet --locked --package hoop-agent --no-default-features --features "$$features" -- --deny warnings || exit 1; done
 
 .PHONY: e2e

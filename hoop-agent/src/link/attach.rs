@@ -158,7 +158,8 @@ impl Attached {
             Some(gateway_message::Body::Open(open)) => {
                 let channel = open.channel;
                 // What runs goes on, and may need another channel.
-                if draining && !matches!(open.target, Some(open::Target::SshChannel(_))) {
+                if draining && !matches!(open.target, Some(open::Target::SshChannel(_) | open::Target::HttpChannel(_)))
+                {
                     let failure = TargetFailure::new(Code::AgentUnavailable, "the agent is going away");
                     let refused = Refused { channel, failure: Some(failure.into_wire()) };
                     send(&self.control, agent_message::Body::Refused(refused));

@@ -131,7 +131,7 @@ enum Up {
     Login(oneshot::Receiver<Login>),
     Buffered(Bytes, TargetReader),
     Reading(TargetReader),
-    #[cfg(feature = "ssh")]
+    #[cfg(any(feature = "http", feature = "ssh"))]
     Messages(futures::stream::BoxStream<'static, carry_up::Body>),
     Ended,
 }
@@ -140,7 +140,7 @@ impl From<target::Up> for Up {
     fn from(up: target::Up) -> Self {
         match up {
             target::Up::Bytes { buffered, read } => Self::Buffered(buffered, TargetReader::new(read)),
-            #[cfg(feature = "ssh")]
+            #[cfg(any(feature = "http", feature = "ssh"))]
             target::Up::Messages(messages) => Self::Messages(messages),
         }
     }
@@ -187,7 +187,7 @@ impl Stream for UpStream {
                         (carry_up::Body::Closed(Closed { failure: Some(lost(&error)) }), Up::Ended)
                     }
                 },
-                #[cfg(feature = "ssh")]
+                #[cfg(any(feature = "http", feature = "ssh"))]
                 Up::Messages(mut messages) => match messages.as_mut().poll_next(cx) {
                     Poll::Pending => {
                         self.state = Up::Messages(messages);
@@ -209,7 +209,7 @@ fn lost(error: &std::io::Error) -> Failure {
 }
 
 /// Reads the target into a buffer that is small while little comes, and large while much does.
-struct TargetReader {
+pub(crate) struct TargetReader {
     read: TargetRead,
     buffer: BytesMut,
     size: usize,
@@ -219,12 +219,12 @@ const SMALLEST: usize = 4 * 1024;
 const LARGEST: usize = 64 * 1024;
 
 impl TargetReader {
-    fn new(read: TargetRead) -> Self {
+    pub(crate) fn new(read: TargetRead) -> Self {
         Self { read, buffer: BytesMut::new(), size: SMALLEST }
     }
 
     /// What the target sent; empty at its end.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Bytes>> {
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Bytes>> {
         if self.buffer.capacity() < self.size / 2 {
             self.buffer.reserve(self.size);
         }

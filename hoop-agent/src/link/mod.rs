@@ -17,6 +17,8 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 
 pub(crate) use attach::Attached;
+#[cfg(feature = "http")]
+pub(crate) use carry::TargetReader;
 pub(crate) use carry::{TargetRead, TargetWrite};
 
 use crate::agent::{Settings, Status};

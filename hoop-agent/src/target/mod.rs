@@ -1,15 +1,19 @@
 //! Targets: connect, log in with the secret, and hand the connection over. One folder for each protocol.
 
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "ssh")]
 mod ssh;
+#[cfg(any(feature = "http", feature = "postgres"))]
+mod tls;
 
 use bytes::Bytes;
 use hoop_core::Code;
-#[cfg(feature = "ssh")]
+#[cfg(any(feature = "http", feature = "ssh"))]
 use hoop_proto::tunnel::v1::carry_up;
-#[cfg(any(feature = "postgres", feature = "ssh"))]
+#[cfg(any(feature = "http", feature = "postgres", feature = "ssh"))]
 use hoop_proto::tunnel::v1::open;
 use hoop_proto::tunnel::v1::{Open, Ready, carry_down};
 use tokio::io::AsyncWriteExt as _;
@@ -24,6 +28,8 @@ pub(crate) const PROTOCOLS: &[&str] = &[
     "postgres",
     #[cfg(feature = "ssh")]
     "ssh",
+    #[cfg(feature = "http")]
+    "http",
 ];
 
 /// A target that is logged in to.
@@ -43,7 +49,7 @@ pub(crate) enum Up {
     /// Bytes; first those that were read beyond the login.
     Bytes { buffered: Bytes, read: TargetRead },
     /// Messages, to the last one: `Closed`.
-    #[cfg(feature = "ssh")]
+    #[cfg(any(feature = "http", feature = "ssh"))]
     Messages(futures::stream::BoxStream<'static, carry_up::Body>),
 }
 
@@ -53,6 +59,8 @@ pub(crate) enum Down {
     Bytes { write: TargetWrite, goodbye: Bytes },
     #[cfg(feature = "ssh")]
     Ssh(ssh::Down),
+    #[cfg(feature = "http")]
+    Http(http::Down),
 }
 
 /// The target takes nothing more.
@@ -72,6 +80,8 @@ impl Down {
             }
             #[cfg(feature = "ssh")]
             Self::Ssh(down) => down.take(body).await.map_err(|_| Ended),
+            #[cfg(feature = "http")]
+            Self::Http(down) => down.take(body).await,
         }
     }
 
@@ -84,6 +94,8 @@ impl Down {
             }
             #[cfg(feature = "ssh")]
             Self::Ssh(down) => down.end().await,
+            #[cfg(feature = "http")]
+            Self::Http(down) => down.end(),
         }
     }
 }
@@ -97,6 +109,9 @@ pub(crate) enum Served {
     /// More channels can be opened on it.
     #[cfg(feature = "ssh")]
     Ssh(std::sync::Arc<ssh::Connection>),
+    /// As for SSH; and the exchange that it carries can be given up.
+    #[cfg(feature = "http")]
+    Http(http::Served),
     /// Nothing, or nothing yet.
     Nothing,
 }
@@ -110,6 +125,8 @@ impl Served {
             Self::Postgres(cancel) => cancel.send().await,
             #[cfg(feature = "ssh")]
             Self::Ssh(_) => {}
+            #[cfg(feature = "http")]
+            Self::Http(served) => served.give_up(),
             Self::Nothing => {}
         }
     }
@@ -132,6 +149,13 @@ pub(crate) async fn connect(
         Some(open::Target::SshChannel(wanted)) => match served(wanted.connection) {
             Some(Served::Ssh(connection)) => ssh::open(&connection, wanted, &open.secrets, settings).await,
             _ => Err(TargetFailure::new(Code::TargetLost, "the connection to the SSH server has ended")),
+        },
+        #[cfg(feature = "http")]
+        Some(open::Target::Http(target)) => http::connect(target, &open.secrets, settings).await,
+        #[cfg(feature = "http")]
+        Some(open::Target::HttpChannel(wanted)) => match served(wanted.connection) {
+            Some(Served::Http(served)) => Ok(http::open(&served)),
+            _ => Err(TargetFailure::new(Code::TargetLost, "the channel that the session began with has ended")),
         },
         _ => Err(unserved()),
     }

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use hoop_core::Code;
 use hoop_proto::tunnel::v1::{PostgresTarget, SuppliedSecret};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -19,8 +17,8 @@ use x509_cert::der::Decode as _;
 
 use super::socket::SslMode;
 use crate::error::TargetFailure;
-use crate::roots;
 use crate::secret::SecretSources;
+use crate::target::tls::{self, failure};
 
 /// How to speak TLS to a server.
 #[derive(Clone)]
@@ -47,25 +45,12 @@ impl Tls {
             .map_err(|error| failure(format!("TLS cannot be set up: {error}")))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let certificate = secrets.find("sslcert", &target.sslcert, supplied).await?;
-        let key = secrets.find("sslkey", &target.sslkey, supplied).await?;
-        let mut config = match (certificate, key) {
-            (Some(certificate), Some(key)) => {
-                let chain = CertificateDer::pem_slice_iter(certificate.expose())
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(|error| failure(format!("the client certificate cannot be read: {error}")))?;
-                let key = PrivateKeyDer::from_pem_slice(key.expose())
-                    .map_err(|error| failure(format!("the key of the client certificate cannot be read: {error}")))?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| failure(format!("the client certificate cannot be used: {error}")))?
-            }
-            (None, None) => builder.with_no_client_auth(),
-            _ => {
-                return Err(failure(
-                    "the role names a client certificate without its key, or a key without its certificate",
-                ));
-            }
+        let identity = tls::identity(&target.sslcert, &target.sslkey, supplied, secrets).await?;
+        let mut config = match identity {
+            Some((chain, key)) => builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| failure(format!("the client certificate cannot be used: {error}")))?,
+            None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(Self { config: Arc::new(config) })
@@ -89,10 +74,6 @@ impl Tls {
         let end_point = certificate.and_then(end_point).ok_or_else(|| failure("the server shows no certificate"))?;
         Ok((stream, end_point))
     }
-}
-
-fn failure(reason: impl Into<String>) -> TargetFailure {
-    TargetFailure::new(Code::TargetTls, reason)
 }
 
 /// The certificate hashed with the hash of its own signature, or SHA-256 where that is MD5 or SHA-1.
@@ -124,7 +105,7 @@ struct Verifier {
 impl Verifier {
     async fn new(mode: SslMode, roots: &str, provider: Arc<CryptoProvider>) -> Result<Self, TargetFailure> {
         let chain = if mode >= SslMode::VerifyCa {
-            let roots = Arc::new(root_store(roots).await?);
+            let roots = tls::root_store(roots).await?;
             let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
             Some(verifier.map_err(|error| failure(format!("the trusted authorities cannot be used: {error}")))?)
         } else {
@@ -132,17 +113,6 @@ impl Verifier {
         };
         Ok(Self { provider, chain, name: mode == SslMode::VerifyFull })
     }
-}
-
-async fn root_store(file: &str) -> Result<RootCertStore, TargetFailure> {
-    if file.is_empty() || file == "system" {
-        return Ok(roots::public());
-    }
-    let pem = tokio::fs::read(file).await.map_err(|error| {
-        failure(format!("the file of trusted authorities {file} cannot be read: {error}"))
-            .hint("sslrootcert names a file on the agent's machine")
-    })?;
-    roots::from_pem(&pem, file).map_err(failure)
 }
 
 impl ServerCertVerifier for Verifier {

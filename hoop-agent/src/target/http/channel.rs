@@ -1,0 +1,280 @@
+//! A channel: one exchange after the other. Requests come down from the gateway, responses go up to it, neither waits for the
+//! other, and either waits for who reads it.
+
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream, StreamExt as _};
+use hoop_proto::tunnel::v1::{
+    Closed, HttpEnd, HttpMessage, HttpRequest, HttpResponse, carry_down, carry_up, http_message,
+};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::body::{Piece, RequestBody};
+use super::connection::Connection;
+use super::{failure, request, response};
+use crate::error::TargetFailure;
+use crate::link::{TargetReader, TargetWrite};
+use crate::target::Ended;
+
+/// Both directions of a channel. It ends with either of them, or when `gone` is cancelled.
+pub(super) fn halves(
+    connection: Arc<Connection>,
+    gone: CancellationToken,
+) -> (BoxStream<'static, carry_up::Body>, Down) {
+    let (asked, exchanges) = mpsc::channel(1);
+    let scheme = connection.scheme.clone();
+    let up = Up { connection, exchanges, answer: Answer::None, gone: gone.clone(), _end: gone.clone().drop_guard() };
+    let messages = stream::unfold(up, |mut up| async move { Some((up.next().await?, up)) });
+    let end = stream::once(async { carry_up::Body::Closed(Closed { failure: None }) });
+    let down = Down { scheme, asked, now: Now::Nothing, gone: gone.clone(), _end: gone.drop_guard() };
+    (messages.chain(end).boxed(), down)
+}
+
+/// A request, on its way from one half to the other.
+struct Exchange {
+    /// Or why it cannot be asked.
+    request: Result<Request<RequestBody>, TargetFailure>,
+    kind: Kind,
+    over: DropGuard,
+}
+
+enum Kind {
+    Plain,
+    Grpc,
+    /// With the way to write to it, once it is open.
+    WebSocket(oneshot::Sender<TargetWrite>),
+}
+
+struct Up {
+    connection: Arc<Connection>,
+    exchanges: mpsc::Receiver<Box<Exchange>>,
+    answer: Answer,
+    gone: CancellationToken,
+    _end: DropGuard,
+}
+
+/// What is being read. The exchange is over when it is dropped.
+enum Answer {
+    None,
+    Body { body: Incoming, _over: DropGuard },
+    WebSocket { read: TargetReader, _over: DropGuard },
+}
+
+impl Up {
+    async fn next(&mut self) -> Option<carry_up::Body> {
+        let gone = self.gone.clone();
+        gone.run_until_cancelled(self.say()).await?
+    }
+
+    async fn say(&mut self) -> Option<carry_up::Body> {
+        loop {
+            match &mut self.answer {
+                Answer::None => {
+                    let exchange = self.exchanges.recv().await?;
+                    // An idle channel is small.
+                    return Some(match Box::pin(self.ask(*exchange)).await {
+                        Ok(head) => said(http_message::Body::Response(head)),
+                        Err(failure) => said(http_message::Body::Failed(failure.into_wire())),
+                    });
+                }
+                Answer::Body { body, .. } => {
+                    let Some(said) = Self::piece(body).await else { continue };
+                    if !matches!(said, carry_up::Body::Data(_)) {
+                        self.answer = Answer::None;
+                    }
+                    return Some(said);
+                }
+                Answer::WebSocket { read, .. } => {
+                    let data = std::future::poll_fn(|cx| read.poll_read(cx)).await;
+                    // A connection that breaks ends the WebSocket as one that ends: its own closing handshake tells them apart.
+                    let data = data.unwrap_or_default();
+                    if !data.is_empty() {
+                        return Some(carry_up::Body::Data(data));
+                    }
+                    self.answer = Answer::None;
+                    return Some(end(None));
+                }
+            }
+        }
+    }
+
+    /// Asks the target, and makes ready to read its answer.
+    async fn ask(&mut self, exchange: Exchange) -> Result<HttpResponse, TargetFailure> {
+        let Exchange { request, kind, over } = exchange;
+        let request = request?;
+        let (response, opened) = match kind {
+            Kind::Plain => (self.connection.ask(request, false).await?, None),
+            Kind::Grpc => (self.connection.ask(request, true).await?, None),
+            Kind::WebSocket(opened) => (self.connection.ask_websocket(request).await?, Some(opened)),
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let head = response::head(response.status(), response.headers(), false);
+            let upgraded = hyper::upgrade::on(response).await.map_err(|error| failure::of(&error))?;
+            let (read, write) = tokio::io::split(TokioIo::new(upgraded));
+            if let Some(opened) = opened {
+                let _ = opened.send(Box::new(write));
+            }
+            self.answer = Answer::WebSocket { read: TargetReader::new(Box::new(read)), _over: over };
+            return Ok(head);
+        }
+        let (parts, body) = response.into_parts();
+        let bodiless = hyper::body::Body::is_end_stream(&body);
+        let head = response::head(parts.status, &parts.headers, bodiless);
+        if !bodiless {
+            self.answer = Answer::Body { body, _over: over };
+        }
+        Ok(head)
+    }
+
+    /// What comes next of a body.
+    async fn piece(body: &mut Incoming) -> Option<carry_up::Body> {
+        let frame = match body.frame().await {
+            None => return Some(end(None)),
+            Some(Err(error)) => return Some(said(http_message::Body::Failed(failure::of(&error).into_wire()))),
+            Some(Ok(frame)) => frame,
+        };
+        match frame.into_data() {
+            Ok(data) => (!data.is_empty()).then_some(carry_up::Body::Data(data)),
+            Err(frame) => {
+                let trailers = frame.into_trailers().ok();
+                // Read to its end, so that the connection serves the next request.
+                let _ = body.frame().await;
+                Some(end(trailers.as_ref()))
+            }
+        }
+    }
+}
+
+fn said(body: http_message::Body) -> carry_up::Body {
+    carry_up::Body::Http(HttpMessage { body: Some(body) })
+}
+
+fn end(trailers: Option<&HeaderMap>) -> carry_up::Body {
+    let trailers = trailers.map(response::fields).unwrap_or_default();
+    said(http_message::Body::End(HttpEnd { trailers }))
+}
+
+/// What goes down to a target on one channel.
+pub(crate) struct Down {
+    scheme: http::uri::Scheme,
+    asked: mpsc::Sender<Box<Exchange>>,
+    now: Now,
+    gone: CancellationToken,
+    _end: DropGuard,
+}
+
+/// Where the data of the gateway goes.
+enum Now {
+    /// Nowhere: none is expected, or the exchange is over and the rest is thrown away.
+    Nothing,
+    Body {
+        pieces: mpsc::Sender<Piece>,
+        over: CancellationToken,
+    },
+    /// A WebSocket that is not open yet.
+    Opening {
+        opened: oneshot::Receiver<TargetWrite>,
+        over: CancellationToken,
+    },
+    Open {
+        write: TargetWrite,
+        over: CancellationToken,
+    },
+}
+
+impl Down {
+    /// Passes one message on, once the target takes it.
+    pub(crate) async fn take(&mut self, body: carry_down::Body) -> Result<(), Ended> {
+        let gone = self.gone.clone();
+        gone.run_until_cancelled(self.pass(body)).await.unwrap_or(Err(Ended))
+    }
+
+    /// The gateway is done with it: what runs is given up.
+    pub(crate) fn end(&self) {
+        self.gone.cancel();
+    }
+
+    async fn pass(&mut self, body: carry_down::Body) -> Result<(), Ended> {
+        match body {
+            carry_down::Body::Data(data) => self.data(data).await,
+            carry_down::Body::Http(HttpMessage { body: Some(http_message::Body::Request(request)) }) => {
+                return self.request(request).await;
+            }
+            carry_down::Body::Http(HttpMessage { body: Some(http_message::Body::End(HttpEnd { trailers })) }) => {
+                // Trailers that are no fields are left out: the body is whole without them.
+                let trailers = request::fields(trailers).ok().filter(|trailers| !trailers.is_empty());
+                self.end_of_body(trailers.map(Box::new)).await;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn request(&mut self, asked: HttpRequest) -> Result<(), Ended> {
+        let over = CancellationToken::new();
+        let mut kind = if asked.grpc { Kind::Grpc } else { Kind::Plain };
+        let (mut body, mut now) = (RequestBody::none(), Now::Nothing);
+        if asked.websocket {
+            let (open, opened) = oneshot::channel();
+            (kind, now) = (Kind::WebSocket(open), Now::Opening { opened, over: over.clone() });
+        } else if !asked.bodiless {
+            let (pieces, streamed) = RequestBody::streamed(over.clone());
+            (body, now) = (streamed, Now::Body { pieces, over: over.clone() });
+        }
+        let request = request::head(asked, &self.scheme).map(|head| head.map(|()| body));
+        self.now = now;
+        let exchange = Exchange { request, kind, over: over.drop_guard() };
+        self.asked.send(Box::new(exchange)).await.map_err(|_| Ended)
+    }
+
+    async fn data(&mut self, data: bytes::Bytes) {
+        self.open().await;
+        let taken = match &mut self.now {
+            Now::Nothing | Now::Opening { .. } => return,
+            Now::Body { pieces, over } => {
+                let sent = over.run_until_cancelled(pieces.send(Piece::Data(data))).await;
+                sent.is_some_and(|sent| sent.is_ok())
+            }
+            Now::Open { write, over } => {
+                let written = async {
+                    write.write_all(&data).await?;
+                    write.flush().await
+                };
+                over.run_until_cancelled(written).await.is_some_and(|written: std::io::Result<()>| written.is_ok())
+            }
+        };
+        if !taken {
+            self.now = Now::Nothing;
+        }
+    }
+
+    async fn end_of_body(&mut self, trailers: Option<Box<HeaderMap>>) {
+        self.open().await;
+        match std::mem::replace(&mut self.now, Now::Nothing) {
+            Now::Nothing | Now::Opening { .. } => {}
+            Now::Body { pieces, over } => {
+                let _ = over.run_until_cancelled(pieces.send(Piece::End(trailers))).await;
+            }
+            Now::Open { mut write, over } => {
+                let _ = over.run_until_cancelled(write.shutdown()).await;
+            }
+        }
+    }
+
+    /// Waits for a WebSocket to be open, or to be known not to.
+    async fn open(&mut self) {
+        if let Now::Opening { opened, .. } = &mut self.now {
+            let opened = opened.await;
+            self.now = match (std::mem::replace(&mut self.now, Now::Nothing), opened) {
+                (Now::Opening { over, .. }, Ok(write)) => Now::Open { write, over },
+                _ => Now::Nothing,
+            };
+        }
+    }
+}
