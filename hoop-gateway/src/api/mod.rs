@@ -46,6 +46,7 @@ mod target;
 mod tests;
 mod tokens;
 mod users;
+mod web;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -111,6 +112,7 @@ fn with_all(routes: Routes) -> Routes {
         agents::routes,
         credentials::routes,
         ssh::routes,
+        web::routes,
         sessions::routes,
         events::routes,
         stream::routes,

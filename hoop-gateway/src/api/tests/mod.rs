@@ -21,6 +21,7 @@ mod sign_ins;
 mod ssh;
 mod stream;
 mod tokens;
+mod web;
 
 use std::path::PathBuf;
 use std::sync::Arc;
