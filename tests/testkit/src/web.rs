@@ -233,8 +233,8 @@ fn given(answer: WebAnswer) -> anyhow::Result<Response<Body>> {
 fn call(asked: &Asked) -> anyhow::Result<Response<Body>> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let body = Full::new(Bytes::from(asked.body.clone())).map_err(|never: Infallible| match never {});
-    let body = body.with_trailers(async move { Some(Ok(trailers)) }).boxed_unsync();
+    let frames = [Frame::data(Bytes::from(asked.body.clone())), Frame::trailers(trailers)];
+    let body = StreamBody::new(futures::stream::iter(frames.map(Ok))).boxed_unsync();
     Ok(Response::builder().header(CONTENT_TYPE, "application/grpc").body(body)?)
 }
 

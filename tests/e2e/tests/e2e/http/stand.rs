@@ -4,6 +4,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use hoop_testkit::{Api, Gateway, Options, Output, WebServer, WebSocket, find, output};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// The agent that a `hoop dev` has.
@@ -94,6 +95,11 @@ impl Client {
         format!("{}{path}", self.origin)
     }
 
+    /// Gives the token back, which ends its session.
+    pub(crate) fn leave(&self, gateway: &Gateway) {
+        gateway.api().call(Method::DELETE, &format!("/api/v1/credentials/{}", self.id), None);
+    }
+
     /// Opens a WebSocket with this client's token.
     pub(crate) fn websocket(&self, path: &str) -> Result<WebSocket, u16> {
         let url = self.at(path).replacen("http", "ws", 1);
@@ -122,7 +128,7 @@ pub(crate) fn status(arguments: &[&str]) -> (u16, String) {
     (status.parse().expect("a status"), body.to_owned())
 }
 
-/// What the audit trail has of the newest session of a role.
+/// What the audit trail has of the newest session of a role, once it has ended.
 pub(crate) fn events(gateway: &Gateway, role: &str) -> Vec<Value> {
     let session = gateway.ended_session(role);
     let id = session["id"].as_str().expect("a session has an id");

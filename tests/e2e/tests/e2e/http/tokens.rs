@@ -5,7 +5,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use hoop_testkit::{Gateway, Options, WebServer, WebSocket, direct_only, until};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Client, PLAIN, command, curl, role, stand, status};
@@ -145,7 +144,7 @@ fn a_token_that_is_taken_away_ends_what_runs() {
     let mut first = String::new();
     lines.read_line(&mut first).expect("the stream has begun");
     assert_eq!(first, "first\n");
-    stand.gateway.api().call(Method::DELETE, &format!("/api/v1/credentials/{}", client.id), None);
+    client.leave(&stand.gateway);
     assert_eq!(socket.receive(), None);
     let mut rest = String::new();
     lines.read_to_string(&mut rest).expect("the stream has ended");
@@ -183,7 +182,8 @@ fn no_token_is_in_a_log_or_at_the_target() {
         return;
     }
     let stand = stand();
-    let client = Client::new(&stand.gateway, PLAIN);
+    role(&stand.gateway, "quiet", &stand.app, |_| {});
+    let client = Client::new(&stand.gateway, "quiet");
     let basic = format!("{}:{}", client.user, client.password);
     client.ask(&[], "/quiet");
     client.ask(&["-u", &basic], "/quiet/twice");
@@ -203,7 +203,8 @@ fn no_token_is_in_a_log_or_at_the_target() {
         let text = String::from_utf8_lossy(&std::fs::read(&log).expect("a log")).into_owned();
         assert!(!text.contains(&client.password), "{}", log.display());
     }
-    let recorded = super::events(&stand.gateway, PLAIN);
+    client.leave(&stand.gateway);
+    let recorded = super::events(&stand.gateway, "quiet");
     assert!(!json!(recorded).to_string().contains(&client.password));
 }
 
