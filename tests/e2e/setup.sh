@@ -33,6 +33,10 @@ need openssh-client ssh
 need libclang-dev '/usr/lib/llvm-*/lib/libclang.so' '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*'
 if [ "${1:-}" != --build ]; then
 need python3-venv '/usr/lib/python3*/ensurepip' '/usr/local/lib/python3*/ensurepip' "$HOME/.pyenv/versions/*/lib/python3*/ensurepip"
+need nginx-light nginx /usr/sbin/nginx
+need curl curl
+need nghttp2-client h2load
+need wrk wrk
 need nodejs node
 need npm npm
 need golang-go go
@@ -101,6 +105,14 @@ if stale secrets "$clients/python/secrets.txt"; then
   made secrets
 fi
 
+# Uvicorn, a server of Python applications; and kosoku, which tests WebSockets with Autobahn's cases.
+if stale http "$clients/python/http.txt"; then
+  rm -rf "$out/http"
+  python3 -m venv "$out/http"
+  "$out/http/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$clients/python/http.txt"
+  made http
+fi
+
 if stale node "$clients/node/package.json" "$clients/node/package-lock.json"; then
   mkdir -p "$out/node"
   cp "$clients/node/package.json" "$clients/node/package-lock.json" "$out/node/"
@@ -124,4 +136,12 @@ fi
 if stale go "$clients"/go/*; then
   (cd "$clients/go" && go build -o "$out/go-client" .)
   made go
+fi
+
+# grpcurl, and h2spec, which tests what speaks HTTP/2.
+if stale http-tools "$clients"/http-tools/*; then
+  mkdir -p "$out/http-tools"
+  (cd "$clients/http-tools" && go build -o "$out/http-tools/" \
+    github.com/fullstorydev/grpcurl/cmd/grpcurl github.com/summerwind/h2spec/cmd/h2spec)
+  made http-tools
 fi

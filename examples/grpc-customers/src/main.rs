@@ -1,0 +1,14 @@
+//! Serves the service on this machine, and prints where.
+//!
+//! ```text
+//! cargo run -p example-grpc-customers
+//! ```
+
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    println!("http://{}", listener.local_addr()?);
+    grpc_customers::serve(listener).await
+}
