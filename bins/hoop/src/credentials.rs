@@ -1,5 +1,7 @@
 //! `hoop credentials`: time-limited logins for native clients.
 
+mod web;
+
 use std::net::Ipv6Addr;
 use std::pin::pin;
 use std::time::Duration;
@@ -73,6 +75,9 @@ pub(crate) struct Credential {
     pub(crate) known_hosts: Vec<String>,
     /// The way around the door; an older gateway has none.
     pub(crate) tunnel: Option<Tunnel>,
+    /// For HTTP: the role's origin.
+    #[serde(default, rename = "url", deserialize_with = "web::origin")]
+    pub(crate) origin: Option<Url>,
 }
 
 /// Port 8010 of a gateway, for clients that do not reach its native doors.
@@ -107,7 +112,9 @@ impl Credential {
         }
         let mut made = api.post(&format!("/api/v1/roles/{}/credentials", segment(role)), &body).await?;
         let mut credential = Self::deserialize(&made)?;
-        if let Some(host) = better_host(&credential.host, api.base()) {
+        if credential.is_http() {
+            credential.find_web(api.base(), &mut made);
+        } else if let Some(host) = better_host(&credential.host, api.base()) {
             credential.move_to(host);
             made["host"] = credential.host.clone().into();
             made["url"] = credential.any_url().into();
@@ -176,14 +183,27 @@ impl Credential {
         self.kind == SSH
     }
 
+    /// Whether the door is one for HTTP.
+    pub(crate) fn is_http(&self) -> bool {
+        self.kind == HTTP
+    }
+
     /// What is spoken at the door.
     pub(crate) fn protocol(&self) -> &'static str {
-        if self.is_ssh() { SSH } else { "postgres" }
+        match self.kind.as_str() {
+            SSH => SSH,
+            HTTP => HTTP,
+            _ => "postgres",
+        }
     }
 
     /// Whether the door encrypts.
     pub(crate) fn is_encrypted(&self) -> bool {
-        self.is_ssh() || self.sslmode != "disable"
+        match self.kind.as_str() {
+            SSH => true,
+            HTTP => self.origin.as_ref().is_some_and(|origin| origin.scheme() == "https"),
+            _ => self.sslmode != "disable",
+        }
     }
 
     /// The same door under another name.
@@ -193,16 +213,18 @@ impl Credential {
     }
 
     fn command(&self) -> String {
-        match self.is_ssh() {
-            true => format!("ssh -p {} {}@{}", self.port, self.user, self.host),
-            false => format!("psql '{}'", self.url()),
+        match self.kind.as_str() {
+            SSH => format!("ssh -p {} {}@{}", self.port, self.user, self.host),
+            HTTP => format!("curl -H '{}' {}/", self.token_line().expose(), self.base()),
+            _ => format!("psql '{}'", self.url()),
         }
     }
 
     /// A URL for libpq and its relatives, safe also between a shell's single quotes. With it a login is bound to the TLS
     /// channel, so that nobody is in between.
     pub(crate) fn url(&self) -> String {
-        let binding = if self.is_encrypted() && !self.is_ssh() { "&channel_binding=require" } else { "" };
+        let binds = self.is_encrypted() && !self.is_ssh() && !self.is_http();
+        let binding = if binds { "&channel_binding=require" } else { "" };
         format!("{}{binding}", self.any_url())
     }
 
@@ -213,6 +235,9 @@ impl Credential {
             return format!("ssh://{}@{host}:{}", segment(&self.user), self.port);
         }
         let (user, password) = (segment(&self.user), segment(self.password.expose()));
+        if self.is_http() {
+            return self.base().replacen("://", &format!("://{user}:{password}@"), 1) + "/";
+        }
         let (port, database, sslmode) = (self.port, segment(&self.database), segment(&self.sslmode));
         format!("postgresql://{user}:{password}@{host}:{port}/{database}?sslmode={sslmode}")
     }
@@ -220,6 +245,8 @@ impl Credential {
 
 /// The kind of roles that are reached over SSH.
 pub(crate) const SSH: &str = "ssh";
+/// The kind of roles that are reached over HTTP.
+pub(crate) const HTTP: &str = "http";
 
 /// Lines of a `known_hosts` file for a door that is reached under this name; the keys are those of other lines, or alone.
 pub(crate) fn known_hosts(host: &str, port: u16, lines: &[String]) -> Vec<String> {

@@ -16,8 +16,9 @@ use url::Url;
 use crate::api::Api;
 use crate::completions;
 use crate::connect::program;
+use crate::credentials::better_host;
 use crate::failure::Failure;
-use crate::gateway::{Gateway, Remote};
+use crate::gateway::{Gateway, Remote, is_loopback};
 use crate::output::{self, Format, text};
 use crate::shell::{Shell, variable};
 use crate::trust::{self, Trust};
@@ -74,6 +75,7 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<(), Failure> 
                 Ok(api) => {
                     findings.ok("login", format!("{}, with the password in the folder", place.admin.user))?;
                     ssh::look(&mut findings, &api, role).await?;
+                    web(&mut findings, &api).await?;
                 }
                 Err(failure) => findings.broken("login", &failure)?,
             }
@@ -130,9 +132,33 @@ async fn gateway(findings: &mut Findings, remote: &Remote, role: Option<&str>) -
         }
         Ok(me) => {
             findings.ok("login", format!("{}, {} (token from {origin})", text(&me, "name"), text(&me, "kind")))?;
-            ssh::look(findings, &api, role).await
+            ssh::look(findings, &api, role).await?;
+            web(findings, &api).await
         }
         Err(failure) => findings.broken("login", &failure),
+    }
+}
+
+/// Whether browsers and programs of this machine reach web apps. `hoop connect` has another way.
+async fn web(findings: &mut Findings, api: &Api) -> Result<(), Failure> {
+    // An older gateway has none.
+    let Ok(door) = api.get("/api/v1/web").await else { return Ok(()) };
+    let (origin, listens) = (text(&door, "origin"), text(&door, "host"));
+    let url = Url::parse(&origin.replace("{role}.", ""))?;
+    let (host, port) = match url.host_str() {
+        Some(host) if !is_loopback(&url) => (host.to_owned(), url.port_or_known_default()),
+        _ => (
+            better_host(&listens, api.base()).unwrap_or(listens),
+            door["port"].as_u64().and_then(|port| port.try_into().ok()),
+        ),
+    };
+    let dialled = TcpStream::connect((host.trim_matches(['[', ']']), port.unwrap_or_default()));
+    match tokio::time::timeout(PATIENCE, dialled).await {
+        Ok(Ok(_)) => findings.ok("web apps", origin),
+        _ => {
+            let text = format!("{origin}: {host} does not answer");
+            findings.note("web apps", text, "hoop connect goes through the gateway's port 8010; browsers alone do not")
+        }
     }
 }
 
@@ -194,20 +220,23 @@ fn clock(findings: &mut Findings, date: Option<&str>) -> Result<(), Failure> {
 }
 
 async fn clients(findings: &mut Findings) -> Result<(), Failure> {
-    let Some(psql) = program("psql") else {
-        return findings.note(
-            "psql",
-            "not installed".to_owned(),
-            "apt-get install postgresql-client; hoop exec works without",
-        );
+    client(findings, "psql", "apt-get install postgresql-client; hoop exec works without").await?;
+    client(findings, "curl", "apt-get install curl; hoop connect --listen works without").await
+}
+
+async fn client(findings: &mut Findings, name: &str, install: &str) -> Result<(), Failure> {
+    let Some(path) = program(name) else {
+        return findings.note(name, "not installed".to_owned(), install);
     };
-    let mut command = Command::new(&psql);
+    let mut command = Command::new(&path);
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
     match tokio::time::timeout(PATIENCE, command.output()).await {
         Ok(Ok(said)) if said.status.success() => {
-            findings.ok("psql", format!("{} ({})", String::from_utf8_lossy(&said.stdout).trim(), psql.display()))
+            let said = String::from_utf8_lossy(&said.stdout);
+            let first = said.lines().next().unwrap_or_default().trim();
+            findings.ok(name, format!("{first} ({})", path.display()))
         }
-        _ => findings.note("psql", format!("{} does not say its version", psql.display()), "install it again"),
+        _ => findings.note(name, format!("{} does not say its version", path.display()), "install it again"),
     }
 }
 

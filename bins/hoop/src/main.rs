@@ -44,7 +44,7 @@ use gateway::Choice;
 use output::Format;
 use shell::{Shell, variable};
 
-/// Reach databases and shells through a Hoop gateway.
+/// Reach databases, shells and web apps through a Hoop gateway.
 #[derive(Parser)]
 #[command(name = "hoop", version, arg_required_else_help = true, after_help = AFTER)]
 struct Cli {

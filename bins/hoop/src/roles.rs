@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::api::segment;
 use crate::completions;
+use crate::credentials::{HTTP, SSH};
 use crate::failure::Failure;
 use crate::output::{self, text};
 use crate::shell::Shell;
@@ -32,8 +33,12 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
         Command::Show { role } => {
             let found = api.get(&format!("/api/v1/roles/{}", segment(&role))).await?;
             output::show(shell.format, &found, &FIELDS)?;
-            let example = if found["kind"] == "ssh" { "uptime" } else { "'select 1'" };
-            shell.tell(format!("\nto use it: hoop connect {role}, or hoop exec {role} -c {example}"));
+            let other = match found["kind"].as_str() {
+                Some(HTTP) => format!("hoop connect {role} -- /path"),
+                Some(SSH) => format!("hoop exec {role} -c uptime"),
+                _ => format!("hoop exec {role} -c 'select 1'"),
+            };
+            shell.tell(format!("\nto use it: hoop connect {role}, or {other}"));
             Ok(())
         }
     }

@@ -49,6 +49,7 @@ mod target;
 mod tests;
 mod tokens;
 mod users;
+mod web;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -114,6 +115,7 @@ fn with_all(routes: Routes) -> Routes {
         agents::routes,
         credentials::routes,
         ssh::routes,
+        web::routes,
         sessions::routes,
         files::routes,
         recording_key::routes,

@@ -1,5 +1,8 @@
 //! `hoop admin roles`.
 
+mod http;
+mod ssh;
+
 use std::io::{self, IsTerminal as _, Read as _};
 
 use clap::{Args, Subcommand};
@@ -13,6 +16,8 @@ use crate::failure::Failure;
 use crate::output::{self, text};
 use crate::roles::{FIELDS, HEAD, row};
 use crate::shell::{self, Shell};
+use http::Http;
+use ssh::Ssh;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -65,7 +70,7 @@ pub(crate) enum Command {
         /// The role's name.
         name: String,
         /// PostgreSQL: `password`, `sslcert` or `sslkey`; SSH: `password`, `private_key`, `passphrase`, `certificate` or
-        /// `certificate_authority`.
+        /// `certificate_authority`; HTTP: `secret`, `sslcert` or `sslkey`.
         field: String,
     },
     /// Removes a secret that the gateway keeps.
@@ -73,7 +78,7 @@ pub(crate) enum Command {
         /// The role's name.
         name: String,
         /// PostgreSQL: `password`, `sslcert` or `sslkey`; SSH: `password`, `private_key`, `passphrase`, `certificate` or
-        /// `certificate_authority`.
+        /// `certificate_authority`; HTTP: `secret`, `sslcert` or `sslkey`.
         field: String,
     },
 }
@@ -81,8 +86,8 @@ pub(crate) enum Command {
 /// What can be said of a role; rules of plugins are said in a file.
 #[derive(Args)]
 pub(crate) struct Fields {
-    /// What it is: `postgres` or `ssh`; unless said, a new role is `postgres`.
-    #[arg(long, value_name = "KIND")]
+    /// What it is; unless said, a new role is `postgres`.
+    #[arg(long, value_name = "KIND", value_parser = ["postgres", "ssh", "http"])]
     kind: Option<String>,
     /// The agent that reaches it.
     #[arg(long, value_name = "NAME")]
@@ -112,8 +117,12 @@ pub(crate) struct Fields {
     /// File with the authorities to trust, on the agent's machine.
     #[arg(long, value_name = "FILE")]
     sslrootcert: Option<String>,
-    #[command(flatten)]
-    ssh: Ssh,
+    /// Where the agent finds its client certificate, in PEM: a reference like that of the password.
+    #[arg(long, value_name = "REFERENCE")]
+    sslcert: Option<String>,
+    /// Where the agent finds the key of that certificate, likewise.
+    #[arg(long, value_name = "REFERENCE")]
+    sslkey: Option<String>,
     /// A group that may use it; again for each. They replace those from before, and `--group ''` leaves none.
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
@@ -125,6 +134,10 @@ pub(crate) struct Fields {
     recording: Option<String>,
     #[command(flatten)]
     from: From,
+    #[command(flatten)]
+    ssh: Ssh,
+    #[command(flatten)]
+    http: Http,
 }
 
 impl Fields {
@@ -139,7 +152,10 @@ impl Fields {
         set(&mut target, "databases", (!self.databases.is_empty()).then_some(self.databases));
         set(&mut target, "sslmode", self.sslmode);
         set(&mut target, "sslrootcert", self.sslrootcert);
+        set(&mut target, "sslcert", self.sslcert);
+        set(&mut target, "sslkey", self.sslkey);
         self.ssh.set(&mut target);
+        self.http.set(&mut target);
         let mut fields = Map::new();
         set(&mut fields, "target", (!target.is_empty()).then_some(target));
         set(&mut fields, "agent", self.agent);
@@ -149,92 +165,6 @@ impl Fields {
         set(&mut fields, "labels", (!labels.is_empty()).then_some(labels));
         set(&mut fields, "recording", self.recording);
         definition(self.from.file.as_deref(), fields)
-    }
-}
-
-/// What can be said of a role that is reached over SSH.
-#[derive(Args)]
-pub(crate) struct Ssh {
-    /// Where the agent finds the private key: `env:NAME` or `file:/path`. Never the key itself.
-    #[arg(long, value_name = "REFERENCE")]
-    private_key: Option<String>,
-    /// Where the agent finds the passphrase of the private key, likewise.
-    #[arg(long, value_name = "REFERENCE")]
-    passphrase: Option<String>,
-    /// Where the agent finds the OpenSSH certificate of the private key, likewise.
-    #[arg(long, value_name = "REFERENCE")]
-    certificate: Option<String>,
-    /// Where the agent finds the private key of an authority of user certificates, likewise; it makes one for each login.
-    #[arg(long, value_name = "REFERENCE")]
-    certificate_authority: Option<String>,
-    /// A host key of the machine, `ssh-ed25519 AAAA…`; again for each. Without one, `hoop admin roles test` shows the one
-    /// that is to be approved.
-    #[arg(long = "host-key", value_name = "KEY")]
-    host_keys: Vec<String>,
-    /// The key of an authority whose host certificates are trusted; again for each.
-    #[arg(long = "host-authority", value_name = "KEY")]
-    host_authorities: Vec<String>,
-    /// A `known_hosts` file on the agent's machine.
-    #[arg(long, value_name = "FILE")]
-    known_hosts: Option<String>,
-    /// The SSH role through whose machine this one is reached; it has the same agent.
-    #[arg(long, value_name = "ROLE")]
-    jump: Option<String>,
-    /// An address that `ssh -L`, `-D`, `-W` and `-J` may connect to from the machine, `host:port` with `*`; again for each.
-    #[arg(long = "allow-forward", value_name = "PATTERN")]
-    direct_tcpip: Vec<String>,
-    /// A socket on the machine that `ssh -L` may connect to, by path with `*`; again for each.
-    #[arg(long = "allow-socket", value_name = "PATTERN")]
-    direct_streamlocal: Vec<String>,
-    /// An address that `ssh -R` may listen on at the machine, `host:port` with `*`; again for each.
-    #[arg(long = "allow-listen", value_name = "PATTERN")]
-    tcpip_forward: Vec<String>,
-    /// A socket that `ssh -R` may listen on at the machine, by path with `*`; again for each.
-    #[arg(long = "allow-listen-socket", value_name = "PATTERN")]
-    streamlocal_forward: Vec<String>,
-    /// A subsystem; again for each. They replace those from before, of which a new role has `sftp`.
-    #[arg(long = "allow-subsystem", value_name = "NAME")]
-    subsystems: Vec<String>,
-    /// An environment variable that clients may set, with `*`; again for each. They replace those from before.
-    #[arg(long = "allow-env", value_name = "PATTERN")]
-    environment: Vec<String>,
-    /// Whether clients may open a shell.
-    #[arg(long, value_name = "BOOL")]
-    allow_shell: Option<bool>,
-    /// Whether clients may run commands.
-    #[arg(long, value_name = "BOOL")]
-    allow_exec: Option<bool>,
-    /// Whether clients may lend their agent to the machine (`ssh -A`).
-    #[arg(long, value_name = "BOOL")]
-    allow_agent_forwarding: Option<bool>,
-    /// Whether clients may lend their display to programs on the machine (`ssh -X`).
-    #[arg(long, value_name = "BOOL")]
-    allow_x11_forwarding: Option<bool>,
-}
-
-impl Ssh {
-    fn set(self, target: &mut Map<String, Value>) {
-        let some = |list: Vec<String>| (!list.is_empty()).then_some(list);
-        set(target, "private_key", self.private_key);
-        set(target, "passphrase", self.passphrase);
-        set(target, "certificate", self.certificate);
-        set(target, "certificate_authority", self.certificate_authority);
-        set(target, "host_keys", some(self.host_keys));
-        set(target, "host_authorities", some(self.host_authorities));
-        set(target, "known_hosts", self.known_hosts);
-        set(target, "jump", self.jump);
-        let mut allow = Map::new();
-        set(&mut allow, "direct_tcpip", some(self.direct_tcpip));
-        set(&mut allow, "direct_streamlocal", some(self.direct_streamlocal));
-        set(&mut allow, "tcpip_forward", some(self.tcpip_forward));
-        set(&mut allow, "streamlocal_forward", some(self.streamlocal_forward));
-        set(&mut allow, "subsystems", some(self.subsystems));
-        set(&mut allow, "environment", some(self.environment));
-        set(&mut allow, "shell", self.allow_shell);
-        set(&mut allow, "exec", self.allow_exec);
-        set(&mut allow, "agent_forwarding", self.allow_agent_forwarding);
-        set(&mut allow, "x11_forwarding", self.allow_x11_forwarding);
-        set(target, "allow", (!allow.is_empty()).then_some(allow));
     }
 }
 
@@ -256,7 +186,9 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
             output::show(shell.format, &api.post("/api/v1/roles", &role).await?, &FIELDS)
         }
         Command::Update { name, fields } => {
-            output::show(shell.format, &api.patch(&path(&name), &fields.read()?).await?, &FIELDS)
+            let mut change = fields.read()?;
+            http::whole_login(&mut change);
+            output::show(shell.format, &api.patch(&path(&name), &change).await?, &FIELDS)
         }
         Command::Delete { name } => {
             api.delete(&path(&name)).await?;
@@ -277,11 +209,7 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
         }
         Command::Secrets { name } => {
             let kept = api.get(&format!("{}/secrets", path(&name))).await?;
-            output::show(
-                shell.format,
-                &kept,
-                &["password", "sslcert", "sslkey", "private_key", "passphrase", "certificate", "certificate_authority"],
-            )
+            output::show(shell.format, &kept, &SECRETS)
         }
         Command::SetSecret { name, field } => {
             let value = secret(&field, shell)?;
@@ -297,6 +225,10 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
         }
     }
 }
+
+/// What the gateway may keep of roles of all kinds.
+const SECRETS: [&str; 8] =
+    ["password", "sslcert", "sslkey", "private_key", "passphrase", "certificate", "certificate_authority", "secret"];
 
 /// Why a target could not be reached, with the exit code that a session would have.
 fn failed(name: &str, tried: &Value) -> Option<Failure> {
@@ -322,7 +254,7 @@ fn secret(field: &str, shell: &Shell) -> Result<Secret<String>, Failure> {
     if io::stdin().is_terminal() {
         return shell.ask_secret(field, "give it on standard input");
     }
-    if matches!(field, "password" | "passphrase") {
+    if matches!(field, "password" | "passphrase" | "secret") {
         return Ok(Secret::new(shell::line()?));
     }
     let mut pem = String::new();
@@ -342,16 +274,9 @@ mod tests {
         fields: Fields,
     }
 
-    #[test]
-    fn an_ssh_role_is_what_the_command_line_says() {
-        let line = "x --kind ssh --agent here --host web-1 --user deploy --private-key file:/k --host-key a --host-key b \
-                    --allow-forward db:5432 --allow-shell false";
-        let read = Line::parse_from(line.split_whitespace()).fields.read().expect("a role");
-        let target = json!({
-            "kind": "ssh", "host": "web-1", "user": "deploy", "private_key": "file:/k", "host_keys": ["a", "b"],
-            "allow": { "direct_tcpip": ["db:5432"], "shell": false },
-        });
-        assert_eq!(read, json!({ "agent": "here", "target": target }));
+    /// What a command line says of a role.
+    pub(super) fn read(line: &str) -> Value {
+        Line::parse_from(["x"].into_iter().chain(line.split_whitespace())).fields.read().expect("a role")
     }
 
     #[test]

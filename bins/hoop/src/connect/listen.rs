@@ -30,6 +30,12 @@ pub(crate) struct Listen(SocketAddr);
 impl Listen {
     /// Any free port, for this machine.
     pub(super) const ANY: Self = Self(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+
+    pub(super) async fn bind(self) -> Result<TcpListener, Failure> {
+        let Self(address) = self;
+        let bound = TcpListener::bind(address).await;
+        bound.map_err(|error| Failure::new(1, format!("{address} cannot be listened at: {error}")))
+    }
 }
 
 impl FromStr for Listen {
@@ -93,10 +99,8 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    pub(super) async fn bind(Listen(address): Listen, door: Door) -> Result<Self, Failure> {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| Failure::new(1, format!("{address} cannot be listened at: {error}")))?;
+    pub(super) async fn bind(listen: Listen, door: Door) -> Result<Self, Failure> {
+        let listener = listen.bind().await?;
         Ok(Self { listener, door, tasks: TaskTracker::new(), ended: CancellationToken::new() })
     }
 

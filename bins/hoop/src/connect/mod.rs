@@ -2,6 +2,7 @@
 
 mod listen;
 mod print;
+mod web;
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -10,11 +11,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::api::{Api, segment};
 use crate::completions;
-use crate::credentials::{Credential, SSH, Wish};
+use crate::credentials::{Credential, HTTP, SSH, Wish};
 use crate::dev::terminate;
 use crate::door::{Door, Route, Via};
 use crate::failure::Failure;
@@ -35,12 +36,16 @@ pub(crate) struct Options {
     /// Prints what a client of your own needs. The credential stays good until it expires.
     #[arg(long, value_name = "FORM", conflicts_with_all = ["listen", "arguments"])]
     print: Option<Print>,
-    /// Forwards a port of this machine to the gateway until Ctrl-C; port 0 takes a free one.
+    /// Forwards a port of this machine to the gateway until Ctrl-C; port 0 takes a free one. The port of a web app asks in your
+    /// name: whoever reaches it needs no token.
     #[arg(long, value_name = "[ADDRESS:]PORT", conflicts_with = "arguments")]
     listen: Option<Listen>,
+    /// Says where a web app is, and opens no browser there.
+    #[arg(long)]
+    no_browser: bool,
     #[command(flatten)]
     route: Route,
-    /// Given to the client as they are.
+    /// Given to the client as they are; of a web app that is curl, and its paths are asked of the role: `-- /api/customers`.
     #[arg(last = true, value_name = "ARGUMENTS")]
     arguments: Vec<String>,
 }
@@ -64,8 +69,16 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Fai
             known = known => known?,
             failure = &mut stopped => return Err(failure),
         };
+        if let Some(print) = options.print {
+            print.check(&kind)?;
+        }
         let client = match (options.print, options.listen) {
-            (None, None) => Some(if kind == SSH { client::ssh(&options.role)? } else { psql(&options.role)? }),
+            (Some(_), _) => None,
+            _ if kind == HTTP => {
+                Some(Native::Web(web::Client::of(&options.arguments, !options.no_browser, &options.role)?))
+            }
+            (None, None) if kind == SSH => Some(Native::Ssh(client::ssh(&options.role)?)),
+            (None, None) => Some(Native::Postgres(psql(&options.role)?)),
             _ => None,
         };
         let borrowed = Credential::borrow(&api, &options.role, &options.wish, stopped).await?;
@@ -79,23 +92,41 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Fai
         door = Door::of(&credential, &api, options.route, shell) => door,
         failure = stop.any(shell.timeout) => Err(failure),
     };
-    let ended = match (door, options.listen, client) {
-        (Err(failure), ..) => Err(failure),
-        (Ok(door), Some(listen), _) => {
-            listen::run(listen, &credential, door, &mut stop, shell).await.map(|()| ExitCode::SUCCESS)
-        }
-        (Ok(door), None, Some(client)) => {
-            let (arguments, stop) = (&options.arguments, &mut stop);
-            let native = async move |credential: &Credential| match credential.is_ssh() {
-                true => client::native(client, credential, arguments, stop).await,
-                false => native(client, credential, arguments, stop).await,
-            };
-            at_door(&credential, door, native).await
-        }
-        (Ok(_), None, None) => Ok(ExitCode::SUCCESS),
+    let ended = match (door, client) {
+        (Err(failure), _) => Err(failure),
+        (Ok(door), client) => use_it(client, &credential, door, &options, &mut stop, shell).await,
     };
     credential.give_back(&api).await;
     ended
+}
+
+/// The program that a role is for.
+enum Native {
+    Postgres(PathBuf),
+    Ssh(PathBuf),
+    Web(web::Client),
+}
+
+async fn use_it(
+    client: Option<Native>,
+    credential: &Credential,
+    door: Door,
+    options: &Options,
+    stop: &mut Stop,
+    shell: &Shell,
+) -> Result<ExitCode, Failure> {
+    let arguments = &options.arguments;
+    match (client, options.listen) {
+        (Some(Native::Web(client)), listen) => Box::pin(web::run(client, listen, credential, door, stop, shell)).await,
+        (_, Some(listen)) => listen::run(listen, credential, door, stop, shell).await.map(|()| ExitCode::SUCCESS),
+        (Some(Native::Ssh(ssh)), None) => {
+            at_door(credential, door, async |credential| client::native(ssh, credential, arguments, stop).await).await
+        }
+        (Some(Native::Postgres(psql)), None) => {
+            at_door(credential, door, async |credential| native(psql, credential, arguments, stop).await).await
+        }
+        (None, None) => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// How long a client's last words may take after it has ended.
@@ -168,8 +199,13 @@ async fn native(
     for name in FOREIGN {
         command.env_remove(name);
     }
-    let mut child =
+    let child =
         command.spawn().map_err(|error| Failure::new(1, format!("{} cannot be started: {error}", client.display())))?;
+    follow(child, stop).await
+}
+
+/// Waits for a client's end, and gives its exit code.
+async fn follow(mut child: Child, stop: &mut Stop) -> Result<ExitCode, Failure> {
     let status = loop {
         tokio::select! {
             status = child.wait() => break status?,
@@ -184,7 +220,8 @@ async fn native(
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// The credential, as libpq reads it from the environment; for SSH, as `sshpass -e` and scripts do.
+/// The credential, as libpq reads it from the environment; for SSH, as `sshpass -e` and scripts do; for HTTP, the role's origin
+/// and what goes into `Hoop-Token`, as nothing else calls them.
 ///
 /// The login is bound to the TLS channel: the gateway proves that it has the credential that its API gave, on this very
 /// connection. So nobody is in between, whoever signed the certificate of this door.
@@ -196,6 +233,9 @@ fn settings(credential: &Credential) -> Vec<(&'static str, String)> {
             ("SSH_USER", credential.user.clone()),
             ("SSHPASS", credential.password.expose().clone()),
         ];
+    }
+    if credential.is_http() {
+        return vec![("HOOP_WEB_URL", credential.base()), ("HOOP_WEB_TOKEN", credential.token().expose().clone())];
     }
     let mut settings = vec![
         ("PGHOST", credential.host.clone()),

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use super::settings;
-use crate::credentials::Credential;
+use crate::credentials::{Credential, HTTP};
 use crate::failure::Failure;
 use crate::output::{self, Format, printable};
 use crate::shell::Shell;
@@ -16,8 +16,21 @@ pub(crate) enum Print {
     Env,
     /// One URL.
     Url,
-    /// A section of `pg_service.conf`, or of ssh's settings; `hoop ssh-config` writes those that need no password.
+    /// A section of `pg_service.conf`, or of ssh's settings; `hoop ssh-config` writes those that need no password. For a web app,
+    /// a file for curl's `--config`.
     Conf,
+    /// For a web app: a line for a shell.
+    Curl,
+}
+
+impl Print {
+    /// Refuses a form that roles of this kind do not have.
+    pub(super) fn check(self, kind: &str) -> Result<(), Failure> {
+        if self != Self::Curl || kind == HTTP {
+            return Ok(());
+        }
+        Err(Failure::new(Failure::USAGE, format!("curl does not speak with roles of kind {kind}")).hint("--print url"))
+    }
 }
 
 pub(super) fn run(print: Print, credential: &Credential, made: &Value, shell: &Shell) -> Result<(), Failure> {
@@ -28,6 +41,11 @@ pub(super) fn run(print: Print, credential: &Credential, made: &Value, shell: &S
             }
         }
         (Format::Table | Format::Csv, Print::Url) => output::line(&credential.url())?,
+        (Format::Table | Format::Csv, Print::Curl) => output::line(&printable(&output::text(made, "command")))?,
+        (Format::Table | Format::Csv, Print::Conf) if credential.is_http() => {
+            output::line(&format!("url = \"{}/\"", printable(&credential.base())))?;
+            output::line(&format!("header = \"{}\"", printable(credential.token_line().expose())))?;
+        }
         (Format::Table | Format::Csv, Print::Conf) if credential.is_ssh() => {
             output::line(&format!("Host {}", printable(&credential.role)))?;
             let Credential { host, port, user, .. } = credential;

@@ -80,7 +80,43 @@ fn credential(host: &str, sslmode: &str) -> Credential {
         kind: "postgres".to_owned(),
         known_hosts: Vec::new(),
         tunnel: None,
+        origin: None,
     }
+}
+
+fn web(url: &str, api: &str) -> (Credential, Value) {
+    let mut made = json!({
+        "id": "crd_1", "role": "app", "kind": "http", "host": "127.0.0.1", "port": 18888, "user": "app-abc",
+        "password": "secret", "database": "", "sslmode": "", "url": url, "command": "as it was",
+    });
+    let mut credential = Credential::deserialize(&made).expect("a credential");
+    credential.find_web(api, &mut made);
+    (credential, made)
+}
+
+#[test]
+fn a_web_app_is_where_its_origin_is() {
+    let (own, made) = web("http://app-abc:secret@app.localhost:18888/", "http://127.0.0.1:8009");
+    assert_eq!((own.base().as_str(), own.host.as_str()), ("http://app.localhost:18888", "127.0.0.1"));
+    assert_eq!(made["command"], "as it was");
+    assert!(own.is_reached_by_browsers() && own.check_transport(false).is_ok());
+    let (far, made) = web("https://app-abc:secret@app.apps.example.com/", "https://gw.example.com");
+    assert_eq!(
+        (far.host.as_str(), far.port, far.authority().as_str()),
+        ("app.apps.example.com", 443, "app.apps.example.com")
+    );
+    assert_eq!(made["url"], far.url());
+    assert!(far.is_reached_by_browsers() && far.check_transport(false).is_ok());
+}
+
+#[test]
+fn a_gateway_without_a_domain_is_asked_under_the_name_of_its_api() {
+    let (far, made) = web("http://app-abc:secret@app.localhost:18888/", "https://gw.example.com");
+    assert_eq!((far.host.as_str(), far.authority().as_str()), ("gw.example.com", "app.localhost:18888"));
+    assert_eq!(made["url"], "http://app-abc:secret@gw.example.com:18888/");
+    assert_eq!(made["command"], "curl -H 'Hoop-Token: hoopw_app-abc.secret' http://gw.example.com:18888/");
+    assert!(!far.is_reached_by_browsers() && far.check_transport(false).is_err());
+    assert!(!format!("{far:?}").contains("secret"), "{far:?}");
 }
 
 #[test]

@@ -4,10 +4,13 @@
 
 mod agent;
 mod gateway;
+mod grpc;
 mod parts;
 mod postgres;
+mod sample;
 mod setup;
 mod sshd;
+mod web;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -24,12 +27,13 @@ use crate::shell::Shell;
 use parts::Part;
 pub(crate) use parts::terminate;
 use postgres::Postgres;
+use sample::Sample;
 use sshd::Sshd;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// With a sample database to try it on, and a machine that is reached over SSH. It needs PostgreSQL's server programs, and
-    /// OpenSSH's for the machine.
+    /// With a sample database to try it on, a machine that is reached over SSH, a web app and a gRPC service. It needs PostgreSQL's
+    /// server programs, and OpenSSH's for the machine.
     #[arg(long)]
     demo: bool,
     /// Added to every port, so that several run side by side; 0 takes free ones.
@@ -119,6 +123,8 @@ impl Signals {
 struct Running {
     postgres: Option<Postgres>,
     sshd: Option<Sshd>,
+    web: Option<Sample>,
+    grpc: Option<Sample>,
     gateway: Option<Part>,
     agent: Option<Part>,
 }
@@ -158,6 +164,9 @@ impl Running {
                     "there is no sample machine: it needs OpenSSH's server; install it with: apt-get install openssh-server"
                 );
             }
+            tell("the sample web app and gRPC service");
+            self.web = Some(web::start(options.port_offset).await?);
+            self.grpc = Some(grpc::start(options.port_offset).await?);
         }
         tell("the gateway");
         let mode = if options.processes { parts::Mode::Processes } else { parts::Mode::Tasks };
@@ -179,6 +188,11 @@ impl Running {
         if let Some(sshd) = &self.sshd {
             roles.extend(setup::demo_machine(&api, dir, sshd).await?);
         }
+        for (name, sample) in [(web::ROLE, &self.web), (grpc::ROLE, &self.grpc)] {
+            if let Some(sample) = sample {
+                roles.extend(setup::demo_service(&api, name, sample).await?);
+            }
+        }
         let own = std::process::id();
         let mut pids = json!({
             "hoop": own,
@@ -197,7 +211,7 @@ impl Running {
     /// Resolves when the gateway ends by itself. A killed agent or database is something to try out: the gateway goes on,
     /// and says so to its clients.
     async fn ended(&mut self) -> Failure {
-        let Self { postgres, sshd, gateway, agent } = self;
+        let Self { postgres, sshd, gateway, agent, .. } = self;
         let told = async {
             tokio::join!(
                 told(parts::ended(agent), "the agent"),
@@ -214,9 +228,12 @@ impl Running {
 
     /// Stops everything: the gateway first, while its sessions still have an agent and a database to end in good order.
     async fn stop(self) {
-        let Self { postgres, sshd, gateway, agent } = self;
+        let Self { postgres, sshd, web, grpc, gateway, agent } = self;
         for part in [gateway, agent].into_iter().flatten() {
             part.stop().await;
+        }
+        for sample in [web, grpc].into_iter().flatten() {
+            sample.stop().await;
         }
         if let Some(sshd) = sshd {
             sshd.stop().await;

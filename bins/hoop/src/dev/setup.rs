@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::Role;
 use super::agent::secrets;
 use super::postgres::Postgres;
+use super::sample::Sample;
 use super::sshd::Sshd;
 use crate::api::Api;
-use crate::credentials::SSH;
+use crate::credentials::{HTTP, SSH};
 use crate::failure::Failure;
 use crate::output::text;
 use crate::place::write_private;
@@ -85,6 +86,16 @@ pub(crate) async fn demo_machine(api: &Api, dir: &Path, sshd: &Sshd) -> Result<O
     let url = text(&credential, "url");
     let target_url = format!("ssh://{}@127.0.0.1:{}", sshd.user(), sshd.port());
     Ok(Some(Role { name: MACHINE.to_owned(), kind: SSH, tls_url: url.clone(), url, target_url }))
+}
+
+/// The role on a sample service that speaks HTTP, as above. E-mail addresses and card numbers are masked, since no rule says
+/// otherwise.
+pub(crate) async fn demo_service(api: &Api, name: &str, sample: &Sample) -> Result<Option<Role>, Failure> {
+    let target = json!({ "kind": "http", "url": sample.url(), "version": sample.version() });
+    let Some(credential) = role(api, name, &target, &json!({})).await? else { return Ok(None) };
+    let url = text(&credential, "url");
+    let target_url = format!("{}/", sample.url());
+    Ok(Some(Role { name: name.to_owned(), kind: HTTP, tls_url: url.clone(), url, target_url }))
 }
 
 /// Makes a role or points it at where its target is now, and makes a credential for it; none where access rules keep the

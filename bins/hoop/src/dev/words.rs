@@ -10,7 +10,7 @@ use hoop_stock::log::LogFormat;
 use serde_json::json;
 
 use super::{Ready, Role};
-use crate::credentials::SSH;
+use crate::credentials::{HTTP, SSH};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{self, Format, has_colour};
@@ -105,14 +105,17 @@ fn people(ready: &Ready, option: &str, paint: Paint) -> String {
   sign in     {} / {}
   PostgreSQL  {}
   SSH         {}
+  HTTP        {}
   agents      grpcs://{}
   folder      {dir}   {dim}store, recordings, logs, certificate{plain}
 ",
-        addresses.http, admin.user, admin.password, addresses.postgres, addresses.ssh, addresses.grpc,
+        addresses.http, admin.user, admin.password, addresses.postgres, addresses.ssh, addresses.proxy, addresses.grpc,
     );
     let of = |kind: &str| ready.roles.iter().find(|role| role.kind == kind);
     let next = match of("postgres") {
-        Some(role) => demo(role, of(SSH), option, paint),
+        Some(role) => {
+            format!("{}{}{}", demo(role, of(SSH), option, paint), services(ready, option, paint), look(option, paint))
+        }
         None => format!("With a sample database to try it on:  {bold}hoop dev --demo{option}{plain}\n"),
     };
     format!("{begin}\n{next}\n{dim}Ctrl-C stops everything.{plain}")
@@ -138,7 +141,46 @@ fn demo(role: &Role, machine: Option<&Role>, option: &str, Paint { bold, dim, pl
     select name, email, card_number, ssn from customers limit 5;   {dim}-- masked{plain}
     drop table customers;                                          {dim}-- refused, and the session goes on{plain}
     \\q
-{shell}
+{shell}"
+    )
+}
+
+/// The web app for a browser and for curl, and the gRPC service at a port of this machine.
+fn services(ready: &Ready, option: &str, Paint { bold, dim, plain }: Paint) -> String {
+    let web = |name: &str| ready.roles.iter().find(|role| role.kind == HTTP && role.name == name);
+    let mut text = String::new();
+    if let Some(Role { url, .. }) = web(super::web::ROLE) {
+        let page = without_login(url);
+        text += &format!(
+            "
+  {bold}{page}{plain}   {dim}a web app; sign in as {}{plain}
+  {bold}curl '{url}api/customers'{plain}
+",
+            ready.admin.user
+        );
+    }
+    if let Some(Role { name, .. }) = web(super::grpc::ROLE) {
+        text += &format!(
+            "
+  {bold}hoop connect {name}{option} --listen 50051{plain}   {dim}a gRPC service; then, in a third terminal:{plain}
+  {bold}grpcurl -plaintext localhost:50051 demo.v1.Customers/List{plain}
+"
+        );
+    }
+    text
+}
+
+/// What a browser is to open: what it is told of a user and a password would stay in its history.
+fn without_login(url: &str) -> String {
+    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?.1))) {
+        Some((scheme, rest)) => format!("{scheme}://{rest}"),
+        None => url.to_owned(),
+    }
+}
+
+fn look(option: &str, Paint { bold, dim, plain }: Paint) -> String {
+    format!(
+        "
   {bold}hoop audit show{option}{plain}     {dim}what was done, and what was shown{plain}
   {bold}hoop audit verify{option}{plain}   {dim}that nobody has changed it since{plain}
   {bold}hoop sessions list{option}{plain}  {dim}who used what{plain}
@@ -170,6 +212,13 @@ mod tests {
             tls_url: String::new(),
             target_url: String::new(),
         };
+        let service = |name: &str| Role {
+            name: name.to_owned(),
+            kind: HTTP,
+            url: format!("http://{name}-x:y@{name}.localhost:18888/"),
+            tls_url: String::new(),
+            target_url: String::new(),
+        };
         Ready {
             dir: PathBuf::from("/srv/hoop-dev"),
             addresses: Addresses {
@@ -180,7 +229,7 @@ mod tests {
                 proxy: address(18888),
             },
             admin: Admin { user: "admin".to_owned(), password: "secret".to_owned() },
-            roles: if demo { vec![role, machine] } else { Vec::new() },
+            roles: if demo { vec![role, machine, service("demo-web"), service("demo-grpc")] } else { Vec::new() },
             pids: json!({ "hoop": 1 }),
         }
     }
@@ -195,6 +244,9 @@ mod tests {
             "psql 'postgresql://demo-pg-x:y@127.0.0.1:15432/shop'",
             "hoop audit show ",
             "hoop connect demo-ssh ",
+            "  http://demo-web.localhost:18888/ ",
+            "curl 'http://demo-web-x:y@demo-web.localhost:18888/api/customers'",
+            "hoop connect demo-grpc --listen ",
         ] {
             assert!(text.contains(part), "no {part:?} in {text}");
         }

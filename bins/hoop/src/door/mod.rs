@@ -1,10 +1,12 @@
 //! How a gateway's native door is reached: dialled, or through the gateway's port 8010 where nothing else is reachable.
 
+mod tls;
 mod tunnel;
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -15,6 +17,7 @@ use crate::credentials::Credential;
 use crate::failure::Failure;
 use crate::output::printable;
 use crate::shell::Shell;
+use tls::Tls;
 use tunnel::Tunnel;
 
 /// How long a door may take to be there before the tunnel is taken.
@@ -47,11 +50,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// One of them.
 pub(crate) type Wire = Box<dyn Io>;
 
+impl Connection for Wire {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
 /// The door that a credential is for.
 #[derive(Clone)]
 pub(crate) enum Door {
     /// It is dialled.
-    Native { host: String, port: u16, protocol: &'static str },
+    Native { host: String, port: u16, protocol: &'static str, tls: Option<Tls> },
     /// It is reached through port 8010.
     Tunnel(Box<Tunnel>),
 }
@@ -65,7 +74,10 @@ impl Door {
         shell: &Shell,
     ) -> Result<Self, Failure> {
         let Credential { host, port, .. } = credential.clone();
-        let native = Self::Native { host, port, protocol: credential.protocol() };
+        // Clients of other kinds encrypt themselves.
+        let encrypts = credential.is_http() && credential.is_encrypted();
+        let tls = encrypts.then(|| Tls::of(credential, api.trust())).transpose()?;
+        let native = Self::Native { host, port, protocol: credential.protocol(), tls };
         let tunnel = || match &credential.tunnel {
             Some(tunnel) => Ok(Self::Tunnel(Box::new(Tunnel::new(tunnel, credential.protocol(), api)?))),
             None => Err(Failure::new(1, "this gateway has no tunnel for clients").hint("--via native")),
@@ -95,17 +107,23 @@ impl Door {
 
     /// A connection to it.
     pub(crate) async fn dial(&self) -> Result<Wire, Failure> {
-        match self {
-            Self::Tunnel(tunnel) => tunnel.dial().await,
-            Self::Native { host, port, protocol } => {
-                let tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| {
-                    let host = printable(host);
-                    let text = format!("the gateway's door for {protocol} at {host}:{port} does not answer: {error}");
-                    Failure::new(Failure::UNAVAILABLE, text)
-                })?;
-                tcp.set_nodelay(true)?;
-                Ok(Box::new(tcp))
-            }
+        self.dial_for_protocol(b"http/1.1").await
+    }
+
+    /// A connection to it; where this program encrypts it, the next protocol is this one (ALPN).
+    pub(crate) async fn dial_for_protocol(&self, alpn: &[u8]) -> Result<Wire, Failure> {
+        let (host, port, protocol, tls) = match self {
+            Self::Tunnel(tunnel) => return tunnel.dial().await,
+            Self::Native { host, port, protocol, tls } => (host, port, protocol, tls),
+        };
+        let silent = |error: std::io::Error| {
+            let host = printable(host);
+            let text = format!("the gateway's door for {protocol} at {host}:{port} does not answer: {error}");
+            Failure::new(Failure::UNAVAILABLE, text)
+        };
+        match tls {
+            None => Ok(Box::new(tcp(host, *port).await.map_err(silent)?)),
+            Some(tls) => Ok(Box::new(tls.dial(host, *port, alpn).await.map_err(silent)?)),
         }
     }
 
@@ -124,4 +142,10 @@ impl Door {
         });
         Ok(Box::new(near))
     }
+}
+
+async fn tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let tcp = TcpStream::connect((host, port)).await?;
+    tcp.set_nodelay(true)?;
+    Ok(tcp)
 }

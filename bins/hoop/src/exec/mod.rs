@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::{Api, innermost};
 use crate::completions;
 use crate::connect::{at_door, kind};
-use crate::credentials::{Credential, SSH, Wish};
+use crate::credentials::{Credential, HTTP, SSH, Wish};
 use crate::door::{Door, Route, Wire};
 use crate::failure::Failure;
 use crate::output::printable;
@@ -67,6 +67,11 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Fai
         failure = &mut stopped => return Err(failure),
     };
     match kind.as_str() {
+        HTTP => {
+            let role = &options.role;
+            let text = format!("role {role} is a web app, and runs no statements or commands");
+            Err(Failure::new(Failure::USAGE, text).hint(format!("hoop connect {role} -- /path asks it with curl")))
+        }
         SSH => over_ssh(&api, &options, text, stopped, shell).await,
         _ => sql(&api, &options, &text, stopped, shell).await.map(|()| ExitCode::SUCCESS),
     }

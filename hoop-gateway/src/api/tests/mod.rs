@@ -22,6 +22,7 @@ mod ssh;
 mod stream;
 mod tokens;
 mod users;
+mod web;
 
 use std::path::PathBuf;
 use std::sync::Arc;

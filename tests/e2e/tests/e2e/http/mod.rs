@@ -1,3 +1,9 @@
-//! Services that speak HTTP, through the gateway.
+//! Services that speak HTTP, through the gateway: as browsers, programs and `hoop` reach them.
 
+mod cli;
+mod identity;
 mod smuggling;
+mod stand;
+mod tokens;
+
+use stand::*;

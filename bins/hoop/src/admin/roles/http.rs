@@ -1,0 +1,142 @@
+//! What the command line says of a role that is reached over HTTP.
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::set;
+
+/// The fields of a login beside its kind.
+const LOGIN: [&str; 9] =
+    ["user", "name", "token_url", "client_id", "scope", "region", "service", "access_key_id", "kind"];
+
+#[derive(Args)]
+#[command(next_help_heading = "Roles of kind http")]
+pub(crate) struct Http {
+    /// Where the service is, as the agent sees it: `http://billing.internal:8080`.
+    #[arg(long)]
+    url: Option<String>,
+    /// A Unix-domain socket on the agent's machine, to connect to in the place of the URL's host.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<String>,
+    /// The version of HTTP that is spoken with it.
+    #[arg(long, value_name = "VERSION", value_parser = ["auto", "1.1", "2"])]
+    http_version: Option<String>,
+    /// How the agent authenticates requests to it.
+    #[arg(long, value_name = "KIND", value_parser = LOGINS)]
+    login: Option<String>,
+    /// The user of `--login basic`.
+    #[arg(long, value_name = "NAME", requires = "login")]
+    login_user: Option<String>,
+    /// The field of `--login header`, or the cookie of `--login cookie`.
+    #[arg(long, value_name = "NAME", requires = "login")]
+    login_name: Option<String>,
+    /// The endpoint for tokens of `--login oauth-client-credentials`.
+    #[arg(long, value_name = "URL", requires = "login")]
+    token_url: Option<String>,
+    /// The client of `--login oauth-client-credentials`.
+    #[arg(long, value_name = "ID", requires = "login")]
+    client_id: Option<String>,
+    /// What `--login oauth-client-credentials` asks for.
+    #[arg(long, value_name = "SCOPE", requires = "login")]
+    scope: Option<String>,
+    /// The region of `--login aws-sigv4`.
+    #[arg(long, value_name = "REGION", requires = "login")]
+    aws_region: Option<String>,
+    /// The service of `--login aws-sigv4`, such as `es`.
+    #[arg(long, value_name = "SERVICE", requires = "login")]
+    aws_service: Option<String>,
+    /// The access key of `--login aws-sigv4`; `--secret` is where its secret is.
+    #[arg(long, value_name = "ID", requires = "login")]
+    aws_access_key_id: Option<String>,
+    /// Where the agent finds the secret of the login: the token, the password, the value, the client secret or the secret access
+    /// key. Never the secret itself.
+    #[arg(long, value_name = "REFERENCE")]
+    secret: Option<String>,
+    /// Which host the service is asked as: its own, or the one that the client has asked.
+    #[arg(long, value_name = "WHOSE", value_parser = ["target", "client"])]
+    host_field: Option<String>,
+    /// A method that clients may use, with `*`; again for each. They replace those from before; a new role allows all.
+    #[arg(long = "allow-method", value_name = "PATTERN")]
+    methods: Vec<String>,
+    /// A path that clients may ask for, with `*`; again for each. They replace those from before; a new role allows all.
+    #[arg(long = "allow-path", value_name = "PATTERN")]
+    paths: Vec<String>,
+    /// Whether clients may open WebSockets.
+    #[arg(long, value_name = "BOOL")]
+    allow_websocket: Option<bool>,
+    /// Does not tell the service who asks, in the field `Hoop-Identity`.
+    #[arg(long)]
+    no_identity: bool,
+}
+
+/// The kinds of logins.
+const LOGINS: [&str; 7] = ["none", "bearer", "basic", "header", "cookie", "oauth-client-credentials", "aws-sigv4"];
+
+impl Http {
+    pub(super) fn set(self, target: &mut Map<String, Value>) {
+        let some = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        set(target, "url", self.url);
+        set(target, "socket", self.socket);
+        set(target, "version", self.http_version);
+        set(target, "secret", self.secret);
+        set(target, "host", self.host_field);
+        set(target, "identity", self.no_identity.then_some(false));
+        let mut login = Map::new();
+        set(&mut login, "kind", self.login);
+        set(&mut login, "user", self.login_user);
+        set(&mut login, "name", self.login_name);
+        set(&mut login, "token_url", self.token_url);
+        set(&mut login, "client_id", self.client_id);
+        set(&mut login, "scope", self.scope);
+        set(&mut login, "region", self.aws_region);
+        set(&mut login, "service", self.aws_service);
+        set(&mut login, "access_key_id", self.aws_access_key_id);
+        set(target, "login", (!login.is_empty()).then_some(login));
+        let mut allow = Map::new();
+        set(&mut allow, "methods", some(self.methods));
+        set(&mut allow, "paths", some(self.paths));
+        set(&mut allow, "websocket", self.allow_websocket);
+        set(target, "allow", (!allow.is_empty()).then_some(allow));
+    }
+}
+
+/// A change to a login says all of it: what the one from before had and this one has not is taken away.
+pub(super) fn whole_login(role: &mut Value) {
+    let Some(login) = role.pointer_mut("/target/login").and_then(Value::as_object_mut) else { return };
+    for field in LOGIN {
+        login.entry(field).or_insert(json!(null));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::read;
+    use super::*;
+
+    #[test]
+    fn a_web_app_is_what_the_command_line_says() {
+        let line = "--kind http --agent here --url https://app.internal --login basic --login-user app --secret env:APP \
+                    --http-version 2 --host-field client --allow-method GET --allow-method HEAD --allow-path /api/* \
+                    --allow-websocket false --no-identity --sslrootcert /ca.pem --sslcert file:/c --sslkey file:/k";
+        let target = json!({
+            "kind": "http", "url": "https://app.internal", "login": { "kind": "basic", "user": "app" }, "secret": "env:APP",
+            "version": "2", "host": "client", "identity": false, "sslrootcert": "/ca.pem", "sslcert": "file:/c",
+            "sslkey": "file:/k", "allow": { "methods": ["GET", "HEAD"], "paths": ["/api/*"], "websocket": false },
+        });
+        let read = read(line);
+        assert_eq!(read, json!({ "agent": "here", "target": target }));
+        serde_json::from_value::<hoop_core::Target>(target).expect("it is one");
+    }
+
+    #[test]
+    fn a_change_of_the_login_takes_the_one_from_before_away() {
+        let mut role = read("--login bearer --secret env:APP");
+        whole_login(&mut role);
+        let login = &role["target"]["login"];
+        assert_eq!(login["kind"], "bearer");
+        assert!(login.as_object().is_some_and(|login| login.contains_key("user") && login["user"].is_null()));
+        let mut role = read("--host-field client");
+        whole_login(&mut role);
+        assert_eq!(role, json!({ "target": { "host": "client" } }));
+    }
+}
