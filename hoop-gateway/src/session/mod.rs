@@ -5,8 +5,8 @@
 //! Session::close ─▶ chain closes (the recording is sealed) ─▶ the row gets its one outcome
 //! ```
 //!
-//! **Invariants.** No channel to a target exists without a [`Session`], but for the one that [`Sessions::try_target`] closes
-//! as soon as the target's login is done. A session ends once: [`Session::close`] consumes
+//! **Invariants.** No channel to a target exists without a `Session`, but for the one that `Sessions::try_target` closes
+//! as soon as the target's login is done. A session ends once: `Session::close` consumes
 //! it, and one that is dropped is closed as [`Outcome::Aborted`] and counted as a bug.
 
 mod control;

@@ -1,13 +1,17 @@
 //! Masking of what programs write: streams of bytes that are cut anywhere, with a terminal's control sequences among them.
 //!
-//! Detectors read lines. A line that is not whole yet is let go up to where its end could be the beginning of a value; that
+//! Detectors read lines. A line that is not whole yet is let go up to where its end could be the beginning of a value (`rest`); that
 //! tail, of at most [`MAX_HELD`] bytes, is kept back until more comes or [`Streams::flush`] asks for it, a few milliseconds
 //! later. What was let go is remembered for a while, so that of a value that came too slowly at least the rest is masked. The echo of
 //! a key is let go at once (`echo`).
 //!
 //! A line is read as it is written, without its control sequences, and where the cursor moves within it also as it stands
-//! afterwards (`view`). A value that a program puts together on the screen piece by piece, in no order, is not found: it is
-//! nowhere in the stream.
+//! afterwards (`view`). From its first such move on (`moves`) it is kept back as a whole, for any character may come to stand next to
+//! any other. A value that a program puts together on the screen piece by piece, in no order, is not found: it is nowhere in the
+//! stream.
+//!
+//! **Invariant.** What is let go, forgotten and cut off depends on the text and not on the pieces it comes in, unless something
+//! is flushed or is an echo between them. So the same is shown of a text whatever way it is cut.
 //!
 //! Where a program without a terminal begins with what is no text, as tar and gzip do, its stream passes as it is, and is recorded:
 //! what is replaced in it would break it.
@@ -18,6 +22,8 @@
 mod echo;
 mod edit;
 pub(super) mod line;
+mod moves;
+mod rest;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -33,7 +39,8 @@ use echo::Echo;
 use edit::{Edits, Piece};
 use line::{Line, Run};
 
-/// The longest tail of a line that is kept back, in bytes. A longer value is found only where it comes in one piece.
+/// The longest tail of a line that is kept back, in bytes. A longer value is found where its first bytes are one, or
+/// where it is a web token; what follows is masked as the rest of it.
 pub(crate) const MAX_HELD: usize = 8 << 10;
 
 /// The streams of a session.
@@ -80,6 +87,13 @@ fn is_data(first: &[u8]) -> bool {
     memchr(0, first.get(..8000).unwrap_or(first)).is_some()
 }
 
+/// Whether one of these whole lines is longer than what is held of one.
+fn has_long_line(block: &[u8]) -> bool {
+    let mut from = 0;
+    block.len() > MAX_HELD
+        && memchr::memchr_iter(b'\n', block).any(|feed| feed - std::mem::replace(&mut from, feed + 1) > MAX_HELD)
+}
+
 /// One stream.
 #[derive(Debug, Default)]
 struct Stream {
@@ -98,14 +112,11 @@ impl Stream {
         let begins_as_echo = self.line.has_echo();
         let held = self.line.held().to_vec();
         let mut edits = Edits::new(self.terminal);
-        self.line.next();
+        self.line.at(0);
         let (mut rest, mut at) = (bytes.as_ref(), held.len());
         if !self.line.is_empty() {
             let (head, after) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |feed| feed + 1));
-            self.line.extend(head);
-            if head.ends_with(b"\n") {
-                self.line.finish(&mut self.run, masker, &mut edits);
-            }
+            self.extend(head, masker, &mut edits);
             (rest, at) = (after, at + head.len());
         }
         if let Some(feed) = memrchr(b'\n', rest) {
@@ -114,7 +125,8 @@ impl Stream {
             (rest, at) = (after, at + block.len());
         }
         if !rest.is_empty() {
-            self.line.begin(rest, at);
+            self.line.at(at);
+            self.extend(rest, masker, &mut edits);
         }
         if echo {
             self.line.let_echo_go(&mut self.run, masker, &mut edits);
@@ -134,10 +146,19 @@ impl Stream {
     fn flush(&mut self, masker: &Masker) -> Bytes {
         let held = self.line.held().to_vec();
         let mut edits = Edits::new(self.terminal);
-        self.line.next();
+        self.line.at(0);
         self.line.let_all_go(&mut self.run, masker, &mut edits);
         let shown = held.len();
         edits.apply(&[&held], shown)
+    }
+
+    /// The line goes on, and may end.
+    fn extend(&mut self, bytes: &[u8], masker: &Masker, edits: &mut Edits) {
+        let (text, ends) = bytes.strip_suffix(b"\n").map_or((bytes, false), |text| (text, true));
+        self.line.extend(text, &mut self.run, masker, edits);
+        if ends {
+            self.line.finish(&mut self.run, masker, edits);
+        }
     }
 
     /// Whole lines.
@@ -145,7 +166,8 @@ impl Stream {
         let is_plain = self.run.is_none()
             && !masker.detectors.needs_every_value()
             && view::is_plain(block)
-            && memmem::find(block, line::KEY_BEGINS).is_none();
+            && memmem::find(block, line::KEY_BEGINS).is_none()
+            && !has_long_line(block);
         if is_plain {
             let mut hits = Vec::new();
             masker.detectors.find(block, &mut hits);
@@ -157,8 +179,8 @@ impl Stream {
         }
         let mut from = 0;
         for feed in memchr::memchr_iter(b'\n', block) {
-            let raw = block.get(from..=feed).unwrap_or_default();
-            line::mask(Piece { raw, shown: 0, base: at + from }, &mut self.run, masker, edits);
+            self.line.at(at + from);
+            self.extend(block.get(from..=feed).unwrap_or_default(), masker, edits);
             from = feed + 1;
         }
     }

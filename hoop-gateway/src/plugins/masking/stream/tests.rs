@@ -167,6 +167,9 @@ fn an_echo_is_shown_at_once() {
     assert_eq!(dialogue(&keys), keys.map(|(_, written)| at_once(written)));
     let pasted = dialogue(&[("make test", "make test")]);
     assert_eq!(pasted, [at_once("make test")]);
+    let erased = [("", "$ "), ("l", "l"), ("\x7f", "\x08 \x08"), ("s", "s"), ("\x1b[D", "\x08"), ("\x1b[C", "\x1b[C")];
+    assert_eq!(dialogue(&erased), erased.map(|(_, written)| at_once(written)), "there is nothing to read in it");
+    assert_eq!(dialogue(&[("", "$ "), ("", "\x08")])[1], kept_back(), "it answers no key");
 }
 
 #[test]
@@ -231,6 +234,62 @@ fn what_is_kept_has_a_limit() {
     }
 }
 
+/// What was found by looking for lines that show something else in pieces.
+#[test]
+fn an_edited_line_shows_the_same_in_pieces() {
+    let named = "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    let returns = format!("{}AKIAIOSFODNN7EXAMPLE{}4111 1111 11 \r11 1111{KEY}", CARD.repeat(3), named.repeat(2));
+    let goes_back = format!("{}4111 1111 1111 111x\x08 \x081{named}", named.repeat(3));
+    let far_back = format!("{}4111 111\r{}1 1111 1111\r\n", "a ".repeat(600), "\x1b[C".repeat(1208));
+    for (text, terminal) in [
+        (returns.as_str(), false),
+        (goes_back.as_str(), false),
+        (&far_back, true),
+        ("adaX\x08@example.com ok\n", true),
+        ("name ada\r@\n", true),
+        ("to be masked\r4111\x1b[C1111 1111 1111\n", true),
+        ("4111 1111 11\x07\x1b]0;a title\x0711 1111 ok\n", true),
+        ("\x1b]0;mail ada@example.com, or not\x07ada\x1b[0m@example.com \n", true),
+    ] {
+        let whole = whole(text, terminal);
+        for cut in 1..=64.min(text.len()) {
+            assert_eq!(shown(text.as_bytes().chunks(cut), terminal), whole, "{text:?} in pieces of {cut}");
+        }
+    }
+}
+
+#[test]
+fn what_a_terminal_does_not_show_does_not_hide_a_value() {
+    for text in ["4111\x07 1111 1111 1111\r\n", "4111\0 1111 1111 1111\n", "4111 1111\x1b]0;x\x07 1111 1111\n"] {
+        assert!(!whole(text, true).contains("11"), "{text:?}");
+    }
+    assert!(!whole("\x1b]0;ada@example.com\x07\n", true).contains("ada@"));
+}
+
+#[test]
+fn what_is_too_long_is_cut_at_the_same_place() {
+    let long = format!("{}{CARD} {EMAIL}", "a-".repeat(MAX_HELD));
+    for text in [format!("{long}\n{EMAIL}\n"), format!("x\x08{long}\r\n"), format!("4 {}{CARD}", "x ".repeat(9_000))] {
+        let whole = whole(&text, true);
+        for cut in [1_000, 4_095, MAX_HELD, MAX_HELD + 1] {
+            assert!(shown(text.as_bytes().chunks(cut), true) == whole, "in pieces of {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_long_word_hides_no_value() {
+    let token = format!("eyJhbGciOiJIUzI1NiJ9.{}.c2lnbmF0dXJl", "eyJz".repeat(5_000));
+    let shown_token = whole(&format!("x {token} ok\n"), true);
+    assert!(shown_token.starts_with("x [jwt]***") && shown_token.ends_with("*** ok\n"));
+    assert!(!shown_token.contains("eyJ") && !shown_token.contains("c2ln"));
+    let json = format!("{{\"mail\":\"{EMAIL}\",\"card\":\"4111111111111111\"}},").repeat(500) + "\n";
+    for cut in [100, 1_000, json.len()] {
+        let shown = shown(json.as_bytes().chunks(cut), false);
+        assert_eq!(shown, "{\"mail\":\"[email]\",\"card\":\"[card]\"},".repeat(500) + "\n");
+    }
+}
+
 /// Values, and what stands between and in them.
 fn parts() -> impl Strategy<Value = String> {
     let part = prop_oneof![
@@ -249,6 +308,10 @@ fn parts() -> impl Strategy<Value = String> {
         Just("4111\x1b[1m 1111 \x1b[0m1111 1111".to_owned()),
         Just("4111 1111 11 \r11 1111".to_owned()),
         Just("4111 1111 1111 111x\x08 \x081".to_owned()),
+        Just("adaX\x08@example.com".to_owned()),
+        Just("\x1b]0;ada@example.com\x07".to_owned()),
+        Just("words without anything ".repeat(30)),
+        Just("-".repeat(600)),
         prop_oneof![
             Just(" "),
             Just("\n"),
@@ -256,7 +319,12 @@ fn parts() -> impl Strategy<Value = String> {
             Just("\t"),
             Just("\x1b[31m"),
             Just("\x1b[K"),
-            Just("\x1b[5;5H")
+            Just("\x1b[1K"),
+            Just("\x1b[5;5H"),
+            Just("\x1b[3D"),
+            Just("\x08"),
+            Just("\r"),
+            Just("\x07")
         ]
         .prop_map(str::to_owned),
         "[ -~]{0,12}",

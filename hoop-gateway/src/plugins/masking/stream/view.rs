@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use hoop_proto::terminal::lex::{Csi, Lexer, Token};
-use memchr::{memchr_iter, memchr2};
+use hoop_proto::terminal::lex::{Csi, Token};
+use memchr::memchr_iter;
+
+use super::moves::{each_token, is_end};
 
 /// Text, and where each of its bytes lies in the line.
 #[derive(Debug)]
@@ -38,33 +40,43 @@ impl View<'_> {
 pub(super) struct Views<'a> {
     /// As it is written.
     pub(super) wire: View<'a>,
-    /// As it goes on from one row to the next, and as it stands afterwards, where these are other texts.
+    /// What control strings hold, how it goes on from one row to the next, and how it stands afterwards; where these are other texts.
     pub(super) others: Vec<View<'a>>,
-    /// Where a sequence begins that is not whole; the line's length where none does.
+    /// Where a sequence or a control string begins that is not whole; the line's length where none does.
     pub(super) whole: usize,
 }
 
 /// Whether bytes are their own text: neither control sequences nor a cursor that moves back. They are whole lines.
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
     let next = |at: usize| bytes.get(at + 1).copied();
-    memchr2(0x1b, 0x08, bytes).is_none()
+    let is_control = |byte: u8| (byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')) || byte == 0x7f;
+    // Without a way out in the middle, many bytes are looked at together.
+    let has_control = |bytes: &[u8]| bytes.iter().fold(false, |any, byte| any | is_control(*byte));
+    !bytes.chunks(256).any(has_control)
         && memchr_iter(b'\r', bytes).all(|at| matches!(next(at), Some(b'\n') | None))
         && memchr_iter(0xc2, bytes).all(|at| !matches!(next(at), Some(0x80..0xa0) | None))
 }
 
-pub(super) fn views(line: &[u8]) -> Views<'_> {
+/// Reads a line before which so many characters of the row are not there any more.
+pub(super) fn views(line: &[u8], lost: usize) -> Views<'_> {
     if is_plain(line) {
         return Views { wire: View { text: line.into(), origin: None }, others: Vec::new(), whole: line.len() };
     }
-    let mut reading = Reading::of(line);
-    let (mut lexer, mut at) = (Lexer::new(), 0);
-    while let Some((token, length)) = lexer.next(line.get(at..).unwrap_or_default()) {
+    let mut reading = Reading::of(line, lost);
+    let mut open = None;
+    let whole = each_token(line, |token, at| {
+        match token {
+            Token::Begin(_) => open = Some(at),
+            Token::End => open = None,
+            _ => {}
+        }
         reading.token(token, at);
-        at += length;
-    }
+        false
+    });
     let edited = reading.moved.then_some(reading.edited);
-    let others = reading.joined.into_iter().chain(edited).map(View::from);
-    Views { wire: reading.wire.into(), others: others.collect(), whole: at }
+    let strings = Some(reading.strings).filter(|strings| !strings.text.is_empty());
+    let others = strings.into_iter().chain(reading.joined).chain(edited).map(View::from);
+    Views { wire: reading.wire.into(), others: others.collect(), whole: open.unwrap_or(whole) }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -94,6 +106,8 @@ impl From<Cells> for View<'_> {
 struct Reading<'a> {
     line: &'a [u8],
     wire: Cells,
+    /// What is in control strings.
+    strings: Cells,
     /// As `wire`, with words put together that go on in the next row; where there are any.
     joined: Option<Cells>,
     edited: Cells,
@@ -105,9 +119,10 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn of(line: &'a [u8]) -> Self {
-        let none = Cells::default;
-        Self { line, wire: none(), joined: None, edited: none(), start: 0, cursor: 0, moved: false }
+    fn of(line: &'a [u8], lost: usize) -> Self {
+        let (none, lost) = (Cells::default, lost.min(MAX_COLUMNS));
+        let edited = Cells { text: vec![b'\n'; lost], origin: vec![NOWHERE; lost] };
+        Self { line, wire: none(), strings: none(), joined: None, edited, start: 0, cursor: lost, moved: false }
     }
 
     fn wire(&mut self, byte: u8, place: usize) {
@@ -123,12 +138,12 @@ impl<'a> Reading<'a> {
                 self.wire(*byte, place);
                 self.put(*byte, place);
             }),
-            Token::Payload(text) => text.iter().zip(at..).for_each(|(byte, place)| self.wire(*byte, place)),
+            Token::Payload(text) => text.iter().zip(at..).for_each(|(byte, place)| self.strings.push(*byte, place)),
             Token::Control(byte) => self.control(byte, at),
             Token::Csi(csi) => self.csi(csi),
             Token::Escape([b'7' | b'8' | b'D' | b'E' | b'M' | b'c']) => self.leave(),
-            Token::Begin(_) | Token::End => self.wire(b'\n', NOWHERE),
-            Token::Escape(_) | Token::Invalid => {}
+            Token::End => self.strings.push(b'\n', NOWHERE),
+            Token::Begin(_) | Token::Escape(_) | Token::Invalid => {}
         }
     }
 
@@ -142,7 +157,6 @@ impl<'a> Reading<'a> {
     }
 
     fn control(&mut self, byte: u8, at: usize) {
-        let is_last = |rest: &[u8]| rest.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
         match byte {
             b'\n' => {
                 self.wire(byte, at);
@@ -155,7 +169,7 @@ impl<'a> Reading<'a> {
                     false => self.put(byte, at),
                 }
             }
-            b'\r' if is_last(self.line.get(at + 1..).unwrap_or_default()) => {
+            b'\r' if is_end(self.line.get(at + 1..).unwrap_or_default()) => {
                 self.wire(byte, at);
                 self.moved |= !self.line.ends_with(b"\n");
                 self.cursor = 0;
@@ -221,7 +235,7 @@ impl<'a> Reading<'a> {
     }
 
     fn erase(&mut self, which: u16) {
-        self.moved = true;
+        self.moved |= which != 0;
         let at = self.start + self.cursor;
         match which {
             0 => self.edited.truncate(at),
