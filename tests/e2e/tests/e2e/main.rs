@@ -16,6 +16,7 @@ mod errors;
 mod failure;
 mod guardrails;
 mod hostile;
+mod keep_alive;
 mod limits;
 mod masking;
 mod psql;
