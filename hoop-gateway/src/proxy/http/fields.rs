@@ -1,6 +1,8 @@
 //! Which fields of a head go on. It is the one place that decides, for every version of HTTP, for WebSockets, for gRPC and for
 //! trailers.
 
+use std::borrow::Cow;
+
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -59,8 +61,8 @@ pub(crate) fn is_hop_by_hop(name: &str) -> bool {
 /// Whether a field says who asks, or how the request came here.
 fn is_asserted(name: &str) -> bool {
     // Some servers take an underscore for a hyphen.
-    let name = name.replace('_', "-");
-    ASSERTED.contains(&name.as_str()) || ASSERTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    let name = if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) };
+    ASSERTED.contains(&&*name) || ASSERTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Leaves of a request's fields what goes to the target.
