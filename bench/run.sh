@@ -7,8 +7,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# A thousand silent clients, their gateway's side of it, and the servers.
-ulimit -Sn 8192
+# Thousands of silent clients, their gateway's side of it, and the servers.
+ulimit -Sn 16384 2>/dev/null || ulimit -Sn "$(ulimit -Hn)"
 cargo=${CARGO:-cargo}
 "$cargo" build --release --locked --package hoop-cli --package hoop-agent-bin --package hoop-bench
 release=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::report::Report;
 use crate::stand::{CHAINED, DIRECT, HOOP, RULES};
-use crate::{api, copy, latency, pgbench, sessions, ssh};
+use crate::{api, copy, http, latency, pgbench, sessions, ssh};
 
 /// A goal whose value was measured.
 #[derive(Debug)]
@@ -91,6 +91,27 @@ pub(crate) fn judge(report: &Report) -> Goals {
         }
         goal(&format!("KiB for an idle SSH session, {peer}"), report.value(ssh::IDLE, peer), Bound::AtMost(128.0));
     }
+    for peer in [HOOP, RULES] {
+        goal(&format!("µs added to a GET at the median, {peer}"), added(http::P50, peer), Bound::AtMost(75.0));
+        goal(&format!("of {DIRECT}: {}, {peer}", http::WRK), share(http::WRK, peer, DIRECT), Bound::AtLeast(0.25));
+        goal(
+            &format!("µs added to a call of gRPC at the median, {peer}"),
+            added(http::CALL_P50, peer),
+            Bound::AtMost(120.0),
+        );
+        for transfer in [http::DOWNLOAD, http::UPLOAD] {
+            goal(&format!("MB/s of {transfer}, {peer}"), report.value(transfer, peer), Bound::AtLeast(400.0));
+            for process in ["gateway", "agent"] {
+                let metric = http::peak(process, transfer);
+                goal(&format!("MB: {metric}, {peer}"), report.value(&metric, peer), Bound::AtMost(64.0));
+            }
+        }
+        goal(&format!("KiB for an idle connection, {peer}"), report.value(http::CONNECTION, peer), Bound::AtMost(48.0));
+        goal(&format!("KiB for an idle WebSocket, {peer}"), report.value(http::SOCKET, peer), Bound::AtMost(48.0));
+    }
+    goal("ms added to the first byte of JSON, all rules", added(http::FIRST_BYTE, RULES), Bound::AtMost(10.0));
+    let masked = report.value(http::GATEWAY_RATE, RULES);
+    goal("MB of JSON in a second of the gateway's processor, all rules", masked, Bound::AtLeast(300.0));
     Goals(goals)
 }
 
@@ -126,6 +147,20 @@ mod tests {
             met     100.00 ≤ 128.00  KiB for an idle SSH session, hoop\n\
             MISSED  0.45 ≥ 0.50  of direct: ssh host wc -c < file, hoop, all rules\n\
             MISSED  130.00 ≤ 128.00  KiB for an idle SSH session, hoop, all rules\n"
+        );
+    }
+
+    #[test]
+    fn http_is_judged_with_and_without_rules_and_masking_with_them() {
+        let mut report = Report::new([DIRECT, HOOP, RULES].into_iter());
+        report.rows.push(Row::new(http::WRK, Unit::PerSecond, vec![Some(1000.0), Some(300.0), Some(200.0)]));
+        report.rows.push(Row::new(http::FIRST_BYTE, Unit::Milliseconds, vec![Some(1.0), Some(40.0), Some(5.0)]));
+        let shown = judge(&report).to_string();
+        assert_eq!(
+            shown,
+            "met     0.30 ≥ 0.25  of direct: wrk -t2 -c64, 1 KB, hoop\n\
+            MISSED  0.20 ≥ 0.25  of direct: wrk -t2 -c64, 1 KB, hoop, all rules\n\
+            met     4.00 ≤ 10.00  ms added to the first byte of JSON, all rules\n"
         );
     }
 }

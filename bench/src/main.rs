@@ -1,6 +1,7 @@
 //! What the gateway costs: a direct connection, pgbouncer, two of them in a row, haproxy, two plain relays in a row, and the
 //! gateway, without rules and with all of them, side by side in one run; and the same for SSH, where OpenSSH's `ProxyJump` is
-//! the peer; and what the API and the command line take. `bench/run.sh` builds what it measures and starts it.
+//! the peer; for HTTP, where nginx is; and what the API and the command line take. `bench/run.sh` builds what it measures and
+//! starts it.
 //!
 //! Everything is on the loopback address, on the same cores as the servers: what matters are the differences within a run.
 //! The peers take turns in short rounds, so that what else the machine does hits all of them alike.
@@ -8,6 +9,7 @@
 mod api;
 mod copy;
 mod goals;
+mod http;
 mod latency;
 mod pgbench;
 mod relay;
@@ -33,7 +35,7 @@ struct Options {
     /// What is measured; everything unless given.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Rounds of the latency measurements; each is 200 queries, or 150 keys, on every peer.
+    /// Rounds of the latency measurements; each is 200 queries or requests, 150 keys, or 100 calls, on every peer.
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
     /// How long each run of pgbench takes, in seconds; there are three of each.
@@ -54,6 +56,12 @@ struct Options {
     /// How many SSH sessions are idle at once, without rules and again with all of them.
     #[arg(long, value_name = "N")]
     ssh_sessions: Option<usize>,
+    /// How much one transfer over HTTP carries, in megabytes.
+    #[arg(long, value_name = "MEGABYTES")]
+    http_megabytes: Option<u64>,
+    /// How many connections over HTTP are idle at once, and how many WebSockets.
+    #[arg(long, value_name = "N")]
+    http_connections: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -64,6 +72,16 @@ enum Command {
         from: u16,
         /// The port that it dials.
         to: u16,
+    },
+    /// A service that speaks HTTP.
+    ServeHttp {
+        /// The port that it listens on.
+        port: u16,
+    },
+    /// A service of gRPC.
+    ServeGrpc {
+        /// The port that it listens on.
+        port: u16,
     },
 }
 
@@ -83,6 +101,8 @@ enum Part {
     Api,
     /// SSH: keys and their echo, connecting, transfers, and the memory of idle sessions.
     Ssh,
+    /// HTTP: requests by one client and by many, transfers, gRPC, masking, and the memory of idle connections.
+    Http,
 }
 
 /// Measures one part on every peer.
@@ -101,10 +121,13 @@ impl Options {
 
 fn main() {
     let options = Options::parse();
-    if let Some(Command::Relay { from, to }) = options.command {
-        return relay::run(from, to);
+    match options.command {
+        Some(Command::Relay { from, to }) => return relay::run(from, to),
+        Some(Command::ServeHttp { port }) => return http::serve(port),
+        Some(Command::ServeGrpc { port }) => return http::serve_grpc(port),
+        None => {}
     }
-    for measure in [postgres, ssh::measure, api::measure] {
+    for measure in [postgres, ssh::measure, http::measure, api::measure] {
         if let Some(report) = measure(&options) {
             println!("{report}");
             println!("{}", goals::judge(&report));

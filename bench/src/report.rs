@@ -13,6 +13,7 @@ pub(crate) enum Unit {
     Megabytes,
     Kibibytes,
     Share,
+    Count,
 }
 
 impl Unit {
@@ -25,6 +26,7 @@ impl Unit {
             Self::Megabytes => "MB",
             Self::Kibibytes => "KiB",
             Self::Share => "×",
+            Self::Count => "n",
         }
     }
 
@@ -34,7 +36,7 @@ impl Unit {
             Self::Microseconds => Some(format!("{:+.0}", value - first)),
             Self::Milliseconds => Some(format!("{:+.2}", value - first)),
             Self::PerSecond | Self::MegabytesPerSecond => Some(format!("{:.2}×", value / first)),
-            Self::Megabytes | Self::Kibibytes | Self::Share => None,
+            Self::Megabytes | Self::Kibibytes | Self::Share | Self::Count => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use hoop_core::{Code, Denial, Fault};
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ const SOON: u64 = 5;
 /// What an asker reads.
 pub(super) struct Asks {
     form: Form,
-    path: String,
+    uri: Uri,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Asks {
         } else {
             Form::Problem
         };
-        Self { form, path: request.uri().path().chars().take(200).collect() }
+        Self { form, uri: request.uri().clone() }
     }
 }
 
@@ -51,7 +51,7 @@ pub(super) fn answer(denial: &Denial, request_id: RequestId, asks: &Asks) -> Res
     let mut response = match asks.form {
         Form::Grpc => grpc(denial),
         Form::Page => page(denial, status, request_id),
-        Form::Problem => problem(denial, status, request_id, &asks.path),
+        Form::Problem => problem(denial, status, request_id, asks.uri.path()),
     };
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -75,7 +75,7 @@ fn problem(denial: &Denial, status: StatusCode, request_id: RequestId, path: &st
         "title": denial.code.as_str().replace('_', " "),
         "status": status.as_u16(),
         "detail": denial.reason,
-        "instance": path,
+        "instance": path.chars().take(200).collect::<String>(),
         "code": denial.code.as_str(),
         "request_id": request_id.to_string(),
     });

@@ -1,17 +1,20 @@
 //! The answer of a target on its way to the client.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{Stream, stream};
 use hoop_core::{BodyPart, BodyUse, ChannelEnd, Denial, HttpResponse, Message, MessageKind, Response};
 use hoop_proto::tunnel::v1::{HttpField, http_message};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Empty, StreamBody};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Frame;
 
 use super::coding::{Decoder, Encoder};
@@ -52,6 +55,7 @@ pub(super) async fn give(
         headers.remove(CONTENT_LENGTH);
     }
     keep_private(&mut headers);
+    let all_given = Arc::new(AtomicBool::new(false));
     let mut answer = Answer {
         exchange,
         receiver: Some(receiver),
@@ -65,6 +69,8 @@ pub(super) async fn give(
         ready: VecDeque::new(),
         held_back: false,
         over: false,
+        missing: headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()),
+        all_given: Arc::clone(&all_given),
     };
     let mut response = http::Response::new(empty());
     if bodiless {
@@ -72,7 +78,7 @@ pub(super) async fn give(
     } else {
         let frames =
             stream::unfold(answer, |mut answer| async move { answer.next().await.map(|frame| (frame, answer)) });
-        *response.body_mut() = StreamBody::new(frames).boxed_unsync();
+        *response.body_mut() = Given { frames: Box::pin(frames), all_given }.boxed_unsync();
     }
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -81,6 +87,10 @@ pub(super) async fn give(
 
 /// What one caller is shown is kept for no other.
 fn keep_private(headers: &mut HeaderMap) {
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+        return;
+    }
     let given =
         headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
     let shared = |directive: &&str| {
@@ -95,6 +105,29 @@ fn keep_private(headers: &mut HeaderMap) {
     directives.insert(0, "private");
     if let Ok(value) = HeaderValue::try_from(directives.join(", ")) {
         headers.insert(CACHE_CONTROL, value);
+    }
+}
+
+/// A body as the door reads it. Its last frame is known to be the last: over HTTP/1.1 a body that is as long as was said is not
+/// read any further, and its end would be that of a client that went away.
+struct Given<S> {
+    frames: Pin<Box<S>>,
+    all_given: Arc<AtomicBool>,
+}
+
+impl<S> http_body::Body for Given<S>
+where
+    S: Stream<Item = Result<Frame<Bytes>, Denial>>,
+{
+    type Data = Bytes;
+    type Error = Denial;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Denial>>> {
+        self.frames.as_mut().poll_next(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.all_given.load(Ordering::Relaxed)
     }
 }
 
@@ -113,13 +146,21 @@ struct Answer {
     ready: VecDeque<Frame<Bytes>>,
     held_back: bool,
     over: bool,
+    /// How much of the body is still to come, where that was said.
+    missing: Option<u64>,
+    /// Set with the last frame.
+    all_given: Arc<AtomicBool>,
 }
 
 impl Answer {
     /// The next frame for the client; `None` after the last.
     async fn next(&mut self) -> Option<Result<Frame<Bytes>, Denial>> {
         loop {
-            if let Some(frame) = self.ready.pop_front() {
+            // What completes the body waits for the target's word that it is complete.
+            if (self.over || self.missing != Some(0))
+                && let Some(frame) = self.ready.pop_front()
+            {
+                self.all_given.store(self.over && self.ready.is_empty(), Ordering::Relaxed);
                 return Some(Ok(frame));
             }
             if self.over {
@@ -149,8 +190,7 @@ impl Answer {
         match received {
             Received::Data(data) if self.messages.is_some() => self.call(&data).await,
             Received::Data(data) if !self.wanted.read => {
-                self.count(&data);
-                self.ready.push_back(Frame::data(data));
+                self.push(data);
                 Ok(())
             }
             Received::Data(data) => self.data(data).await,
@@ -216,13 +256,11 @@ impl Answer {
 
     fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
-            self.count(&bytes);
+            let length = bytes.len() as u64;
+            self.exchange.traffic.to_client.fetch_add(length, Ordering::Relaxed);
+            self.missing = self.missing.map(|missing| missing.saturating_sub(length));
             self.ready.push_back(Frame::data(bytes));
         }
-    }
-
-    fn count(&self, bytes: &Bytes) {
-        self.exchange.traffic.to_client.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     }
 
     async fn flush(&mut self) -> Result<(), Denial> {

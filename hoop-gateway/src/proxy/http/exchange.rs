@@ -150,11 +150,11 @@ impl Drop for GiveUp {
 
 async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, asker: &Asker) -> Result<Ran, Denial> {
     let upgrade = websocket::asked(&mut request)?;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let session = Arc::clone(&exchange.session);
     let names = Names { client: &asker.origin, target: &session.target, url: &session.url };
     let bodiless = body.is_end_stream();
-    let mut head = asked(exchange.id, &parts, upgrade.is_some())?;
+    let mut head = asked(exchange.id, &mut parts, upgrade.is_some())?;
     allowed(&session.target.allow, &head)?;
     names.request(&mut head.headers);
     validators::asked(&mut head.headers, &session.variant);
@@ -229,8 +229,8 @@ fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// The head of a request as the chain sees it.
-fn asked(channel: ChannelId, parts: &request::Parts, websocket: bool) -> Result<HttpRequest, Denial> {
+/// The head of a request as the chain sees it; its fields are taken out of `parts`.
+fn asked(channel: ChannelId, parts: &mut request::Parts, websocket: bool) -> Result<HttpRequest, Denial> {
     if parts.method == Method::CONNECT && !websocket {
         return Err(Denial::new(
             "gateway",
@@ -243,7 +243,7 @@ fn asked(channel: ChannelId, parts: &request::Parts, websocket: bool) -> Result<
     if !path.as_str().starts_with('/') && parts.method != Method::OPTIONS {
         return Err(Denial::new("gateway", Code::ProtocolViolation, "the request names no path"));
     }
-    let mut headers = parts.headers.clone();
+    let mut headers = std::mem::take(&mut parts.headers);
     strip_request(&mut headers);
     let method = if websocket { Method::GET } else { parts.method.clone() };
     let kind = if websocket { ExchangeKind::WebSocket } else { kind(&method, path.path(), &headers) };

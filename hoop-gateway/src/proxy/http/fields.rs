@@ -1,6 +1,8 @@
 //! Which fields of a head go on. It is the one place that decides, for every version of HTTP, for WebSockets, for gRPC and for
 //! trailers.
 
+use std::borrow::Cow;
+
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -59,10 +61,11 @@ pub(crate) fn is_hop_by_hop(name: &str) -> bool {
 /// Whether a field says who asks, or how the request came here; or would frame the message for a server that takes an underscore
 /// for a hyphen.
 fn is_asserted(name: &str) -> bool {
-    let hyphened = name.replace('_', "-");
-    ASSERTED.contains(&hyphened.as_str())
+    let has_underscore = name.contains('_');
+    let hyphened = if has_underscore { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) };
+    ASSERTED.contains(&&*hyphened)
         || ASSERTED_PREFIXES.iter().any(|prefix| hyphened.starts_with(prefix))
-        || (hyphened != name && (is_hop_by_hop(&hyphened) || hyphened == CONTENT_LENGTH.as_str()))
+        || (has_underscore && (is_hop_by_hop(&hyphened) || hyphened == CONTENT_LENGTH.as_str()))
 }
 
 /// Leaves of a request's fields what goes to the target.

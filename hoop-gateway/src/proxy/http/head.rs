@@ -65,9 +65,8 @@ impl Names<'_> {
         if self.target.host == HostField::Client {
             return;
         }
-        let (client, own) = (self.client.text(), self.own());
         for name in [ORIGIN, REFERER] {
-            rewrite(fields, &name, |value| moved(value, &client, &own, "", &self.url.prefix));
+            rewrite(fields, &name, |value| moved(value, &self.client.text(), &self.own(), "", &self.url.prefix));
         }
     }
 
@@ -80,7 +79,7 @@ impl Names<'_> {
         for cookie in cookies {
             fields.append(SET_COOKIE, cookie);
         }
-        let (client, own, prefix) = (self.client.text(), self.own(), &self.url.prefix);
+        let prefix = &self.url.prefix;
         for name in [LOCATION, CONTENT_LOCATION] {
             rewrite(fields, &name, |value| {
                 let within =
@@ -88,12 +87,14 @@ impl Names<'_> {
                 match within {
                     Some("") => Some("/".to_owned()),
                     Some(rest) if rest.starts_with(['/', '?', '#']) => Some(rest.to_owned()),
-                    _ => moved(value, &own, &client, prefix, ""),
+                    _ => moved(value, &self.own(), &self.client.text(), prefix, ""),
                 }
             });
         }
         if self.target.host == HostField::Target {
-            rewrite(fields, &ACCESS_CONTROL_ALLOW_ORIGIN, |value| moved(value, &own, &client, "", ""));
+            rewrite(fields, &ACCESS_CONTROL_ALLOW_ORIGIN, |value| {
+                moved(value, &self.own(), &self.client.text(), "", "")
+            });
         }
     }
 }

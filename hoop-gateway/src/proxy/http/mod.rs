@@ -12,6 +12,7 @@ mod exchange;
 mod grpc;
 mod head;
 mod identity;
+mod resting;
 mod sending;
 mod session;
 mod validators;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::identity::Identity;
+use super::resting::{BUSY, Resting};
 use crate::proxy::chain::SharedChain;
 use crate::proxy::pump::expired;
 use crate::session::{Asked as ControlAsked, Control, HttpUrl};
@@ -21,8 +22,6 @@ use crate::tunnel::{self, Agents, ChannelReceiver, OpenTarget, Received, Route};
 
 /// How long exchanges may take to tell their ends.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// Channels that are kept for exchanges to come.
-const RESTING: usize = 8;
 
 /// What a session and its exchanges may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +64,7 @@ struct State {
     running: usize,
     since: Instant,
     over: bool,
-    resting: Vec<tunnel::Channel>,
+    resting: Resting<tunnel::Channel>,
 }
 
 /// What a session is made of.
@@ -118,7 +117,7 @@ impl HttpSession {
             open,
             places: Arc::new(Semaphore::new(limits.exchanges)),
             last: AtomicU32::new(0),
-            state: Mutex::new(State { running: 0, since: Instant::now(), over: false, resting: Vec::new() }),
+            state: Mutex::new(State { running: 0, since: Instant::now(), over: false, resting: Resting::new() }),
             quiet: Notify::new(),
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
@@ -151,7 +150,7 @@ impl HttpSession {
         {
             let mut state = self.state.lock();
             state.over = true;
-            state.resting.clear();
+            state.resting.take();
         }
         self.ending.cancel();
         let _ = timeout(LAST_WORDS, self.quieted()).await;
@@ -226,6 +225,8 @@ impl HttpSession {
             return Err(self.why());
         }
         state.running += 1;
+        let running = state.running;
+        state.resting.busy(running);
         drop(state);
         let place = Place { session: Arc::clone(self), _turn: turn };
         Ok((place, ChannelId(self.last.fetch_add(1, Ordering::Relaxed) + 1)))
@@ -236,7 +237,7 @@ impl HttpSession {
     /// # Errors
     /// Why there is none.
     pub(super) async fn channel(&self) -> Result<tunnel::Channel, Denial> {
-        if let Some(channel) = self.state.lock().resting.pop() {
+        if let Some(channel) = self.state.lock().resting.wake() {
             return Ok(channel);
         }
         let target = OpenTarget {
@@ -248,10 +249,30 @@ impl HttpSession {
     }
 
     /// A channel whose exchange has ended on both sides rests until the next.
-    pub(super) fn rest(&self, channel: tunnel::Channel) {
+    pub(super) fn rest(self: &Arc<Self>, channel: tunnel::Channel) {
         let mut state = self.state.lock();
-        if !state.over && state.resting.len() < RESTING {
-            state.resting.push(channel);
+        if state.over {
+            return;
+        }
+        let (_too_many, settle) = state.resting.rest(channel);
+        drop(state);
+        if settle {
+            let session = Arc::clone(self);
+            self.tasks.spawn(async move { session.ending.run_until_cancelled(session.settle()).await });
+        }
+    }
+
+    /// Gives channels back that nobody needs any more.
+    async fn settle(&self) {
+        loop {
+            tokio::time::sleep(BUSY).await;
+            let mut state = self.state.lock();
+            let running = state.running;
+            let (_surplus, goes_on) = state.resting.settle(running);
+            drop(state);
+            if !goes_on {
+                return;
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod failure;
 mod guardrails;
 mod hostile;
 mod http;
+mod keep_alive;
 mod limits;
 mod masking;
 mod psql;
