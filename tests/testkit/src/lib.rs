@@ -39,6 +39,7 @@ pub mod ssh;
 mod sshd;
 mod terminal;
 mod wait;
+mod web;
 pub mod wire;
 
 pub use browser::{Browser, Page};
@@ -55,3 +56,4 @@ pub use secrets::{AccessKey, Moto, Vault};
 pub use sshd::{Sshd, make_key, public_key};
 pub use terminal::Terminal;
 pub use wait::{retry, until};
+pub use web::{Asked, WebAnswer, WebServer, WebSocket};

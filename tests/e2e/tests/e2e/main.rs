@@ -16,6 +16,7 @@ mod errors;
 mod failure;
 mod guardrails;
 mod hostile;
+mod http;
 mod limits;
 mod masking;
 mod psql;
