@@ -135,7 +135,8 @@ async fn relay(mut exchange: Exchange, client: Upgraded, target: ChannelIo, want
     let reads = wanted.read && session.chain.wants(Interest::MESSAGES);
     let (up, down) = (Way::up(&exchange, reads), Way::down(&exchange, reads));
     let ended = tokio::select! {
-        (up, down) = async { tokio::join!(up.run(from_client, &mut to_target), down.run(from_target, &mut to_client)) } => up.and(down),
+        // A direction that has closed leaves the other its time; one that broke ends both.
+        ended = async { tokio::try_join!(up.run(from_client, &mut to_target), down.run(from_target, &mut to_client)) } => ended.map(drop),
         () = session.ending.cancelled() => Err(Broken::Denied(session.why())),
     };
     let end = match ended {
