@@ -1,5 +1,7 @@
 //! Services that speak HTTP, through the gateway: as browsers, programs and `hoop` reach them.
 
+mod browser;
+mod site;
 mod stand;
 mod tokens;
 
