@@ -1,6 +1,7 @@
 //! Services that speak HTTP, through the gateway: as browsers, programs and `hoop` reach them.
 
 mod browser;
+mod isolation;
 mod site;
 mod stand;
 mod tokens;
