@@ -1,7 +1,9 @@
 //! Services that speak HTTP, through the gateway: as browsers, programs and `hoop` reach them.
 
 mod browser;
+mod grpc;
 mod isolation;
+mod services;
 mod site;
 mod stand;
 mod tokens;
