@@ -117,6 +117,14 @@ if stale http "$clients/python/http.txt"; then
   made http
 fi
 
+# Clients that speak gRPC, and WebSockets over HTTP/2.
+if stale web "$clients/python/web.txt"; then
+  rm -rf "$out/web"
+  python3 -m venv "$out/web"
+  "$out/web/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$clients/python/web.txt"
+  made web
+fi
+
 if stale node "$clients/node/package.json" "$clients/node/package-lock.json"; then
   mkdir -p "$out/node"
   cp "$clients/node/package.json" "$clients/node/package-lock.json" "$out/node/"

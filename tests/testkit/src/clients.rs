@@ -58,6 +58,30 @@ pub fn python(environment: &str, program: &str, arguments: &[&str]) -> Output {
     output(command.arg(sources().join("python").join(program)).args(arguments), b"")
 }
 
+/// The program `grpcurl`.
+///
+/// # Panics
+/// With the line that installs what is missing.
+pub fn grpcurl() -> PathBuf {
+    made("http-tools/grpcurl")
+}
+
+/// The program `h2spec`.
+///
+/// # Panics
+/// With the line that installs what is missing.
+pub fn h2spec() -> PathBuf {
+    made("http-tools/h2spec")
+}
+
+/// The program `kosoku`, which tests WebSockets.
+///
+/// # Panics
+/// With the line that installs what is missing.
+pub fn kosoku() -> PathBuf {
+    made("http/bin/kosoku")
+}
+
 /// Runs Ansible's `ping` on a host, with these words on the command line of `ssh`.
 ///
 /// # Panics

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -82,10 +82,10 @@ impl Dialer {
     }
 
     async fn over<I: Io + 'static>(&self, io: I, offer: Offer) -> Result<Stream, TargetFailure> {
-        let Some(tls) = &self.tls else { return Ok(Stream { io: Box::new(io), http2: false }) };
+        let Some(tls) = &self.tls else { return Ok(Stream::new(Box::new(io), false)) };
         let io = tls.handshake(&self.host, io, offer).await?;
         let http2 = io.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Stream { io: Box::new(io), http2 })
+        Ok(Stream::new(Box::new(io), http2))
     }
 
     fn name(&self) -> String {
@@ -103,6 +103,23 @@ pub(super) struct Stream {
     io: Box<dyn Io>,
     /// Whether HTTP/2 was agreed on.
     http2: bool,
+    /// The service reads no more. It may have answered before, with the request half sent: reading tells.
+    deaf: bool,
+}
+
+impl Stream {
+    fn new(io: Box<dyn Io>, http2: bool) -> Self {
+        Self { io, http2, deaf: false }
+    }
+
+    /// What was written, where a service over HTTP/1.1 that has gone takes everything: the library would give up with the answer
+    /// unread.
+    fn written(&mut self, written: io::Result<usize>, all: usize) -> io::Result<usize> {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        let is_gone = |error: &io::Error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset);
+        self.deaf |= !self.http2 && written.as_ref().is_err_and(is_gone);
+        if self.deaf { Ok(all) } else { written }
+    }
 }
 
 impl Connection for Stream {
@@ -119,7 +136,11 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        if self.deaf {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes));
+        Poll::Ready(self.written(written, bytes.len()))
     }
 
     fn poll_write_vectored(
@@ -127,7 +148,12 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let all = slices.iter().map(|slice| slice.len()).sum();
+        if self.deaf {
+            return Poll::Ready(Ok(all));
+        }
+        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices));
+        Poll::Ready(self.written(written, all))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -135,10 +161,16 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

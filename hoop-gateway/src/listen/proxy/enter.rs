@@ -35,6 +35,7 @@ const AWAY: u32 = 600;
 /// The longest path that is remembered meanwhile, in bytes.
 const PATH: usize = 1024;
 
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 impl ProxyDoor {
@@ -120,7 +121,7 @@ impl ProxyDoor {
 
     /// A browser gives its cookie back; the session ends with it.
     async fn leave(&self, request: &Request<Incoming>, asked: &Asked) -> Result<Response<Body>, Denial> {
-        asked.only_own_pages(request)?;
+        asked.only_itself(request)?;
         let token = cookie(request.headers(), SESSION_COOKIE).and_then(|value| super::token::Token::parse(&value));
         if let Some(token) = token {
             let candidate = self.credentials.candidate(&token.login).await?;
@@ -130,8 +131,16 @@ impl ProxyDoor {
         }
         let mut response = see_other(&self.pages)?;
         set_cookie(response.headers_mut(), SESSION_COOKIE, "", 0)?;
+        // What was shown is not shown again to who comes after.
+        response.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
         Ok(response)
     }
+}
+
+/// A browser gives up a cookie that is good for nothing any more.
+pub(super) fn forget(headers: &mut HeaderMap) {
+    // A name and a number make a value.
+    let _ = set_cookie(headers, SESSION_COOKIE, "", 0);
 }
 
 fn own(asked: &Asked) -> String {

@@ -203,7 +203,11 @@ impl ProxyDoor {
             Err(denial) => {
                 let request_id = RequestId::new(&*self.clock);
                 tracing::info!(peer = %visit.peer, request = %request_id, code = %denial.code, reason = denial.reason, "request refused");
-                refuse::answer(&denial, request_id, &asks)
+                let mut response = refuse::answer(&denial, request_id, &asks);
+                if asks.is_page() && matches!(denial.code, Code::SessionKilled | Code::CredentialRevoked) {
+                    enter::forget(response.headers_mut());
+                }
+                response
             }
         }
     }
@@ -231,6 +235,10 @@ impl ProxyDoor {
             Err(denial) if token.from_browser && is_over(&denial) => {
                 return self.sign_in(&request, &asked).map_err(|_| denial);
             }
+            // Somebody took it away: who has the page before them is told so, and not let in again in silence.
+            Err(denial) if token.from_browser && denial.code == Code::CredentialRevoked => {
+                return Err(denial.hint("open the page again to sign in"));
+            }
             slot => slot?,
         };
         asked.is_for(slot.role())?;
@@ -257,5 +265,5 @@ impl ProxyDoor {
 }
 
 fn is_over(denial: &Denial) -> bool {
-    matches!(denial.code, Code::CredentialExpired | Code::CredentialRevoked | Code::LoginFailed)
+    matches!(denial.code, Code::CredentialExpired | Code::LoginFailed)
 }

@@ -52,6 +52,13 @@ impl Slot {
     fn running(&self) -> Option<Arc<Open>> {
         self.open.load_full().filter(|open| !open.session.is_over())
     }
+
+    /// Who ended the session meant all that comes with its token, and not the requests of that moment.
+    fn killed(&self) -> Option<Denial> {
+        let open = self.open.load_full().filter(|open| open.session.is_over())?;
+        let why = Some(open.session.why()).filter(|why| why.code == Code::SessionKilled)?;
+        Some(why.hint("open the page again to sign in; a program needs another token: hoop connect ROLE --print url"))
+    }
 }
 
 impl ProxyDoor {
@@ -73,12 +80,18 @@ impl ProxyDoor {
             }
             return Ok(open);
         }
+        if let Some(why) = known.and_then(|slot| slot.killed()) {
+            return Err(why);
+        }
         let proven = self.proven(token, visit).await?;
         // It takes a place in memory only once it is known to be good.
         let slot = Arc::clone(&self.open.entry(key).or_default());
         let _opening = slot.opening.lock().await;
         if let Some(open) = slot.running() {
             return Ok(open);
+        }
+        if let Some(why) = slot.killed() {
+            return Err(why);
         }
         let opened = self.begin(proven, visit, headers).await;
         match opened {
@@ -141,6 +154,7 @@ impl ProxyDoor {
         };
         let url = HttpUrl::parse(&target.url)?;
         let expires_at = proven.expires_at;
+        let credential = (proven.principal.org, proven.credential);
         let bearer = visit.bearer.as_ref().map(|bearer| bearer.token.id);
         let passes = proven.passes(bearer);
         let opening = Opening {
@@ -181,10 +195,24 @@ impl ProxyDoor {
         let lasts = (ends_at - self.clock.now()).to_std().unwrap_or_default();
         let role = Arc::clone(&context.role.name);
         let open = Arc::new(Open { role, owner: context.principal.user, session: Arc::clone(&shared) });
-        Ok((open, run(session, shared, receiver, sender, lasts, span)))
+        let (store, clock) = (Arc::clone(&self.sessions.parts().store), Arc::clone(&self.clock));
+        let ending = async move {
+            if run(session, Arc::clone(&shared), receiver, sender, lasts, span).await == Some(Code::SessionKilled) {
+                let (org, id) = credential;
+                let revoked = store.credentials().revoke(org, id, None, clock.now()).await;
+                if let Err(error) = revoked {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the token of a session that was ended is still good"
+                    );
+                }
+            }
+        };
+        Ok((open, ending))
     }
 }
 
+/// Runs the session to its end, and gives the code of it, where it has one.
 async fn run(
     session: Session,
     shared: Arc<HttpSession>,
@@ -192,14 +220,16 @@ async fn run(
     sender: crate::tunnel::ChannelSender,
     lasts: Duration,
     span: Span,
-) {
+) -> Option<Code> {
     let control = Arc::clone(&session.control);
     let (chain, outcome) = shared.run(receiver, &control, Some(lasts)).await;
     drop(sender);
     span::ended(&span, &outcome);
+    let code = outcome.denial().map(|denial| denial.code);
     if let Some(chain) = chain {
         Box::pin(session.close(chain, outcome)).await;
     }
+    code
 }
 
 fn application(headers: &HeaderMap) -> Option<Arc<str>> {

@@ -1,7 +1,7 @@
 //! Which role a request is for, by the host that it names, and which pages may make a browser ask.
 
 use hoop_core::{Code, Denial};
-use http::header::{HOST, HeaderName, ORIGIN};
+use http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 use http::uri::Authority;
 use http::{Method, Request};
 use url::Url;
@@ -115,16 +115,25 @@ impl Asked {
         }
     }
 
+    /// As [`only_own_pages`](Self::only_own_pages), where also a link on another page would do what nobody meant.
+    ///
+    /// # Errors
+    /// [`Code::CrossSite`].
+    pub(super) fn only_itself<B>(&self, request: &Request<B>) -> Result<(), Denial> {
+        self.only_own_pages(request)?;
+        match request.headers().get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+            None | Some(b"same-origin" | b"none") => Ok(()),
+            Some(_) => Err(cross_site()),
+        }
+    }
+
     /// Whether it is the role's own page that makes a browser ask, or its user: cookies come with whatever any page asks for,
     /// and pages of other roles are of the same site.
     ///
     /// # Errors
     /// [`Code::CrossSite`].
     pub(super) fn only_own_pages<B>(&self, request: &Request<B>) -> Result<(), Denial> {
-        let refuse = || {
-            Err(Denial::new("gateway", Code::CrossSite, "a page of another origin asks for this in your name")
-                .hint("open it by itself"))
-        };
+        let refuse = || Err(cross_site());
         if self.role.is_none() {
             return refuse();
         }
@@ -150,6 +159,11 @@ impl Asked {
             None => refuse(),
         }
     }
+}
+
+fn cross_site() -> Denial {
+    Denial::new("gateway", Code::CrossSite, "a page of another origin asks for this in your name")
+        .hint("open it by itself")
 }
 
 #[cfg(test)]
@@ -232,6 +246,12 @@ mod tests {
         assert!(may("GET", &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")]));
         let link = [("sec-fetch-site", "same-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
         assert!(may("GET", &link) && !may("POST", &link));
+        let leaves = |site| {
+            let fields = [("host", "a.apps.example.com"), ("sec-fetch-site", site), link[1], link[2]];
+            let request = request("GET", "/", &fields);
+            domain().asked(&request, None).expect("a host").only_itself(&request).is_ok()
+        };
+        assert!(leaves("same-origin") && leaves("none") && !leaves("same-site") && !leaves("cross-site"));
         let frame = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
         assert!(!may("GET", &frame));
         assert!(!may(

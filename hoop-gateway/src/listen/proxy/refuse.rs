@@ -43,6 +43,11 @@ impl Asks {
         };
         Self { form, uri: request.uri().clone() }
     }
+
+    /// Whether it is a person who reads it.
+    pub(super) fn is_page(&self) -> bool {
+        self.form == Form::Page
+    }
 }
 
 /// The answer to a request that is refused.

@@ -54,7 +54,10 @@ pub(super) async fn give(
     if coding.is_some() {
         headers.remove(CONTENT_LENGTH);
     }
-    keep_private(&mut headers);
+    // Nobody keeps the answer of a call, and its fields may be its trailers.
+    if !is_call {
+        keep_private(&mut headers);
+    }
     let all_given = Arc::new(AtomicBool::new(false));
     let mut answer = Answer {
         exchange,

@@ -8,17 +8,17 @@ use http::header::{
     TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
-/// Fields that are of one connection ([RFC 9110 §7.6.1]), beside those that `Connection` names.
+/// Fields that are of one connection ([RFC 9110 §7.6.1]), beside those that `Connection` names. `Trailer` is none of them: over
+/// HTTP/1.1 what it does not announce is not sent.
 ///
 /// [RFC 9110 §7.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
-const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
 ];
@@ -53,9 +53,9 @@ const ASSERTED: [&str; 22] = [
 const ASSERTED_PREFIXES: [&str; 6] =
     ["hoop-", "x-hoop-", "impersonate-", "x-auth-request-", "x-goog-authenticated-user-", "x-amzn-oidc-"];
 
-/// Whether a field is of one connection.
+/// Whether a field is of one connection, or announces what follows a body.
 pub(crate) fn is_hop_by_hop(name: &str) -> bool {
-    HOP_BY_HOP.iter().any(|field| field.as_str().eq_ignore_ascii_case(name))
+    HOP_BY_HOP.iter().chain([&TRAILER]).any(|field| field.as_str().eq_ignore_ascii_case(name))
 }
 
 /// Whether a field says who asks, or how the request came here; or would frame the message for a server that takes an underscore

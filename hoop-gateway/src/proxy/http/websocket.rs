@@ -138,14 +138,15 @@ async fn relay(mut exchange: Exchange, client: Upgraded, target: ChannelIo, read
     let reads = reads && session.chain.wants(Interest::MESSAGES);
     let (up, down) = (Way::up(&exchange, reads), Way::down(&exchange, reads));
     let ended = tokio::select! {
-        (up, down) = async { tokio::join!(up.run(from_client, &mut to_target), down.run(from_target, &mut to_client)) } => up.and(down),
-        () = session.ending.cancelled() => Err(Broken::Denied(session.why())),
+        // A direction that has closed leaves the other its time; one that broke ends both.
+        ended = async { tokio::try_join!(up.run(from_client, &mut to_target), down.run(from_target, &mut to_client)) } => ended.map(drop),
+        () = session.ending.cancelled() => Err(session.why().into()),
     };
     let end = match ended {
         Ok(()) => ChannelEnd::Answered(StatusCode::SWITCHING_PROTOCOLS),
         Err(Broken::Lost) => ChannelEnd::Closed,
-        Err(Broken::Denied(denial)) => {
-            let close = || Framed::Close(Some(close_frame(&denial)));
+        Err(Broken::Denied(denial, code)) => {
+            let close = || Framed::Close(Some(close_frame(&denial, code)));
             let _ = tokio::time::timeout(std::time::Duration::from_secs(2), async {
                 let _ = tokio::join!(to_client.send(close()), to_target.send(close()));
             })
@@ -156,13 +157,7 @@ async fn relay(mut exchange: Exchange, client: Upgraded, target: ChannelIo, read
     let _ = exchange.end(end).await;
 }
 
-fn close_frame(denial: &Denial) -> CloseFrame {
-    let code = match denial.code {
-        Code::LimitExceeded => CloseCode::Size,
-        Code::ProtocolViolation => CloseCode::Protocol,
-        Code::GatewayDraining => CloseCode::Restart,
-        _ => CloseCode::Policy,
-    };
+fn close_frame(denial: &Denial, code: CloseCode) -> CloseFrame {
     let mut reason = denial.reason.clone();
     reason.truncate(reason.floor_char_boundary(REASON));
     CloseFrame { code, reason: reason.into() }
@@ -172,8 +167,20 @@ fn close_frame(denial: &Denial) -> CloseFrame {
 enum Broken {
     /// One end is gone.
     Lost,
-    /// It must end.
-    Denied(Denial),
+    /// It must end, and is closed with this code.
+    Denied(Denial, CloseCode),
+}
+
+impl From<Denial> for Broken {
+    fn from(denial: Denial) -> Self {
+        let code = match denial.code {
+            Code::LimitExceeded => CloseCode::Size,
+            Code::ProtocolViolation => CloseCode::Protocol,
+            Code::GatewayDraining => CloseCode::Restart,
+            _ => CloseCode::Policy,
+        };
+        Self::Denied(denial, code)
+    }
 }
 
 /// One direction.
@@ -209,7 +216,7 @@ impl<'a> Way<'a> {
             match message.map_err(|error| self.broken(error))? {
                 Framed::Text(text) => {
                     let shown = self.ask(MessageKind::Text, text.into()).await?;
-                    let text = shown.try_into().map_err(|_| Broken::Denied(confused()))?;
+                    let text = shown.try_into().map_err(|_| confused())?;
                     to.send(Framed::Text(text)).await
                 }
                 Framed::Binary(bytes) => to.send(Framed::Binary(self.ask(MessageKind::Binary, bytes).await?)).await,
@@ -244,20 +251,19 @@ impl<'a> Way<'a> {
                 _ => None,
             })
         };
-        shown.map_err(Broken::Denied)?.ok_or_else(|| Broken::Denied(confused()))
+        Ok(shown?.ok_or_else(confused)?)
     }
 
     fn broken(&self, error: Error) -> Broken {
         let who = if self.up { "the client" } else { "the target" };
-        let violation =
-            |what: &str| Broken::Denied(Denial::new("gateway", Code::ProtocolViolation, format!("{who} sent {what}")));
+        let violation = |what: &str| Denial::new("gateway", Code::ProtocolViolation, format!("{who} sent {what}"));
         match error {
             Error::Capacity(CapacityError::MessageTooLong { .. }) => {
                 let reason = format!("{who} sent a message of more than {} bytes", self.session.limits.message_bytes);
-                Broken::Denied(Denial::new("gateway", Code::LimitExceeded, reason))
+                Denial::new("gateway", Code::LimitExceeded, reason).into()
             }
-            Error::Utf8(_) => violation("text that is not UTF-8"),
-            Error::Protocol(error) => violation(&format!("what is no WebSocket: {error}")),
+            Error::Utf8(_) => Broken::Denied(violation("text that is not UTF-8"), CloseCode::Invalid),
+            Error::Protocol(error) => violation(&format!("what is no WebSocket: {error}")).into(),
             _ => Broken::Lost,
         }
     }

@@ -8,7 +8,7 @@ mod programs;
 pub use echo::HttpEcho;
 pub use grpc::Grpc;
 pub use nginx::Nginx;
-pub use programs::{Node, Uvicorn};
+pub use programs::{Calls, Node, Site, Uvicorn};
 
 use std::future::Future;
 use std::net::{Ipv4Addr, TcpStream};

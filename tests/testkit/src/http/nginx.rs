@@ -104,6 +104,7 @@ http {{
     types {{ text/html html; application/json json; text/plain txt; }}
     gzip on;
     gzip_min_length 100;
+    gzip_proxied any;
     gzip_types text/plain application/json;
     server {{
         listen 127.0.0.1:{port};

@@ -66,6 +66,24 @@ server! {
     }
 }
 
+server! {
+    /// A web app of Node's: a page of several views, whose parts ask each other for all that pages ask for. `/asked` tells what was
+    /// asked of it since that was last asked.
+    Site, "site", |port: u16| {
+        let command = vec![find("node", "nodejs").display().to_string(), file("site.cjs"), port.to_string()];
+        (command, vec![("NODE_PATH".to_owned(), made("node/node_modules").display().to_string())])
+    }
+}
+
+server! {
+    /// A gRPC service of Python's, without a schema: `calls.v1.Calls` has `Echo`, `Slow`, which ends when it is given up, `Seen`,
+    /// which says how many have begun and ended, `Fail`, `Count`, `Numbers` and `Shout`. Its messages are bytes.
+    Calls, "calls", |port: u16| {
+        let command = vec![made("web/bin/python").display().to_string(), file("calls.py"), port.to_string()];
+        (command, vec![("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())])
+    }
+}
+
 fn file(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("servers").join(name).display().to_string()
 }

@@ -1,7 +1,12 @@
 //! Services that speak HTTP, through the gateway: as browsers, programs and `hoop` reach them.
 
+mod browser;
 mod cli;
+mod grpc;
 mod identity;
+mod isolation;
+mod services;
+mod site;
 mod smuggling;
 mod stand;
 mod tokens;

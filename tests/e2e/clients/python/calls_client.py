@@ -1,0 +1,104 @@
+"""Calls of the service `calls.v1.Calls`: calls_client.py PART ADDRESS AUTHORITY TOKEN. What it prints is the same with a gateway
+and without; AUTHORITY and TOKEN are empty without."""
+
+import sys
+import threading
+
+import grpc
+
+part, address, authority, token = sys.argv[1:]
+options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+if authority:
+    options.append(("grpc.default_authority", authority))
+channel = grpc.insecure_channel(address, options)
+own = [("hoop-token", token)] if token else []
+
+
+def at(name):
+    return f"/calls.v1.Calls/{name}"
+
+
+def kinds():
+    print(channel.unary_unary(at("Echo"))(b"hello", metadata=own))
+    print(channel.stream_unary(at("Count"))(iter([b"one", b"three"]), metadata=own))
+    print([*channel.unary_stream(at("Numbers"))(b"5", metadata=own)])
+    turns, got = threading.Semaphore(1), []
+
+    def asked():
+        for word in (b"one", b"two", b"three"):
+            # Each only when the one before was answered.
+            turns.acquire()
+            yield word
+
+    for answer in channel.stream_stream(at("Shout"))(asked(), metadata=own):
+        got.append(answer)
+        turns.release()
+    print(got)
+
+
+def deadline():
+    try:
+        channel.unary_unary(at("Slow"))(b"", timeout=1, metadata=own)
+    except grpc.RpcError as error:
+        print(error.code())
+
+
+def seen():
+    """How many calls of `Slow` have begun, and how many are over."""
+    return [int(word) for word in channel.unary_unary(at("Seen"))(b"", metadata=own).split()]
+
+
+def cancelled():
+    begun, over = seen()
+    call = channel.unary_unary(at("Slow")).future(b"", metadata=own)
+    while seen()[0] == begun:
+        pass
+    call.cancel()
+    print(call.cancelled())
+    while seen()[1] == over:
+        pass
+    print("the service has noticed")
+
+
+def metadata():
+    said = [("my-one", "1"), ("my-two-bin", bytes(range(256)))]
+    answer, call = channel.unary_unary(at("Echo")).with_call(b"", metadata=own + said)
+    back = sorted((key, value) for key, value in call.initial_metadata() if key.startswith("your-"))
+    trail = [(key, value) for key, value in call.trailing_metadata() if key.startswith("your-")]
+    print(back, trail)
+
+
+def details():
+    try:
+        channel.unary_unary(at("Fail"))(b"", metadata=own)
+    except grpc.RpcError as error:
+        # Any server may say when it answers.
+        trailing = [(key, value) for key, value in error.trailing_metadata() if key != "date"]
+        print(error.code(), error.details(), sorted(trailing))
+
+
+def large():
+    message = bytes(range(256)) * 4096 * 8
+    print(channel.unary_unary(at("Echo"))(message, metadata=own) == message)
+    print([len(part) for part in channel.stream_stream(at("Shout"))(iter([message] * 3), metadata=own)])
+
+
+def many():
+    echo = channel.unary_unary(at("Echo"))
+    waiting = [channel.unary_unary(at("Slow")).future(b"", metadata=own) for _ in range(100)]
+    calls = [echo.future(str(number).encode(), metadata=own) for number in range(100)]
+    print([int(call.result()) for call in calls])
+    for call in waiting:
+        call.cancel()
+
+
+def refused():
+    for kind in (channel.unary_unary(at("Echo")), channel.stream_unary(at("Count"))):
+        try:
+            kind(b"" if kind.__class__.__name__.startswith("_UnaryUnary") else iter([b""]), metadata=own)
+            print("let in")
+        except grpc.RpcError as error:
+            print(error.code(), error.details())
+
+
+globals()[part]()
