@@ -1,6 +1,8 @@
 //! Services that speak HTTP, through the gateway: as browsers, programs and `hoop` reach them.
 
 mod browser;
+mod bulk;
+mod clients;
 mod grpc;
 mod isolation;
 mod services;
