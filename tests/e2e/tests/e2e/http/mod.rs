@@ -9,5 +9,6 @@ mod services;
 mod site;
 mod stand;
 mod tokens;
+mod websocket;
 
 use stand::*;
