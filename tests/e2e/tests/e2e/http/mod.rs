@@ -9,6 +9,7 @@ mod services;
 mod site;
 mod stand;
 mod tokens;
+mod trouble;
 mod websocket;
 
 use stand::*;
