@@ -98,7 +98,7 @@ fn a_refusal_is_a_status_of_the_call() {
     let known = Client::new(&stand.gateway, "calls");
     let nobody = Client { token: String::new(), ..known.clone() };
     let wrong = Client { token: format!("{}x", known.token), ..known.clone() };
-    let other = Client { token: Client::new(&stand.gateway, "app").token, ..known.clone() };
+    let other = Client { token: client("grpc").token, ..known.clone() };
     let away = {
         let api = stand.gateway.api();
         api.post("/api/v1/agents", &json!({ "name": "never" }));
@@ -112,7 +112,7 @@ fn a_refusal_is_a_status_of_the_call() {
     for (client, code, words) in [
         (&nobody, "UNAUTHENTICATED", "no token"),
         (&wrong, "UNAUTHENTICATED", ""),
-        (&other, "PERMISSION_DENIED", "this token is for the role app, and not for calls"),
+        (&other, "PERMISSION_DENIED", "this token is for the role grpc, and not for calls"),
         (&away, "UNAVAILABLE", "never"),
         (&down, "UNAVAILABLE", ""),
     ] {

@@ -1,7 +1,9 @@
 //! Services that speak HTTP, through the gateway: as browsers, programs and `hoop` reach them.
 
 mod browser;
+mod bulk;
 mod cli;
+mod clients;
 mod grpc;
 mod identity;
 mod isolation;
@@ -10,5 +12,7 @@ mod site;
 mod smuggling;
 mod stand;
 mod tokens;
+mod trouble;
+mod websocket;
 
 use stand::*;
