@@ -155,6 +155,7 @@ impl Agents {
         attachment: Arc<Attachment>,
         target: OpenTarget,
     ) -> Result<(Channel, ready::Target), OpenFailure> {
+        self.has_room(&attachment, &target)?;
         let limit = self.inner.limits.connect_timeout;
         let trace = self.inner.trace_context.and_then(|of| of(&tracing::Span::current())).unwrap_or_default();
         let opened = attachment.open(&target, limit, trace);
@@ -247,6 +248,19 @@ impl Agents {
         attached.get(&(identity.org, Arc::clone(&identity.name))).cloned().unwrap_or_default()
     }
 
+    /// Whether one more channel may go through this process.
+    fn has_room(&self, attachment: &Attachment, target: &OpenTarget) -> Result<(), Denial> {
+        if attachment.channels.load(Ordering::Relaxed) >= self.inner.limits.channels_per_agent {
+            let reason = format!(
+                "agent {} carries {} channels, as many as it may",
+                target.agent, self.inner.limits.channels_per_agent
+            );
+            return Err(Denial::new("tunnel", Code::LimitExceeded, reason)
+                .hint("try again later, or start another process of the agent"));
+        }
+        Ok(())
+    }
+
     /// The least loaded process of the agent.
     fn pick(&self, target: &OpenTarget) -> Result<Arc<Attachment>, Denial> {
         let attached = self.inner.attached.read();
@@ -259,14 +273,6 @@ impl Agents {
                 target.agent
             )));
         };
-        if attachment.channels.load(Ordering::Relaxed) >= self.inner.limits.channels_per_agent {
-            let reason = format!(
-                "agent {} carries {} channels, as many as it may",
-                target.agent, self.inner.limits.channels_per_agent
-            );
-            return Err(Denial::new("tunnel", Code::LimitExceeded, reason)
-                .hint("try again later, or start another process of the agent"));
-        }
         Ok(Arc::clone(attachment))
     }
 }

@@ -92,6 +92,10 @@ pub(super) fn take(headers: &mut HeaderMap) -> Result<Shown, Denial> {
         let Some(value) = values.next() else { continue };
         let token = Token::of(value).filter(|_| values.next().is_none()).ok_or_else(|| unreadable(&name))?;
         headers.remove(&name);
+        // Who shows it in two places does not mean one of them for the target.
+        if headers.get(AUTHORIZATION).and_then(Token::of).is_some_and(|other| other.login == token.login) {
+            headers.remove(AUTHORIZATION);
+        }
         return Ok(Shown::Program(token));
     }
     // A user and a password beside a cookie are those of the target.
@@ -193,6 +197,8 @@ mod tests {
         let mut fields =
             headers(&[("hoop-token", "hoopw_a-b.c"), ("authorization", "Bearer theirs"), ("cookie", "a=b")]);
         assert_eq!(login(&take(&mut fields).expect("a token")), "a-b");
+        let mut twice = headers(&[("hoop-token", "hoopw_a-b.c"), ("authorization", "Bearer hoopw_a-b.c")]);
+        assert!(take(&mut twice).is_ok() && twice.is_empty(), "{twice:?}");
         assert!(fields["authorization"] == "Bearer theirs" && fields["cookie"] == "a=b");
         let mut fields = headers(&[("authorization", "Bearer theirs")]);
         assert!(matches!(take(&mut fields).expect("nothing"), Shown::Nothing));
