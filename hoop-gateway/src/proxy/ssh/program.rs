@@ -28,6 +28,8 @@ const FLUSH_AFTER: Duration = Duration::from_millis(4);
 /// A client that has sent everything closes a channel whose output has ended, and then hears of no exit status: that is told first,
 /// unless the program goes on for longer than this without an output.
 const EOF_AFTER: Duration = Duration::from_millis(300);
+/// How long a program without a status waits for the end of its connection.
+const NO_STATUS: Duration = Duration::from_millis(500);
 /// How long a client may take to take the last words of a channel.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The number of the standard error (RFC 4254 section 5.2).
@@ -393,6 +395,12 @@ impl Program<'_> {
                 Ok(Received::Ssh(message)) => self.on_message(message, &mut end).await?,
                 Ok(Received::Closed) => {
                     self.flush().await?;
+                    // A program ends with a status. One that does not may be the first to hear that the connection is gone.
+                    if matches!(end, ChannelEnd::Closed)
+                        && timeout(NO_STATUS, self.shared.ending.cancelled()).await.is_ok()
+                    {
+                        return Err(Ended::Session);
+                    }
                     return Ok(end);
                 }
                 Ok(Received::Http(_)) => return Err(self.fail(self.shared.violation())),

@@ -71,8 +71,8 @@ impl Reverse {
         shows_token: bool,
     ) -> Result<Self, Failure> {
         let authority = credential.authority();
-        // What comes through the tunnel is encrypted, and for the door as good as TLS.
-        let scheme = if door.is_tunnel() || credential.is_encrypted() { "https" } else { "http" };
+        // The door takes what comes through the tunnel for asked as its public URL says.
+        let scheme = if credential.is_encrypted() { "https" } else { "http" };
         let mut token = HeaderValue::try_from(credential.token().expose().as_str())?;
         token.set_sensitive(true);
         let mut builder = Client::builder(TokioExecutor::new());

@@ -8,7 +8,7 @@ use hoop_testkit::{Calls, Output, direct_only, output};
 use serde_json::{Value, json};
 
 use super::services::{client, services};
-use super::{AGENT, Client, stand};
+use super::{AGENT, Client, stand, unmasked};
 
 fn ask(arguments: &[&str], input: &str) -> Output {
     output(Command::new(grpcurl()).arg("-plaintext").args(arguments), input.as_bytes())
@@ -49,7 +49,7 @@ fn calls() -> &'static Calls {
         let calls = Calls::start();
         let target = json!({ "kind": "http", "url": calls.url() });
         let api = stand().gateway.api();
-        api.post("/api/v1/roles", &json!({ "name": "calls", "agent": AGENT, "target": target }));
+        api.post("/api/v1/roles", &json!({ "name": "calls", "agent": AGENT, "target": target, "plugins": unmasked() }));
         calls
     })
 }

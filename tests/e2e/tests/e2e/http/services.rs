@@ -8,7 +8,7 @@ use std::time::Duration;
 use hoop_testkit::{Grpc, HttpEcho, Nginx, Node, Uvicorn};
 use serde_json::json;
 
-use super::{AGENT, Client, stand};
+use super::{AGENT, Client, stand, unmasked};
 
 /// The services.
 pub(crate) struct Services {
@@ -39,7 +39,10 @@ pub(crate) fn services() -> &'static Services {
             ("grpc", grpc.url()),
         ] {
             let target = json!({ "kind": "http", "url": url });
-            stand().gateway.api().post("/api/v1/roles", &json!({ "name": name, "agent": AGENT, "target": target }));
+            stand().gateway.api().post(
+                "/api/v1/roles",
+                &json!({ "name": name, "agent": AGENT, "target": target, "plugins": unmasked() }),
+            );
         }
         services
     })

@@ -7,7 +7,7 @@ use hoop_testkit::{Chromium, Folder, Gateway, Options, Shown, Site};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::AGENT;
+use super::{AGENT, unmasked};
 use crate::trust::Authority;
 
 const PASSWORD: &str = "a long enough passphrase";
@@ -35,7 +35,7 @@ pub(crate) fn place() -> &'static Place {
         let site = Site::start();
         for name in ["site", "other"] {
             let target = json!({ "kind": "http", "url": site.url() });
-            let role = json!({ "name": name, "agent": AGENT, "allowed_groups": [GROUP], "target": target });
+            let role = json!({ "name": name, "agent": AGENT, "allowed_groups": [GROUP], "target": target, "plugins": unmasked() });
             gateway.api().post("/api/v1/roles", &role);
         }
         Place { gateway, site, folder }

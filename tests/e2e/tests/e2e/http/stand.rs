@@ -29,9 +29,15 @@ pub(crate) fn stand() -> &'static Stand {
     })
 }
 
+/// Rules of a role that shows everything as it is: a service on this machine has addresses in its answers.
+pub(crate) fn unmasked() -> Value {
+    json!({ "masking": { "detectors": {} } })
+}
+
 /// Makes a role to this service without rules; `edit` changes its definition before.
 pub(crate) fn role(gateway: &Gateway, name: &str, app: &WebServer, edit: impl FnOnce(&mut Value)) {
-    let mut definition = json!({ "name": name, "agent": AGENT, "target": { "kind": "http", "url": app.url() } });
+    let target = json!({ "kind": "http", "url": app.url() });
+    let mut definition = json!({ "name": name, "agent": AGENT, "target": target, "plugins": unmasked() });
     edit(&mut definition);
     gateway.api().post("/api/v1/roles", &definition);
 }
