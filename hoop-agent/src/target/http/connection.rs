@@ -11,6 +11,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::rt::Executor;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::rt::TokioTimer;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -94,7 +95,8 @@ impl Connection {
         request: Request<RequestBody>,
         grpc: bool,
     ) -> Result<Response<Incoming>, TargetFailure> {
-        let (request, used) = self.login.apply(request).await?;
+        let (mut request, used) = self.login.apply(request).await?;
+        let on = capture_connection(&mut request);
         let pool = if grpc && !self.http2_only {
             self.http2.get_or_init(|| pool(&self.dialer, Offer::Http2, &self.tasks))
         } else {
@@ -105,7 +107,12 @@ impl Connection {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(failure::lost("it switches to another protocol, and nobody has asked for one"));
         }
-        response::framed(answer.headers())?;
+        response::framed(answer.headers()).inspect_err(|_| {
+            // The library has read it one way: what follows on the connection may be a part of it.
+            if let Some(connection) = on.connection_metadata().as_ref() {
+                connection.poison();
+            }
+        })?;
         Ok(answer)
     }
 
