@@ -7,6 +7,8 @@ use hoop_testkit::{Api, Gateway, Options, Output, WebServer, WebSocket, find, ou
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::stand::no_masking;
+
 /// The agent that a `hoop dev` has.
 pub(crate) const AGENT: &str = "local";
 
@@ -31,7 +33,10 @@ pub(crate) fn stand() -> &'static Stand {
 
 /// Makes a role to this service without rules; `edit` changes its definition before.
 pub(crate) fn role(gateway: &Gateway, name: &str, app: &WebServer, edit: impl FnOnce(&mut Value)) {
-    let mut definition = json!({ "name": name, "agent": AGENT, "target": { "kind": "http", "url": app.url() } });
+    let mut definition = json!({
+        "name": name, "agent": AGENT, "target": { "kind": "http", "url": app.url() },
+        "plugins": { "masking": no_masking() },
+    });
     edit(&mut definition);
     gateway.api().post("/api/v1/roles", &definition);
 }
