@@ -94,14 +94,17 @@ impl Options {
     fn resolved(&self, arguments: &[String], authority: &str) -> Result<Vec<String>, Failure> {
         let mut resolved = Vec::with_capacity(arguments.len());
         let mut rest = arguments.iter();
+        let mut may_be_option = true;
         while let Some(argument) = rest.next() {
-            let is_option = argument.len() > 1 && argument.starts_with('-');
+            let is_option = may_be_option && argument.len() > 1 && argument.starts_with('-');
             if !is_option {
                 resolved.push(url(argument, authority)?);
                 continue;
             }
             resolved.push(argument.clone());
-            if self.takes_next(argument)
+            may_be_option = argument != "--";
+            if may_be_option
+                && self.takes_next(argument)
                 && let Some(value) = rest.next()
             {
                 resolved.push(if argument == "--url" { url(value, authority)? } else { value.clone() });
@@ -168,7 +171,7 @@ mod tests {
             ("-o /tmp/f /a", "-o /tmp/f http://app.x:8443/a"),
             ("-o/tmp/f /a", "-o/tmp/f http://app.x:8443/a"),
             ("-sSo /tmp/f /a", "-sSo /tmp/f http://app.x:8443/a"),
-            ("-d @/f -- /a", "-d @/f -- http://app.x:8443/a"),
+            ("-d @/f -- /a -b", "-d @/f -- http://app.x:8443/a http://app.x:8443/-b"),
             ("--outp /tmp/f /a --cacert /c", "--outp /tmp/f http://app.x:8443/a --cacert /c"),
             ("--url /a -d /b", "--url http://app.x:8443/a -d /b"),
             ("https://APP.x:8443/a /b", "http://app.x:8443/a http://app.x:8443/b"),
