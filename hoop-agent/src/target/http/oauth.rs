@@ -43,6 +43,9 @@ const MARGIN: Duration = Duration::from_secs(30);
 pub(super) struct Oauth {
     endpoint: Dialer,
     url: Url,
+    /// Its path and query, and its host, as a request has them.
+    path: http::Uri,
+    host: HeaderValue,
     client: HeaderValue,
     form: String,
     /// Locked while a token is asked for: whoever needs one too waits for the same.
@@ -86,6 +89,10 @@ impl Oauth {
             "http" => None,
             _ => return Err(wrong()),
         };
+        // What a URL may be, such as very long, a request need not.
+        let path = url[url::Position::BeforePath..url::Position::AfterQuery].parse().map_err(|_| wrong())?;
+        let field = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        let host_field = HeaderValue::from_str(field).map_err(|_| wrong())?;
         let (host, port) = url.host_str().zip(url.port_or_known_default()).ok_or_else(wrong)?;
         let host = host.trim_matches(['[', ']']).to_owned();
         allowed(settings, &host, port.into())?;
@@ -97,6 +104,8 @@ impl Oauth {
         Ok(Self {
             endpoint: Dialer::new(host, port, String::new(), tls),
             url,
+            path,
+            host: host_field,
             client: client(&said.client_id, &secret)?,
             form: form.finish(),
             token: Mutex::default(),
@@ -189,11 +198,9 @@ impl Oauth {
     fn request(&self) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(Bytes::from(self.form.clone())));
         *request.method_mut() = http::Method::POST;
-        let (path, query) = (self.url.path(), self.url.query().map(|query| format!("?{query}")).unwrap_or_default());
-        *request.uri_mut() = format!("{path}{query}").parse().expect("the path of a URL is one of a request");
+        *request.uri_mut() = self.path.clone();
         let headers = request.headers_mut();
-        let host = &self.url[url::Position::BeforeHost..url::Position::AfterPort];
-        headers.insert(HOST, HeaderValue::from_str(host).expect("the host of a URL is one of a request"));
+        headers.insert(HOST, self.host.clone());
         headers.insert(AUTHORIZATION, self.client.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
