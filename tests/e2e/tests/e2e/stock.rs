@@ -17,7 +17,8 @@ impl Stock {
     pub(crate) fn start(folder: &Folder, settings: &[String], environment: &[(&str, &str)]) -> Self {
         let mut command = vec![hoop_gateway().display().to_string(), "start".to_owned()];
         command.extend(["--output", "json"].map(str::to_owned));
-        let doors = ["http", "grpc", "postgres", "ssh"].map(|door| format!("listen.{door}.address=127.0.0.1:0"));
+        let doors =
+            ["http", "grpc", "postgres", "ssh", "proxy"].map(|door| format!("listen.{door}.address=127.0.0.1:0"));
         for setting in doors.iter().chain(settings) {
             command.extend(["--set".to_owned(), setting.clone()]);
         }
@@ -32,7 +33,7 @@ impl Stock {
         Self { server, addresses: serde_json::from_str(&line).expect("a line of JSON") }
     }
 
-    /// The address of a door: `http`, `grpc`, `postgres`, `ssh`.
+    /// The address of a door: `http`, `grpc`, `postgres`, `ssh`, `proxy`.
     pub(crate) fn address(&self, door: &str) -> &str {
         self.addresses[door].as_str().expect("the line has every door")
     }
