@@ -72,7 +72,7 @@ pub(super) async fn give(
         ready: VecDeque::new(),
         held_back: false,
         over: false,
-        missing: headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()),
+        missing: head::length(&headers),
         all_given: Arc::clone(&all_given),
     };
     let mut response = http::Response::new(empty());

@@ -20,7 +20,7 @@ use super::coding::Coding;
 use super::fields::{strip_request, strip_response};
 use super::head::{self, Names, Origin};
 use super::identity::HOOP_IDENTITY;
-use super::sending::{Outgoing, Sending};
+use super::sending::{self, Outgoing, Sending};
 use super::session::{HttpSession, Place};
 use super::{validators, websocket};
 use crate::tunnel::{Canceller, ChannelReceiver, OpenFailure, Received};
@@ -150,7 +150,10 @@ impl Drop for GiveUp {
 
 async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, asker: &Asker) -> Result<Ran, Denial> {
     let upgrade = websocket::asked(&mut request)?;
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
+    if head::length(&parts.headers) == Some(0) {
+        sending::nothing(&mut body).await?;
+    }
     let session = Arc::clone(&exchange.session);
     let names = Names { client: &asker.origin, target: &session.target, url: &session.url };
     let bodiless = body.is_end_stream();
@@ -165,6 +168,10 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, aske
     if reads_body {
         // What was read is what is sent.
         head.headers.remove(CONTENT_ENCODING);
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    if head.body.read && is_call {
+        // Its messages are framed anew.
         head.headers.remove(CONTENT_LENGTH);
     }
     assert_caller(&session, &mut head.headers, &parts, asker);

@@ -5,8 +5,8 @@ use hoop_core::role::{HostField, HttpTarget};
 use hoop_core::{Code, Denial, HttpRequest};
 use hoop_proto::tunnel::v1::{self, HttpField};
 use http::header::{
-    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ALT_SVC, CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue,
-    LOCATION, ORIGIN, REFERER, SET_COOKIE,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ALT_SVC, CONTENT_LENGTH, CONTENT_LOCATION, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, ORIGIN, REFERER, SET_COOKIE,
 };
 
 use super::coding::Coding;
@@ -17,6 +17,11 @@ const MOST_FIELDS: usize = 200;
 
 /// The gateway's own cookies begin like this; they go to no target and come from none.
 pub(crate) const OWN_COOKIES: &str = "__Host-hoop";
+
+/// The length of the body that a head announces, where it does.
+pub(super) fn length(fields: &HeaderMap) -> Option<u64> {
+    fields.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok())
+}
 
 /// How a client has named the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, ExchangeKind, HttpRequest, Message, MessageKind, Request};
 use hoop_proto::tunnel::v1::{HttpEnd, http_message};
 use http::HeaderMap;
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio_util::task::AbortOnDropHandle;
@@ -73,6 +74,8 @@ pub(super) struct Outgoing {
     decoder: Option<Decoder>,
     /// Of a call of gRPC whose messages are read.
     messages: Option<grpc::Messages>,
+    /// How much of the length that the target was told is not sent yet.
+    left: Option<u64>,
 }
 
 /// A body that was decided on.
@@ -93,6 +96,7 @@ impl Outgoing {
             traffic: Arc::clone(&exchange.traffic),
             wanted: head.body,
             decoder: coding.map(Decoder::new),
+            left: head::length(&head.headers),
         }
     }
 
@@ -105,17 +109,24 @@ impl Outgoing {
             wanted: self.wanted,
             decoder: self.decoder.take(),
             messages: self.messages.take(),
+            left: self.left,
         };
         let task = self.session.tasks.spawn(outgoing.run(body, sender));
         Sending::Running(AbortOnDropHandle::new(task))
     }
 
     async fn run(mut self, mut body: Incoming, mut sender: ChannelSender) -> Result<ChannelSender, Denial> {
-        let mut trailers = HeaderMap::new();
+        let (mut trailers, mut last) = (HeaderMap::new(), Bytes::new());
         while let Some(frame) = body.frame().await {
             match frame.map_err(broken)?.into_data() {
                 Ok(data) if self.messages.is_some() => self.call(&data, &mut sender).await?,
-                Ok(data) if !self.wanted.read => self.pass(data, &mut sender).await?,
+                Ok(data) if !self.wanted.read => {
+                    if self.completes(&data)? && !body.is_end_stream() {
+                        last = data;
+                    } else {
+                        self.pass(data, &mut sender).await?;
+                    }
+                }
                 Ok(mut data) => loop {
                     let piece = self.decode(&mut data)?;
                     if piece.is_empty() {
@@ -127,6 +138,7 @@ impl Outgoing {
                 Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
             }
         }
+        self.pass(last, &mut sender).await?;
         strip_trailers(&mut trailers);
         if let Some(messages) = &self.messages {
             if !messages.is_empty() {
@@ -140,6 +152,17 @@ impl Outgoing {
         }
         sender.http(end(&trailers)).await?;
         Ok(sender)
+    }
+
+    /// Whether the target takes the request for whole with these bytes of its body. Over HTTP/2 it is not before its stream has
+    /// ended, and what follows may yet show that it is malformed ([RFC 9113 §8.1.1]).
+    ///
+    /// [RFC 9113 §8.1.1]: https://www.rfc-editor.org/rfc/rfc9113#section-8.1.1
+    fn completes(&mut self, data: &Bytes) -> Result<bool, Denial> {
+        let Some(left) = self.left.filter(|_| !data.is_empty()) else { return Ok(false) };
+        let left = left.checked_sub(data.len() as u64).ok_or_else(longer)?;
+        self.left = Some(left);
+        Ok(left == 0)
     }
 
     /// Asks about each message of a call that is whole by now.
@@ -236,6 +259,23 @@ impl Outgoing {
 
 fn end(trailers: &HeaderMap) -> http_message::Body {
     http_message::Body::End(HttpEnd { trailers: head::to_wire(trailers) })
+}
+
+/// Reads to the end of a body of which the head says that there is none.
+///
+/// # Errors
+/// When there is one.
+pub(super) async fn nothing(body: &mut Incoming) -> Result<(), Denial> {
+    while let Some(frame) = body.frame().await {
+        if frame.map_err(broken)?.data_ref().is_some_and(|data| !data.is_empty()) {
+            return Err(longer());
+        }
+    }
+    Ok(())
+}
+
+fn longer() -> Denial {
+    Denial::new("gateway", Code::ProtocolViolation, "the body of the request is longer than its head says")
 }
 
 fn broken(error: hyper::Error) -> Denial {

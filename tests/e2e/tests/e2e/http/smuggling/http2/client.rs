@@ -3,6 +3,7 @@
 //! [RFC 9113]: https://www.rfc-editor.org/rfc/rfc9113
 //! [RFC 7541]: https://www.rfc-editor.org/rfc/rfc7541
 
+use std::collections::VecDeque;
 use std::io::{Error, Read as _, Result, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
@@ -28,6 +29,8 @@ const MAX_FRAME: usize = 16 << 10;
 pub(super) struct Http2 {
     stream: TcpStream,
     last: u32,
+    /// What came while an answer to a ping was waited for.
+    early: VecDeque<Frame>,
 }
 
 /// How a stream has ended.
@@ -53,14 +56,14 @@ impl Http2 {
     pub(super) fn dial(port: u16) -> Self {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the door is open");
         stream.set_read_timeout(Some(DEADLINE)).expect("a socket takes a deadline");
-        let mut client = Self { stream, last: 0 };
+        let mut client = Self { stream, last: 0, early: VecDeque::new() };
         client.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         // No table for what the server encodes: each of its fields says itself what it is.
         client.frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0]);
         client
     }
 
-    /// Sends a request as a stream of its own.
+    /// Sends a request as a stream of its own, each piece of its body when the server has seen what is before it.
     pub(super) fn ask(
         &mut self,
         fields: &[(Vec<u8>, Vec<u8>)],
@@ -73,6 +76,7 @@ impl Http2 {
         self.headers(stream, fields, !has_body && !has_trailers);
         for (at, piece) in body.iter().enumerate() {
             let is_last = at + 1 == body.len() && !has_trailers;
+            self.ping();
             self.frame(DATA, if is_last { END_STREAM } else { 0 }, stream, piece);
         }
         if has_trailers {
@@ -101,11 +105,22 @@ impl Http2 {
         }
     }
 
+    /// Returns when the server has read everything up to here, or is gone.
+    fn ping(&mut self) {
+        self.frame(PING, 0, 0, &[0; 8]);
+        while let Ok(frame) = self.read() {
+            if frame.kind == PING && frame.flags & ACK != 0 {
+                return;
+            }
+            self.early.push_back(frame);
+        }
+    }
+
     /// How a stream ends.
     pub(super) fn end(&mut self, stream: u32) -> End {
         let (mut status, mut body) = (0, Vec::new());
         loop {
-            let Ok(frame) = self.read() else { return End::Gone };
+            let Some(frame) = self.early.pop_front().or_else(|| self.read().ok()) else { return End::Gone };
             match frame.kind {
                 SETTINGS if frame.flags & ACK == 0 => self.frame(SETTINGS, ACK, 0, &[]),
                 PING if frame.flags & ACK == 0 => self.frame(PING, ACK, 0, &frame.payload),
