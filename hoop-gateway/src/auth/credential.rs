@@ -181,10 +181,7 @@ impl NativeCredentials {
     pub async fn proven(&self, candidate: Candidate) -> Result<Proven, Denial> {
         let credential = candidate.found.ok_or_else(login_failed)?;
         if credential.expires_at <= self.clock.now() {
-            let at = credential.expires_at.format("%Y-%m-%d %H:%M:%S UTC");
-            return Err(
-                Denial::new("gateway", Code::CredentialExpired, format!("this credential expired at {at}")).hint(NEXT)
-            );
+            return Err(expired(credential.expires_at));
         }
         // What could change while the password was being proven is as it is now.
         let found = self.store.admissions().holder(credential.org, credential.id).await.map_err(unavailable)?;
@@ -244,6 +241,12 @@ const NEXT: &str = "get a new one: hoop connect, or POST /api/v1/roles/{name}/cr
 
 fn taken_away(reason: &str) -> Denial {
     Denial::new("gateway", Code::CredentialRevoked, reason).hint(NEXT)
+}
+
+/// The answer to a credential after its time.
+pub fn expired(at: DateTime<Utc>) -> Denial {
+    let at = at.format("%Y-%m-%d %H:%M:%S UTC");
+    Denial::new("gateway", Code::CredentialExpired, format!("this credential expired at {at}")).hint(NEXT)
 }
 
 /// The one answer to every wrong login.

@@ -7,4 +7,4 @@ pub(crate) mod postgres;
 mod pump;
 pub(crate) mod ssh;
 
-pub(crate) use pump::{Outbox, Relay, Stop, run};
+pub(crate) use pump::{Outbox, Relay, Stop, expired, run};

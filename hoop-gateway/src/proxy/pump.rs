@@ -372,7 +372,7 @@ where
 }
 
 /// The refusal for who was given a time.
-pub(super) fn expired() -> Denial {
+pub(crate) fn expired() -> Denial {
     Denial::new("gateway", Code::SessionExpired, "the time that was granted for this session is over")
         .hint("ask for access again")
 }

@@ -1,7 +1,6 @@
 //! The sessions of the door: one for each token, from its first request until there were none for a while.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use hoop_core::id::RequestId;
@@ -14,9 +13,10 @@ use tracing::{Instrument as _, Span};
 
 use super::token::Token;
 use super::{ProxyDoor, Visit};
-use crate::auth::credential::{Proven, login_failed};
+use crate::auth::credential::{self, Proven, login_failed};
 use crate::listen::stranger::is_own;
-use crate::proxy::http::{HttpSession, Identity, Parts};
+use crate::proxy;
+use crate::proxy::http::{HttpSession, Identity, Parts, Time};
 use crate::session::{HttpUrl, Opening, Session, http_target};
 use crate::telemetry::span;
 
@@ -191,13 +191,16 @@ impl ProxyDoor {
             context: Arc::clone(&context),
         });
         // Neither the grant nor the token may be outlived.
-        let ends_at = context.expires_at.map_or(expires_at, |granted| granted.min(expires_at));
-        let lasts = (ends_at - self.clock.now()).to_std().unwrap_or_default();
+        let (ends_at, over) = match context.expires_at {
+            Some(granted) if granted <= expires_at => (granted, proxy::expired()),
+            _ => (expires_at, credential::expired(expires_at)),
+        };
+        let time = Time { lasts: (ends_at - self.clock.now()).to_std().unwrap_or_default(), over };
         let role = Arc::clone(&context.role.name);
         let open = Arc::new(Open { role, owner: context.principal.user, session: Arc::clone(&shared) });
         let (store, clock) = (Arc::clone(&self.sessions.parts().store), Arc::clone(&self.clock));
         let ending = async move {
-            if run(session, Arc::clone(&shared), receiver, sender, lasts, span).await == Some(Code::SessionKilled) {
+            if run(session, Arc::clone(&shared), receiver, sender, time, span).await == Some(Code::SessionKilled) {
                 let (org, id) = credential;
                 let revoked = store.credentials().revoke(org, id, None, clock.now()).await;
                 if let Err(error) = revoked {
@@ -218,11 +221,11 @@ async fn run(
     shared: Arc<HttpSession>,
     receiver: crate::tunnel::ChannelReceiver,
     sender: crate::tunnel::ChannelSender,
-    lasts: Duration,
+    time: Time,
     span: Span,
 ) -> Option<Code> {
     let control = Arc::clone(&session.control);
-    let (chain, outcome) = shared.run(receiver, &control, Some(lasts)).await;
+    let (chain, outcome) = shared.run(receiver, &control, time).await;
     drop(sender);
     span::ended(&span, &outcome);
     let code = outcome.denial().map(|denial| denial.code);

@@ -22,4 +22,4 @@ pub(crate) use answer::{Body, empty};
 pub(crate) use exchange::{Asker, serve};
 pub(crate) use head::{OWN_COOKIES, Origin};
 pub(crate) use identity::{Identity, IdentityKey};
-pub(crate) use session::{HttpSession, Limits, Parts};
+pub(crate) use session::{HttpSession, Limits, Parts, Time};

@@ -36,6 +36,13 @@ pub(crate) struct Limits {
     pub(crate) message_bytes: usize,
 }
 
+/// The time that a session has.
+pub(crate) struct Time {
+    pub(crate) lasts: Duration,
+    /// What its clients are told when it is over.
+    pub(crate) over: Denial,
+}
+
 /// A session that runs, for all its exchanges.
 pub(crate) struct HttpSession {
     pub(super) chain: SharedChain,
@@ -141,9 +148,9 @@ impl HttpSession {
         self: &Arc<Self>,
         mut receiver: ChannelReceiver,
         control: &Control,
-        lasts: Option<Duration>,
+        time: Time,
     ) -> (Option<SessionChain>, Outcome) {
-        let outcome = self.wait(&mut receiver, control, lasts).await;
+        let outcome = self.wait(&mut receiver, control, time).await;
         if let Some(why) = outcome.denial() {
             let _ = self.why.set(why.clone());
         }
@@ -159,13 +166,8 @@ impl HttpSession {
         (self.chain.take(), outcome)
     }
 
-    async fn wait(&self, receiver: &mut ChannelReceiver, control: &Control, lasts: Option<Duration>) -> Outcome {
-        let time_is_over = async {
-            match lasts {
-                Some(lasts) => tokio::time::sleep(lasts).await,
-                None => std::future::pending().await,
-            }
-        };
+    async fn wait(&self, receiver: &mut ChannelReceiver, control: &Control, time: Time) -> Outcome {
+        let time_is_over = tokio::time::sleep(time.lasts);
         tokio::pin!(time_is_over);
         loop {
             tokio::select! {
@@ -179,7 +181,10 @@ impl HttpSession {
                     // Whoever gives an exchange up closes it.
                     ControlAsked::Cancel => {}
                 },
-                () = &mut time_is_over => return expired().into(),
+                () = &mut time_is_over => {
+                    let _ = self.why.set(time.over);
+                    return expired().into();
+                }
                 () = self.idle() => return Outcome::Completed,
                 () = self.ending.cancelled() => return self.why.get().cloned().map_or(Outcome::Completed, Outcome::from),
             }
