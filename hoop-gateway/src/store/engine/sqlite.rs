@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
@@ -53,7 +53,7 @@ impl Engine {
             .foreign_keys(true)
             .busy_timeout(BUSY);
         let file = options.get_filename().to_owned();
-        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let write = first(SqlitePoolOptions::new().max_connections(1), &options).await?;
         keep_private(&file)?;
         let relaxed = options.clone().synchronous(SqliteSynchronous::Normal);
         let notes = SqlitePoolOptions::new().max_connections(1).connect_with(relaxed).await?;
@@ -101,6 +101,26 @@ impl Engine {
         problems.extend(orphans);
         Ok(problems)
     }
+}
+
+/// The first connection to a file. One that is new is switched to WAL by it, and while another process does the same, SQLite
+/// refuses that at once, whatever its `busy_timeout`.
+async fn first(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> Result<SqlitePool> {
+    const AGAIN: Duration = Duration::from_millis(20);
+    let until = Instant::now() + BUSY;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(error) if is_busy(&error) && Instant::now() < until => tokio::time::sleep(AGAIN).await,
+            done => return Ok(done?),
+        }
+    }
+}
+
+/// Whether it is `SQLITE_BUSY`, or an extended code of it.
+fn is_busy(error: &sqlx::Error) -> bool {
+    const BUSY: i32 = 5;
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == BUSY)
 }
 
 /// The file holds hashes of passwords and the names of users: it is nobody else's to read.
