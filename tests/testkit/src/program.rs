@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a program may take; the longest of the tests takes a few seconds.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What a program left behind.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ pub fn find(name: &str, package: &str) -> PathBuf {
 /// Runs a command to its end with `input` on its standard input.
 ///
 /// # Panics
-/// When it cannot be started, or is not done within two minutes.
+/// When it cannot be started, or is not done within five minutes.
 #[track_caller]
 pub fn output(command: &mut Command, input: &[u8]) -> Output {
     let shown = format!("{command:?}");

@@ -115,7 +115,7 @@ fn a_token_ends_with_its_time() {
     if direct_only() {
         return;
     }
-    let client = Client::of(stand().gateway.api(), PLAIN, &json!({ "ttl_seconds": 2 }));
+    let client = Client::of(stand().gateway.api(), PLAIN, &json!({ "ttl_seconds": 8 }));
     assert_eq!(client.ask(&[], "/brief").0, 200);
     let said = until(Duration::from_secs(30), "the end of the token", || {
         let (code, said) = client.ask(&[], "/brief");
