@@ -7,6 +7,7 @@ mod admissions;
 mod agents;
 mod credentials;
 mod events;
+mod groups;
 mod idempotency;
 mod roles;
 mod rows;
