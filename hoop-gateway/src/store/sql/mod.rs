@@ -13,7 +13,7 @@ mod roles;
 mod rows;
 mod schema;
 mod secrets;
-mod sessions;
+pub(super) mod sessions;
 mod sign_ins;
 mod tokens;
 mod user_keys;
