@@ -22,6 +22,7 @@ mod reference;
 mod setting;
 mod types;
 
+pub use duration::parse as parse_duration;
 pub use load::{ConfigError, Loaded, Loader, Origin};
 pub use reference::reference;
 pub use setting::{SETTINGS, Setting, ValueKind};
