@@ -79,6 +79,11 @@ openapi: ## writes docs/openapi.json, the document of the API, from the code
 	$(CARGO) run --quiet --locked --package hoop-gateway-bin --bin hoop-gateway -- openapi >docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
+.PHONY: reference
+reference: ## writes docs/configuration.md, the reference of the gateway's settings, from the code
+	$(CARGO) run --quiet --locked --package hoop-gateway-bin --bin hoop-gateway -- config reference >docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
+
 .PHONY: clean
 clean: ## removes everything that was built
 	$(CARGO) clean

@@ -2,19 +2,14 @@
 //!
 //! `cargo bench -p hoop-bench --bench guardrail`
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures::executor::block_on;
-use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
-use hoop_core::{
-    AccessMode, Clock as _, Phase, Plugin as _, PostgresTarget, Principal, PrincipalKind, RecordingMode, Request,
-    ResourceRole, SessionContext, SessionPlugin, Statement, StatementId, SystemClock, Target, Verdict,
-};
+use hoop_core::{Phase, Plugin as _, Request, SessionPlugin, Statement, StatementId, Verdict};
 use hoop_gateway::plugins::guardrail::{Guardrail, GuardrailRules};
+use hoop_testkit::postgres_role;
 
 const KINDS: &str = r#"{ "rules": [{ "name": "r", "kinds": ["drop_table", "truncate", "delete_without_where"] }] }"#;
 /// Everything that a rule can look at; the pattern has the statement written out.
@@ -41,7 +36,8 @@ const STATEMENTS: [(&str, &str); 2] = [
 
 fn session(rules: &str) -> Box<dyn SessionPlugin> {
     let rules: GuardrailRules = serde_json::from_str(rules).expect("rules");
-    let opened = block_on(Guardrail::new().defaults(rules).open(&context())).expect("usable rules");
+    let opened =
+        block_on(Guardrail::new().defaults(rules).open(&hoop_testkit::session(postgres_role()))).expect("usable rules");
     opened.expect("there are rules")
 }
 
@@ -76,49 +72,6 @@ fn guardrail(criterion: &mut Criterion) {
         }
     }
     group.finish();
-}
-
-fn context() -> SessionContext {
-    let clock = SystemClock;
-    let target = PostgresTarget {
-        host: "db".into(),
-        port: 5432,
-        user: "app".into(),
-        password: None,
-        database: "shop".into(),
-        databases: Vec::new(),
-        replication: false,
-        sslmode: Default::default(),
-        sslrootcert: None,
-        sslcert: None,
-        sslkey: None,
-        channel_binding: Default::default(),
-    };
-    let role = ResourceRole {
-        id: RoleId::new(&clock),
-        org: OrgId::DEFAULT,
-        name: "shop".into(),
-        agent: "edge".into(),
-        target: Target::Postgres(target),
-        labels: BTreeMap::new(),
-        recording: RecordingMode::Default,
-        plugins: BTreeMap::new(),
-    };
-    let (user, kind) = (UserId::new(&clock), PrincipalKind::User);
-    SessionContext {
-        id: SessionId::new(&clock),
-        org: OrgId::DEFAULT,
-        request_id: RequestId::new(&clock),
-        principal: Arc::new(Principal { org: OrgId::DEFAULT, user, name: "ann".into(), groups: [].into(), kind }),
-        role: Arc::new(role),
-        mode: AccessMode::Native,
-        started_at: clock.now(),
-        expires_at: None,
-        source: None,
-        database: None,
-        application: None,
-        reason: None,
-    }
 }
 
 criterion_group!(benches, guardrail);

@@ -3,61 +3,31 @@
 //!
 //! `cargo bench -p hoop-bench --bench http_masking`
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::executor::block_on;
-use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
-use hoop_core::principal::PrincipalKind;
 use hoop_core::{
-    AccessMode, BodyPart, BodyUse, ChannelClosed, ChannelEnd, ChannelId, Clock as _, HttpResponse, PluginChain,
-    Principal, RecordingMode, ResourceRole, Response, SessionChain, SessionContext, SystemClock, Target,
+    BodyPart, BodyUse, ChannelClosed, ChannelEnd, ChannelId, HttpResponse, PluginChain, ResourceRole, Response,
+    SessionChain,
 };
 use hoop_gateway::plugins::masking::Masking;
+use hoop_testkit::session;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::json;
 
 /// What a read of a socket gives.
 const PIECE: usize = 32 << 10;
 const SIZE: usize = 1 << 20;
 const FIELD: &str = r#"{"fields": [{"path": "[*].ssn"}]}"#;
 
-fn session(settings: &str) -> SessionContext {
-    let clock = SystemClock;
-    let role = ResourceRole {
-        id: RoleId::new(&clock),
-        org: OrgId::DEFAULT,
-        name: "shop".into(),
-        agent: "edge".into(),
-        target: Target::Http(serde_json::from_str(r#"{"url": "http://shop.internal"}"#).expect("a target")),
-        labels: BTreeMap::new(),
-        recording: RecordingMode::Default,
-        plugins: BTreeMap::from([("masking".into(), serde_json::from_str(settings).expect("settings"))]),
-    };
-    let principal = Principal {
-        org: OrgId::DEFAULT,
-        user: UserId::new(&clock),
-        name: "ann".into(),
-        groups: Default::default(),
-        kind: PrincipalKind::User,
-    };
-    SessionContext {
-        id: SessionId::new(&clock),
-        org: OrgId::DEFAULT,
-        request_id: RequestId::new(&clock),
-        principal: Arc::new(principal),
-        role: Arc::new(role),
-        mode: AccessMode::Native,
-        started_at: clock.now(),
-        expires_at: None,
-        source: None,
-        database: None,
-        application: None,
-        reason: None,
-    }
+fn role(settings: &str) -> ResourceRole {
+    let mut role = hoop_testkit::role(json!({ "kind": "http", "url": "http://shop.internal" }));
+    role.plugins.insert("masking".into(), serde_json::from_str(settings).expect("settings"));
+    role
 }
 
 fn grown(begin: &str, end: &str, record: impl Fn(usize) -> String) -> Bytes {
@@ -115,7 +85,7 @@ fn http_masking(criterion: &mut Criterion) {
         ("json with a rule", FIELD, "application/json", &values),
         ("html", "{}", "text/html", &page),
     ] {
-        let mut chain = block_on(plugins.open(&session(settings))).expect("good settings");
+        let mut chain = block_on(plugins.open(&session(role(settings)))).expect("good settings");
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_function(name, |bencher| bencher.iter(|| exchange(&mut chain, kind, black_box(body))));
     }

@@ -2,22 +2,21 @@
 //!
 //! `cargo bench -p hoop-bench --bench record [folder]`: the folder decides which disk is measured.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use ed25519_dalek::SigningKey;
-use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
+use hoop_core::id::SessionId;
 use hoop_core::{
-    AccessMode, CellIndex, Clock as _, Column, Completion, CompletionKind, Flow, Format, Outcome, Phase, PluginChain,
-    PostgresTarget, Principal, PrincipalKind, RecordingMode, Request, ResourceRole, Response, ResultColumns, RowBatch,
-    RowEncoding, RowError, SessionContext, Statement, StatementId, SystemClock, Target,
+    CellIndex, Column, Completion, CompletionKind, Flow, Format, Outcome, Phase, PluginChain, Request, Response,
+    ResultColumns, RowBatch, RowEncoding, RowError, Statement, StatementId, SystemClock,
 };
 use hoop_gateway::plugins::audit::{Audit, AuditOptions};
 use hoop_gateway::record::event::{End, Header};
 use hoop_gateway::record::{Appended, Kind, PublicKey, Recorder, RecorderConfig, SessionLog, Space, verify};
+use hoop_testkit::postgres_role;
 
 fn main() {
     let folder = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
@@ -84,53 +83,13 @@ impl RowEncoding for Opaque {
     }
 }
 
-fn context() -> SessionContext {
-    let clock = SystemClock;
-    let target = PostgresTarget {
-        host: "db".into(),
-        port: 5432,
-        user: "app".into(),
-        password: None,
-        database: "shop".into(),
-        databases: Vec::new(),
-        replication: false,
-        sslmode: Default::default(),
-        sslrootcert: None,
-        sslcert: None,
-        sslkey: None,
-        channel_binding: Default::default(),
-    };
-    let role = ResourceRole {
-        id: RoleId::new(&clock),
-        org: OrgId::DEFAULT,
-        name: "shop".into(),
-        agent: "edge".into(),
-        target: Target::Postgres(target),
-        labels: BTreeMap::new(),
-        recording: RecordingMode::Default,
-        plugins: BTreeMap::new(),
-    };
-    let (user, kind) = (UserId::new(&clock), PrincipalKind::User);
-    SessionContext {
-        id: SessionId::new(&clock),
-        org: OrgId::DEFAULT,
-        request_id: RequestId::new(&clock),
-        principal: Arc::new(Principal { org: OrgId::DEFAULT, user, name: "ann".into(), groups: [].into(), kind }),
-        role: Arc::new(role),
-        mode: AccessMode::Native,
-        started_at: clock.now(),
-        expires_at: None,
-        source: None,
-        database: None,
-        application: None,
-        reason: None,
-    }
-}
-
 /// A simple query with one row, through the chain with audit alone: statement, columns, row, end.
 async fn audited(recorder: &Recorder) {
     let audit = Audit::new(recorder.clone(), AuditOptions::default());
-    let mut chain = PluginChain::new(vec![Arc::new(audit)]).open(&context()).await.expect("a working disk");
+    let mut chain = PluginChain::new(vec![Arc::new(audit)])
+        .open(&hoop_testkit::session(postgres_role()))
+        .await
+        .expect("a working disk");
     let text = Bytes::from_static(b"SELECT abalance FROM pgbench_accounts WHERE aid = 4711;");
     let row = Bytes::from_static(b"D\0\0\0\x0b\0\x01\0\0\0\x010");
     let encoding: Arc<dyn RowEncoding> = Arc::new(Opaque);

@@ -68,6 +68,10 @@ async fn lists(engine: &str, url: &str) {
         listed(&store, &SessionFilter { role: Some(format!("role-{:03}", at % 1000)), ..none() }).await
     })
     .await;
+    page(engine, "sessions of a database with few", async |at| {
+        listed(&store, &SessionFilter { database: Some(format!("shop-{:03}", at % 1000)), ..none() }).await
+    })
+    .await;
     page(engine, "sessions of a name with few", async |at| {
         listed(&store, &SessionFilter { user: Some(name(at | 1)), ..none() }).await
     })
@@ -190,7 +194,7 @@ impl Backup {
                 "native",
                 "127.0.0.1:40000",
                 "psql",
-                "shop",
+                format!("shop-{:03}", number % 1000),
                 state,
                 number * 1000,
                 number * 1000 + 1,

@@ -2,72 +2,18 @@
 //!
 //! `cargo bench -p hoop-bench --bench stream`
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::executor::block_on;
-use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
-use hoop_core::principal::PrincipalKind;
-use hoop_core::{
-    AccessMode, ChannelId, Clock as _, Output, OutputStream, PluginChain, PostgresTarget, Principal, RecordingMode,
-    ResourceRole, Response, SessionContext, SystemClock, Target,
-};
+use hoop_core::{ChannelId, Output, OutputStream, PluginChain, Response};
 use hoop_gateway::plugins::masking::Masking;
+use hoop_testkit::{postgres_role, session};
 
 /// What a read of a socket gives.
 const PIECE: usize = 32 << 10;
-
-fn session() -> SessionContext {
-    let clock = SystemClock;
-    let target = PostgresTarget {
-        host: "db".into(),
-        port: 5432,
-        user: "app".into(),
-        password: None,
-        database: "shop".into(),
-        databases: Vec::new(),
-        replication: false,
-        sslmode: Default::default(),
-        sslrootcert: None,
-        sslcert: None,
-        sslkey: None,
-        channel_binding: Default::default(),
-    };
-    let role = ResourceRole {
-        id: RoleId::new(&clock),
-        org: OrgId::DEFAULT,
-        name: "shop".into(),
-        agent: "edge".into(),
-        target: Target::Postgres(target),
-        labels: BTreeMap::new(),
-        recording: RecordingMode::Default,
-        plugins: BTreeMap::new(),
-    };
-    let principal = Principal {
-        org: OrgId::DEFAULT,
-        user: UserId::new(&clock),
-        name: "ann".into(),
-        groups: Default::default(),
-        kind: PrincipalKind::User,
-    };
-    SessionContext {
-        id: SessionId::new(&clock),
-        org: OrgId::DEFAULT,
-        request_id: RequestId::new(&clock),
-        principal: Arc::new(principal),
-        role: Arc::new(role),
-        mode: AccessMode::Native,
-        started_at: clock.now(),
-        expires_at: None,
-        source: None,
-        database: None,
-        application: None,
-        reason: None,
-    }
-}
 
 fn lines(line: impl Fn(usize) -> String) -> Bytes {
     let mut text = String::new();
@@ -82,7 +28,7 @@ fn lines(line: impl Fn(usize) -> String) -> Bytes {
 
 fn stream(criterion: &mut Criterion) {
     let plugins = PluginChain::new(vec![Arc::new(Masking::new(*b"a secret of at least 32 bytes ..."))]);
-    let mut chain = block_on(plugins.open(&session())).expect("default rules");
+    let mut chain = block_on(plugins.open(&session(postgres_role()))).expect("default rules");
     let file =
         |number: usize| format!("-rw-r--r-- 1 ann staff {:>6} Nov 27 14:05 report-{number}.txt\r\n", number * 37);
     let coloured =

@@ -18,10 +18,13 @@
 
 mod duration;
 mod load;
+mod reference;
 mod setting;
 mod types;
 
+pub use duration::parse as parse_duration;
 pub use load::{ConfigError, Loaded, Loader, Origin};
+pub use reference::reference;
 pub use setting::{SETTINGS, Setting, ValueKind};
 pub use types::{
     Agents, Config, Credentials, GrpcDoor, HttpDoor, Limits, Listen, PostgresDoor, Record, Secrets, SshDoor,

@@ -60,6 +60,8 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         origin: bool,
     },
+    /// Print every setting, with its default and the values that it may have, as Markdown.
+    Reference,
 }
 
 #[derive(Subcommand)]

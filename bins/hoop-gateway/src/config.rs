@@ -30,24 +30,12 @@ fn with_origins(loaded: &Loaded) -> anyhow::Result<String> {
     let lines: Vec<_> = SETTINGS
         .iter()
         .map(|setting| {
-            let value = find(&table, setting.path).map_or_else(|| "(unset)".to_owned(), Value::to_string);
+            let value = setting.find_in(&table).map_or_else(|| "(unset)".to_owned(), Value::to_string);
             (format!("{} = {value}", setting.path), loaded.origin(setting.path))
         })
         .collect();
     let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or_default();
     Ok(lines.iter().map(|(line, origin)| format!("{line:width$}  # {origin}\n")).collect())
-}
-
-fn find<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
-    let (first, rest) = match path.split_once('.') {
-        Some((first, rest)) => (first, Some(rest)),
-        None => (path, None),
-    };
-    match (table.get(first)?, rest) {
-        (Value::Table(inner), Some(rest)) => find(inner, rest),
-        (value, None) => Some(value),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Start(arguments) => start::start(arguments).await,
         Command::Config(ConfigCommand::Check(sources)) => config::check(&sources),
         Command::Config(ConfigCommand::Show { sources, origin }) => config::show(&sources, origin),
+        Command::Config(ConfigCommand::Reference) => {
+            print!("{}", hoop_gateway::config::reference());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Openapi => {
             print!("{}", hoop_gateway::api::openapi());
             Ok(ExitCode::SUCCESS)

@@ -204,6 +204,11 @@ impl RuleDefinition {
         })
     }
 
+    /// The groups that it names.
+    pub fn groups(&self) -> impl Iterator<Item = &String> {
+        self.subjects.groups.iter().chain(self.obligations.review.as_ref().map(|review| &review.group))
+    }
+
     /// Whether it can be stored.
     ///
     /// # Errors

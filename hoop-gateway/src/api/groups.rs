@@ -1,4 +1,5 @@
-//! `/api/v1/groups`. A group is there while somebody is in it; users are put into groups with `PATCH /api/v1/users/{name}`.
+//! `/api/v1/groups`. A group is there while somebody is in it, or an access rule or a role names it: who is put into it gets what
+//! they say. Users are put into groups with `PATCH /api/v1/users/{name}`.
 
 use axum::Json;
 use axum::extract::State;

@@ -3,8 +3,8 @@
 //!
 //! **Limits.** An account is a member and nothing more, in at most 256 groups, with a description of at most 1,024 characters. Its name
 //! is a slug that no person has. Each token has scopes, is shown once, and ends after `limits.token_days` at the latest; what was
-//! made with it ends with it. Requests count for the rates of a user (`limits.reads_per_minute`, `limits.writes_per_minute`), and
-//! it watches at most 16 streams at once.
+//! made with it ends with it. An account that an access rule names is not deleted, so that nobody else comes by what it may. Requests
+//! count for the rates of a user (`limits.reads_per_minute`, `limits.writes_per_minute`), and it watches at most 16 streams at once.
 
 use axum::Json;
 use axum::extract::State;
@@ -24,7 +24,7 @@ use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes};
 use super::tokens::{self, CreateToken, TokenView, TokenWithSecret};
-use super::users::{end_sessions, groups};
+use super::users::{end_sessions, groups, named_in_no_rule};
 use crate::changes::Subject;
 use crate::store::{ServiceAccount, User, UserKind};
 
@@ -36,7 +36,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post(all, Permission::Admin, "Adds a service account.", create)
         .get(one, Permission::Auditor, "A service account.", show)
         .patch(one, Permission::Admin, "Changes what is named of a service account.", update)
-        .delete(one, Permission::Admin, "Removes a service account, with its tokens, credentials and sessions.", delete)
+        .delete(
+            one,
+            Permission::Admin,
+            "Removes a service account that no access rule names, with its tokens, credentials and sessions.",
+            delete,
+        )
+        .may_refuse(&[StatusCode::CONFLICT])
         .get(tokens, Permission::Auditor, "The API tokens of a service account, the latest first.", list_tokens)
         .post(tokens, Permission::Admin, "Makes an API token for a service account.", create_token)
         .may_refuse(&[StatusCode::CONFLICT])
@@ -177,6 +183,7 @@ async fn delete(
     if_match: IfMatch,
 ) -> Result<Done, Problem> {
     let (version, account) = matched(&api, &caller, &name, &if_match).await?;
+    named_in_no_rule(&api, &account).await?;
     if !api.store.versions().delete_user(account.org, account.id, version).await? {
         return Err(stale());
     }

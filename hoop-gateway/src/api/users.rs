@@ -17,6 +17,7 @@ use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes};
+use crate::access::RuleDefinition;
 use crate::auth::PasswordError;
 use crate::changes::Subject;
 use crate::store::{User, UserKind};
@@ -28,7 +29,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/users/{name}", Permission::Auditor, "A user.", show)
         .patch("/api/v1/users/{name}", Permission::Admin, "Changes what is named of a user.", update)
         .may_refuse(&[StatusCode::CONFLICT])
-        .delete("/api/v1/users/{name}", Permission::Admin, "Removes a user.", delete)
+        .delete("/api/v1/users/{name}", Permission::Admin, "Removes a user whom no access rule names.", delete)
         .may_refuse(&[StatusCode::CONFLICT])
 }
 
@@ -197,16 +198,21 @@ async fn delete(
     Ok(Done)
 }
 
-/// A rule that names somebody would be for whoever gets the name next.
-async fn named_in_no_rule(api: &Api, user: &User) -> Result<(), Problem> {
+/// Whom an access rule names cannot be deleted: the rule would be for whoever gets the name next.
+pub(super) async fn named_in_no_rule(api: &Api, user: &User) -> Result<(), Problem> {
+    let names = |rule: &RuleDefinition| {
+        let subjects = &rule.subjects;
+        let of_their_kind = if user.service.is_some() { &subjects.service_accounts } else { &subjects.users };
+        of_their_kind.contains(&user.name)
+    };
     let rules = api.store.access_rules().all().await?.into_iter().filter(|rule| rule.org == user.org);
-    let naming = rules.map(|rule| rule.definition).filter(|rule| rule.subjects.users.contains(&user.name));
-    let naming: Vec<_> = naming.map(|rule| rule.name).collect();
-    if naming.is_empty() {
-        return Ok(());
-    }
-    let reason = format!("access rules are for user {} by name: {}", user.name, naming.join(", "));
-    Err(Problem::new(Code::Conflict, reason).hint("take the name out of them, or delete them, first"))
+    let naming: Vec<_> = rules.map(|rule| rule.definition).filter(names).map(|rule| rule.name).collect();
+    let Some(first) = naming.first() else { return Ok(()) };
+    let reason = format!("access rules name {} {}: {}", kind(user), user.name, naming.join(", "));
+    Err(Problem::new(Code::Conflict, reason).hint(format!(
+        "take the name out of each with hoop admin access-rules update {first} -f FILE, \
+         or delete the rule with hoop admin access-rules delete {first}"
+    )))
 }
 
 /// Whoever knew the old password may have made credentials with it.
@@ -219,12 +225,15 @@ pub(super) async fn revoke_credentials(api: &Api, user: &User) -> Result<(), Pro
 
 /// Who is shut out is out of running sessions, too.
 pub(super) async fn end_sessions(api: &Api, user: &User, what: &str) -> Result<(), Problem> {
-    let kind = if user.service.is_some() { "service account" } else { "user" };
     for session in api.store.sessions().open_of(user.org, user.id).await? {
-        let why = Denial::new("gateway", Code::SessionKilled, format!("{kind} {} {what}", user.name));
+        let why = Denial::new("gateway", Code::SessionKilled, format!("{} {} {what}", kind(user), user.name));
         api.sessions.end(user.org, session, why.hint("ask an administrator"));
     }
     Ok(())
+}
+
+const fn kind(user: &User) -> &'static str {
+    if user.service.is_some() { "service account" } else { "user" }
 }
 
 /// A user, and a version that it is at least of.

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serializer, de};
 
-/// Reads a whole number followed by its unit.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+/// Reads a duration as settings and command lines have it: a whole number followed by its unit, such as `250ms`, `30s`, `15m`, `8h`
+/// or `7d`.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration such as 250ms, 30s, 15m, 8h or 7d");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

@@ -5,7 +5,6 @@ use std::{
     fmt, io,
     ops::Range,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use toml::{
@@ -181,6 +180,7 @@ impl Loader {
             set(&mut table, &mut origins, known(path)?, text, Origin::Flag)?;
         }
         let config = table.try_into().map_err(|error: toml::de::Error| ConfigError::Conflict(error.to_string()))?;
+        within(&config, &origins)?;
         check(&config)?;
         Ok(Loaded { config, origins })
     }
@@ -296,8 +296,16 @@ fn merge(into: &mut Table, from: Table) {
     }
 }
 
-/// What agents wait, too.
-const OPEN_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(120);
+/// Whether every value is one that its setting may have.
+fn within(config: &Config, origins: &BTreeMap<&'static str, Origin>) -> Result<(), ConfigError> {
+    let table = Table::try_from(config).map_err(|error| ConfigError::Conflict(error.to_string()))?;
+    for setting in SETTINGS {
+        let Some(Err(reason)) = setting.find_in(&table).map(|value| setting.check(value)) else { continue };
+        let origin = origins.get(setting.path).cloned().unwrap_or(Origin::Default);
+        return Err(ConfigError::Value { key: setting.path.to_owned(), origin, reason });
+    }
+    Ok(())
+}
 
 fn check(config: &Config) -> Result<(), ConfigError> {
     let conflict = |text: &str| Err(ConfigError::Conflict(text.to_owned()));
@@ -306,12 +314,6 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     if config.agents.heartbeat_timeout <= config.agents.heartbeat_interval {
         return conflict("`agents.heartbeat_timeout` must be longer than `agents.heartbeat_interval`");
-    }
-    if !OPEN_TIMEOUT.contains(&config.limits.open_timeout) {
-        return conflict("`limits.open_timeout` is from 1s to 2m");
-    }
-    if config.agents.heartbeat_interval.is_zero() {
-        return conflict("`agents.heartbeat_interval` must not be zero");
     }
     if !config.listen.grpc.tls && !config.listen.grpc.address.ip().is_loopback() {
         return conflict("`listen.grpc.tls = false` needs a loopback `listen.grpc.address`: agents' keys travel on it");
@@ -324,9 +326,6 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     if config.listen.http.public.as_deref().is_some_and(|url| !is_bare_url(url) || !is_root(url)) {
         return conflict("`listen.http.public` is no URL such as https://hoop.example.com, without a path or a user");
-    }
-    if config.limits.login_timeout.is_zero() {
-        return conflict("`limits.login_timeout` must not be zero");
     }
     Ok(())
 }
@@ -343,7 +342,10 @@ fn is_root(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::ValueKind;
 
     fn error(text: &str) -> String {
         let loaded = Loader::new().text("gateway.toml", text).load();
@@ -421,7 +423,6 @@ mod tests {
             }
         }
         walk(&Table::try_from(&config).expect("a configuration is a table"), "", &mut leaves);
-        leaves.retain(|leaf| !leaf.starts_with("masking.") && !leaf.starts_with("guardrails."));
         let mut listed: Vec<String> = SETTINGS.iter().map(|setting| setting.path.to_owned()).collect();
         leaves.sort();
         listed.sort();
@@ -460,14 +461,48 @@ mod tests {
             assert!(error(&format!("[listen.http]\npublic = '{url}'")).contains("`listen.http.public`"), "{url}");
         }
         assert!(error("[agents]\nheartbeat_timeout = '1s'").contains("heartbeat_interval"));
-        for timeout in ["999ms", "121s"] {
-            assert!(
-                error(&format!("[limits]\nopen_timeout = '{timeout}'")).contains("limits.open_timeout"),
-                "{timeout}"
-            );
+    }
+
+    /// Every time and number at its edges, and a step beyond them.
+    #[test]
+    fn values_are_taken_up_to_their_edges() {
+        let load = |path: &str, value: String| {
+            // The other end waits for longer than it is silent.
+            let beside = match path {
+                "agents.heartbeat_interval" => Some(("agents.heartbeat_timeout", "1d")),
+                "agents.heartbeat_timeout" => Some(("agents.heartbeat_interval", "1ms")),
+                _ => None,
+            };
+            let beside = beside.map(|(path, value)| (path.to_owned(), value.to_owned()));
+            Loader::new().flags(beside.into_iter().chain([(path.to_owned(), value)])).load()
+        };
+        let mut tried = 0;
+        for setting in SETTINGS {
+            let (taken, refused) = match setting.kind {
+                ValueKind::Duration { least, most } => {
+                    let shorter = least.checked_sub(Duration::from_millis(1)).map(|time| time.as_millis());
+                    let longer = most.as_millis() + 1;
+                    let written = |time: u128| format!("{time}ms");
+                    let refused = shorter.into_iter().chain([longer]).map(written).chain(["-1s".to_owned()]);
+                    ([least, most].map(|time| written(time.as_millis())), refused.collect::<Vec<_>>())
+                }
+                ValueKind::Integer { least, most } => {
+                    let refused = [i128::from(least) - 1, i128::from(most) + 1, i128::from(i64::MAX)];
+                    ([least, most].map(|number| number.to_string()), refused.map(|number| number.to_string()).to_vec())
+                }
+                _ => continue,
+            };
+            tried += 1;
+            for value in taken {
+                load(setting.path, value.clone()).unwrap_or_else(|error| panic!("{} = {value}: {error}", setting.path));
+            }
+            for value in refused {
+                let error = load(setting.path, value.clone()).expect_err(setting.path).to_string();
+                assert!(error.starts_with(&format!("`{}` (flag): ", setting.path)), "{value}: {error}");
+            }
         }
-        for timeout in ["1s", "2m"] {
-            assert!(Loader::new().text("g.toml", format!("[limits]\nopen_timeout = '{timeout}'")).load().is_ok());
-        }
+        assert!(tried > 15, "{tried} settings have edges");
+        let error = error("[limits]\n\nopen_timeout = '999ms'");
+        assert_eq!(error, "`limits.open_timeout` (gateway.toml:3): \"999ms\" is not a time from 1s to 2m");
     }
 }

@@ -1,19 +1,65 @@
 //! The settings that environment variables and flags reach, one line each.
 
-use super::{ConfigError, Origin};
+use std::fmt;
+use std::time::Duration;
 
-/// How the text of an environment variable or a flag becomes a value.
+use toml::{Table, Value};
+
+use super::{ConfigError, Origin, duration};
+
+/// How the text of an environment variable or a flag becomes a value, and which values there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueKind {
-    /// Taken as it is: text, paths, addresses, durations.
+    /// Taken as it is: text, paths, addresses.
     Text,
+    /// A time, such as `250ms`, `30s`, `15m`, `8h` or `7d`.
+    Duration {
+        /// The shortest that is taken.
+        least: Duration,
+        /// The longest.
+        most: Duration,
+    },
     /// A whole number.
-    Integer,
+    Integer {
+        /// The smallest that is taken.
+        least: u64,
+        /// The largest.
+        most: u64,
+    },
     /// `true` or `false`.
     Boolean,
     /// Parts separated by commas.
     List,
 }
+
+impl fmt::Display for ValueKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text => f.write_str("text"),
+            Self::Duration { least, most } => {
+                write!(f, "a time from {} to {}", duration::format(*least), duration::format(*most))
+            }
+            Self::Integer { least, most } => write!(f, "a number from {least} to {most}"),
+            Self::Boolean => f.write_str("true or false"),
+            Self::List => f.write_str("a list"),
+        }
+    }
+}
+
+const fn times(least: Duration, most: Duration) -> ValueKind {
+    ValueKind::Duration { least, most }
+}
+
+const fn numbers(least: u64, most: u64) -> ValueKind {
+    ValueKind::Integer { least, most }
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// Longer than anybody means, and short enough to be added to any time.
+const FAR: Duration = Duration::from_secs(3660 * 86_400);
 
 /// One setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +76,14 @@ const fn setting(path: &'static str, kind: ValueKind, about: &'static str) -> Se
     Setting { path, kind, about }
 }
 
-/// Every setting but the rule lists, in the order of the file.
+/// Every setting, in the order of the file.
 pub const SETTINGS: &[Setting] = &[
     setting("data", ValueKind::Text, "folder of everything the gateway keeps; relative paths start here"),
     setting("store.url", ValueKind::Text, "where users, roles and sessions are stored: sqlite:FILE, postgres://…"),
-    setting("listen.http.address", ValueKind::Text, "API, health and metrics"),
+    setting("listen.http.address", ValueKind::Text, "API, health and metrics, and the pages on which people sign in"),
     setting("listen.http.tls", ValueKind::Boolean, "true: HTTPS, with the certificate of the other doors"),
     setting("listen.http.public", ValueKind::Text, "URL by which browsers find it, when it differs"),
-    setting("listen.grpc.address", ValueKind::Text, "where agents attach"),
+    setting("listen.grpc.address", ValueKind::Text, "where agents attach, and clients that reach no other port"),
     setting("listen.grpc.tls", ValueKind::Boolean, "false only where agents and gateway share a host"),
     setting("listen.grpc.public", ValueKind::Text, "host:port that agents dial, when it differs"),
     setting("listen.postgres.address", ValueKind::Text, "where psql and drivers connect"),
@@ -50,14 +96,14 @@ pub const SETTINGS: &[Setting] = &[
         ValueKind::List,
         "keys of authorities whose SSH certificates of users are taken",
     ),
+    setting(
+        "listen.ssh.sign_in_timeout",
+        times(Duration::ZERO, HOUR),
+        "how long ssh waits for a sign-in by browser; 0s: no such way in",
+    ),
     setting("listen.proxy.address", ValueKind::Text, "where browsers and HTTP clients connect"),
     setting("listen.proxy.tls", ValueKind::Text, "off, optional or required"),
     setting("listen.proxy.public", ValueKind::Text, "URL below whose host every HTTP role has its own origin"),
-    setting(
-        "listen.ssh.sign_in_timeout",
-        ValueKind::Text,
-        "how long ssh waits for a sign-in by browser; 0s: no such way in",
-    ),
     setting(
         "tls.certificate",
         ValueKind::Text,
@@ -65,29 +111,46 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("tls.key", ValueKind::Text, "PEM private key of the certificate"),
     setting("tls.names", ValueKind::List, "host names and addresses in a self-signed certificate"),
-    setting("limits.login_timeout", ValueKind::Text, "everything before a client is authenticated"),
-    setting("limits.open_timeout", ValueKind::Text, "the agent's connection and login to a session's target"),
-    setting("limits.ssh_keys", ValueKind::Integer, "public keys that an SSH client may try"),
-    setting("limits.pending_logins", ValueKind::Integer, "connections not yet authenticated, at once"),
-    setting("limits.message_bytes", ValueKind::Integer, "longest message or row that is read as a whole"),
-    setting("limits.ssh_channels", ValueKind::Integer, "channels of one SSH session, at once"),
-    setting("limits.http_exchanges", ValueKind::Integer, "requests of one session over HTTP, at once"),
-    setting("limits.http_idle", ValueKind::Text, "a session over HTTP ends after this time without a request"),
-    setting("limits.http_answer", ValueKind::Text, "how long an HTTP target may take to begin its answer"),
-    setting("limits.drain", ValueKind::Text, "how long running sessions may go on after SIGTERM"),
-    setting("limits.reads_per_minute", ValueKind::Integer, "API requests that read, of one user; 0: no limit"),
-    setting("limits.writes_per_minute", ValueKind::Integer, "API requests that do something, of one user; 0: no limit"),
+    setting("limits.login_timeout", times(MILLISECOND, HOUR), "everything before a client is authenticated"),
+    setting(
+        "limits.open_timeout",
+        // Agents wait no longer, either.
+        times(SECOND, Duration::from_secs(120)),
+        "the agent's connection and login to a session's target",
+    ),
+    setting("limits.ssh_keys", numbers(0, 1000), "public keys that an SSH client may try"),
+    setting("limits.pending_logins", numbers(1, 1_000_000), "connections of a door not yet authenticated, at once"),
+    setting(
+        "limits.message_bytes",
+        numbers(1024, i32::MAX as u64),
+        "longest message or row that is read as a whole, in bytes",
+    ),
+    setting("limits.ssh_channels", numbers(1, 4000), "channels of one SSH session, at once"),
+    setting("limits.http_exchanges", numbers(1, 1_000_000), "requests of one session over HTTP, at once"),
+    setting("limits.http_idle", times(SECOND, FAR), "a session over HTTP ends after this time without a request"),
+    setting("limits.http_answer", times(MILLISECOND, DAY), "how long an HTTP target may take to begin its answer"),
+    setting("limits.drain", times(Duration::ZERO, DAY), "how long running sessions may go on after SIGTERM"),
+    setting("limits.reads_per_minute", numbers(0, u32::MAX as u64), "API requests that read, of one user; 0: no limit"),
+    setting(
+        "limits.writes_per_minute",
+        numbers(0, u32::MAX as u64),
+        "API requests that do something, of one user; 0: no limit",
+    ),
     setting(
         "limits.strangers_per_minute",
-        ValueKind::Integer,
+        numbers(0, u32::MAX as u64),
         "API requests without a sign-in, of one address; 0: no limit",
     ),
-    setting("limits.token_days", ValueKind::Integer, "longest life of an API token, in days"),
+    setting("limits.token_days", numbers(1, u16::MAX as u64), "longest life of an API token, in days"),
     setting("record.folder", ValueKind::Text, "one recording per session"),
     setting("record.strict", ValueKind::Boolean, "true: a statement runs only once it is on disk"),
-    setting("credentials.ttl", ValueKind::Text, "how long a new credential is good for"),
-    setting("agents.heartbeat_interval", ValueKind::Text, "silence after which each end says that it lives"),
-    setting("agents.heartbeat_timeout", ValueKind::Text, "silence after which the other end counts as lost"),
+    setting("credentials.ttl", times(SECOND, FAR), "how long a new credential is good for"),
+    setting("agents.heartbeat_interval", times(MILLISECOND, HOUR), "silence after which each end says that it lives"),
+    setting(
+        "agents.heartbeat_timeout",
+        times(Duration::from_millis(2), DAY),
+        "silence after which the other end counts as lost",
+    ),
     setting("telemetry.otlp_endpoint", ValueKind::Text, "collector of traces, such as http://127.0.0.1:4318"),
     setting("secrets.key_file", ValueKind::Text, "the operator's key for secrets of roles; unset: none are kept"),
 ];
@@ -103,19 +166,43 @@ impl Setting {
         format!("HOOP_{}", self.path.replace('.', "_").to_ascii_uppercase())
     }
 
-    pub(super) fn value(&self, text: &str, origin: &Origin) -> Result<toml::Value, ConfigError> {
+    /// Its value in a configuration that is written as a table; `None` where it is unset.
+    pub fn find_in<'a>(&self, config: &'a Table) -> Option<&'a Value> {
+        let mut parts = self.path.split('.');
+        let value = config.get(parts.next()?)?;
+        parts.try_fold(value, |value, part| value.get(part))
+    }
+
+    /// Whether it may have this value.
+    ///
+    /// # Errors
+    /// What is wrong with the value.
+    pub(super) fn check(&self, value: &Value) -> Result<(), String> {
+        let fits = match (self.kind, value) {
+            (ValueKind::Duration { least, most }, Value::String(text)) => {
+                (least..=most).contains(&duration::parse(text)?)
+            }
+            (ValueKind::Integer { least, most }, Value::Integer(number)) => {
+                u64::try_from(*number).is_ok_and(|number| (least..=most).contains(&number))
+            }
+            _ => true,
+        };
+        if fits { Ok(()) } else { Err(format!("{value} is not {}", self.kind)) }
+    }
+
+    pub(super) fn value(&self, text: &str, origin: &Origin) -> Result<Value, ConfigError> {
         let wrong = |wanted: &str| ConfigError::Value {
             key: self.path.to_owned(),
             origin: origin.clone(),
             reason: format!("`{text}` is not {wanted}"),
         };
         Ok(match self.kind {
-            ValueKind::Text => toml::Value::String(text.to_owned()),
-            ValueKind::Integer => toml::Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
-            ValueKind::Boolean => toml::Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
+            ValueKind::Text | ValueKind::Duration { .. } => Value::String(text.to_owned()),
+            ValueKind::Integer { .. } => Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
+            ValueKind::Boolean => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
             ValueKind::List => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-                toml::Value::Array(parts.map(|part| toml::Value::String(part.to_owned())).collect())
+                Value::Array(parts.map(|part| Value::String(part.to_owned())).collect())
             }
         })
     }

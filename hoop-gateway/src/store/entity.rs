@@ -274,7 +274,7 @@ pub struct Event {
     pub at: DateTime<Utc>,
 }
 
-/// A group, as its members make it.
+/// A group, as its members make it, and what names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Group {
     /// The name.

@@ -203,7 +203,7 @@ pub trait Users: Send + Sync {
     async fn get(&self, org: OrgId, id: UserId) -> Result<Option<User>>;
     /// By name: at most `limit` after the name `after`, of everybody or of one kind.
     async fn list(&self, org: OrgId, of: Option<PrincipalKind>, after: Option<&str>, limit: u32) -> Result<Page<User>>;
-    /// The groups that have members, by name: at most `limit` after the name `after`.
+    /// The groups that have members, and those that access rules and roles name, by name: at most `limit` after the name `after`.
     async fn groups(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<Group>>;
 }
 

@@ -64,10 +64,12 @@ impl SessionFilter {
         Self { of: user, ..Self::default() }
     }
 
-    /// The ids between which all of them are: the first, and one after the last. What lies outside need not be looked at.
-    pub fn ids(&self) -> (SessionId, SessionId) {
+    /// The first and the last id that one of them before this one can have. What lies outside need not be looked at.
+    pub fn ids(&self, before: Option<SessionId>) -> (SessionId, SessionId) {
         let first = self.since.and_then(|since| since.checked_sub_signed(APART)).map_or(Uuid::nil(), smallest);
         let last = self.until.and_then(|until| until.checked_add_signed(APART)).map_or(Uuid::max(), smallest);
+        let one_before = |id: SessionId| Uuid::from_u128(id.as_uuid().as_u128().saturating_sub(1));
+        let last = before.map_or(last, |before| last.min(one_before(before)));
         (SessionId::from_uuid(first), SessionId::from_uuid(last))
     }
 }
@@ -88,7 +90,8 @@ mod tests {
     #[test]
     fn ids_of_a_time_lie_between() {
         let (now, id) = (SystemClock.now(), SessionId::new(&SystemClock));
-        let filter = |since, until| SessionFilter { since, until, ..SessionFilter::default() }.ids();
+        let filter = |since, until| SessionFilter { since, until, ..SessionFilter::default() }.ids(None);
+        assert_eq!(SessionFilter::default().ids(Some(id)).1.as_uuid().as_u128() + 1, id.as_uuid().as_u128());
         for (since, until) in [(None, None), (Some(now), None), (None, Some(now)), (Some(now), Some(now))] {
             let (first, last) = filter(since, until);
             assert!(first < id && id < last);

@@ -58,7 +58,7 @@ pub(crate) struct Keys {
 
 #[derive(Subcommand)]
 pub(crate) enum Groups {
-    /// Those that somebody is in.
+    /// Those that somebody is in, or that access rules or roles name.
     List,
 }
 
@@ -87,7 +87,13 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
         Command::Groups(Groups::List) => {
             let groups = shell.api().await?.all("/api/v1/groups").await?;
             let row = |group: &Value| vec![text(group, "name"), text(group, "members")];
-            output::list(shell.format, &groups, &["group", "members"], row, "no user is in a group")
+            output::list(
+                shell.format,
+                &groups,
+                &["group", "members"],
+                row,
+                "no user is in a group, and nothing names one",
+            )
         }
         Command::Credentials(Credentials::List { all }) => credentials::list(&shell.api().await?, all, shell).await,
         Command::Credentials(Credentials::Revoke { id }) => {

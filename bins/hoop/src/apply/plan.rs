@@ -198,6 +198,8 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -210,5 +212,29 @@ mod tests {
         differences("", &before, &after, &mut fields);
         let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         assert_eq!(names, ["b.c", "b.d", "e", "f", "g"]);
+    }
+
+    /// The gateway deletes nobody whom a rule names.
+    #[test]
+    fn a_rule_lets_go_of_an_account_before_the_account_goes() {
+        let company = |accounts: &str, rules: &str| {
+            let text = format!("service_accounts: [{accounts}]\naccess_rules: [{rules}]");
+            Company::parse(&text, Path::new("company.yaml")).expect("readable")
+        };
+        let rule = |names: &str| {
+            format!(
+                "{{ name: ci, effect: allow, subjects: {{ service_accounts: [{names}] }}, roles: {{ names: ['*'] }} }}"
+            )
+        };
+        let present = company("{ name: ci }, { name: deploy }", &rule("ci, deploy"));
+        let planned = |wanted: Company| {
+            let changes = plan(&wanted, &present, Prune::AllBut("root")).expect("a plan");
+            changes.iter().map(|change| change.line().chars().take(20).collect()).collect::<Vec<String>>()
+        };
+        assert_eq!(planned(company("", "")), ["- access rule ci", "- service account de", "- service account ci"]);
+        assert_eq!(
+            planned(company("{ name: deploy }", &rule("deploy"))),
+            ["~ access rule ci\n  ", "- service account ci"]
+        );
     }
 }

@@ -161,7 +161,7 @@ impl Company {
         Self::parse(&yaml::text(file)?, file)
     }
 
-    fn parse(text: &str, file: &Path) -> Result<Self, Failure> {
+    pub(super) fn parse(text: &str, file: &Path) -> Result<Self, Failure> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Lists {

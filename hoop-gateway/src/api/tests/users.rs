@@ -2,6 +2,8 @@
 
 use super::*;
 
+const RULES: &str = "/api/v1/access-rules";
+
 #[tokio::test]
 async fn who_is_deleted_is_gone_and_what_they_did_stays() {
     let gateway = Gateway::start().await;
@@ -51,13 +53,64 @@ async fn nobody_deletes_themself_or_whom_a_rule_names() {
     gateway.account("ci", &[], &["connect"]).await;
     assert_eq!(delete("/api/v1/users/ci").await.0, StatusCode::NOT_FOUND, "a program is no user");
 
-    let rule =
-        json!({ "name": "for-bob", "effect": "allow", "subjects": { "users": ["bob"] }, "roles": { "names": ["*"] } });
-    assert_eq!(gateway.post(&gateway.admin, "/api/v1/access-rules", rule).await.0, StatusCode::CREATED);
-    let (status, problem) = delete("/api/v1/users/bob").await;
-    assert!(status == StatusCode::CONFLICT && problem["detail"].as_str().expect("text").contains("for-bob"));
-    assert_eq!(delete("/api/v1/access-rules/for-bob").await.0, StatusCode::NO_CONTENT);
-    assert_eq!(delete("/api/v1/users/bob").await.0, StatusCode::NO_CONTENT);
+    gateway.user("ann", "member", &[]).await;
+    for (field, path, name) in
+        [("users", "/api/v1/users", "bob"), ("service_accounts", "/api/v1/service-accounts", "ci")]
+    {
+        let subjects = |names: &[&str]| json!({ "subjects": { field: names } });
+        let mut rule = subjects(&[name, "ann"]);
+        rule["name"] = "for-one".into();
+        rule["effect"] = "allow".into();
+        rule["enabled"] = false.into();
+        rule["roles"] = json!({ "names": ["*"] });
+        assert_eq!(gateway.post(&gateway.admin, RULES, rule).await.0, StatusCode::CREATED);
+        let (status, problem) = delete(&format!("{path}/{name}")).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("conflict")), "{problem}");
+        assert!(problem["detail"].as_str().expect("text").ends_with(&format!("{name}: for-one")), "{problem}");
+        assert!(problem["hint"].as_str().expect("text").contains("access-rules update for-one -f"), "{problem}");
+        // Of the other kind, the name is somebody else's.
+        let other = if field == "users" {
+            json!({ "subjects": { "users": null, "service_accounts": [name] } })
+        } else {
+            subjects(&["ann"])
+        };
+        let changed = gateway.send(&gateway.admin, Method::PATCH, &format!("{RULES}/for-one"), Some(other)).await;
+        assert_eq!(changed.0, StatusCode::OK, "{changed:?}");
+        assert_eq!(delete(&format!("{path}/{name}")).await.0, StatusCode::NO_CONTENT);
+        assert_eq!(delete(&format!("{RULES}/for-one")).await.0, StatusCode::NO_CONTENT);
+    }
+}
+
+/// A group stays while something names it: who is put into it gets what that says.
+#[tokio::test]
+async fn a_group_that_is_named_outlives_its_last_member() {
+    let gateway = Gateway::start().await;
+    gateway.user("bob", "member", &["on-call", "passing"]).await;
+    let rule = json!({
+        "name": "on-call", "effect": "allow", "subjects": { "groups": ["on-call"] }, "roles": { "names": ["*"] },
+        "obligations": { "review": { "group": "leads" } },
+    });
+    assert_eq!(gateway.post(&gateway.admin, RULES, rule).await.0, StatusCode::CREATED);
+    let mut role = role("shop");
+    role["allowed_groups"] = json!(["*", "support"]);
+    role["plugins"] = json!({ "guardrail": { "rules": [
+        { "name": "no-drop", "kinds": ["drop_table"], "except_groups": ["dba"] },
+        { "name": "no-truncate", "kinds": ["truncate"], "for_groups": ["juniors"] },
+    ] } });
+    let made = gateway.post(&gateway.admin, "/api/v1/roles", role).await;
+    assert_eq!(made.0, StatusCode::CREATED, "{made:?}");
+    assert_eq!(gateway.send(&gateway.admin, Method::DELETE, "/api/v1/users/bob", None).await.0, StatusCode::NO_CONTENT);
+    gateway.user("eve", "member", &["leads"]).await;
+
+    let (mut groups, mut path) = (Vec::new(), "/api/v1/groups?limit=2".to_owned());
+    loop {
+        let (_, answer) = gateway.get(&gateway.admin, &path).await;
+        let items = answer["items"].as_array().expect("a list").iter();
+        groups.extend(items.map(|group| format!("{} {}", group["name"], group["members"]).replace('"', "")));
+        let Some(cursor) = answer["next_cursor"].as_str() else { break };
+        path = format!("/api/v1/groups?limit=2&cursor={cursor}");
+    }
+    assert_eq!(groups, ["dba 0", "juniors 0", "leads 1", "on-call 0", "support 0"]);
 }
 
 /// Two administrators who delete each other: the last one's request was let in, and is refused all the same.

@@ -3,16 +3,13 @@
 mod http;
 mod terminals;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
-use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
 use hoop_core::{
-    AccessMode, Clock as _, Column, Completion, CompletionKind, Flow, Format, Hit, Label, Outcome, Parameters, Phase,
-    PluginChain, PostgresTarget, Principal, Request, ResourceRole, Response, ResultColumns, RowBatch, SessionChain,
-    Statement, StatementId, SystemClock, Target, TargetError,
+    Column, Completion, CompletionKind, Flow, Format, Hit, Label, Outcome, Parameters, Phase, PluginChain, Request,
+    ResourceRole, Response, ResultColumns, RowBatch, SessionChain, Statement, StatementId, SystemClock, TargetError,
 };
 use hoop_proto::postgres::rows::DataRows;
 use parking_lot::Mutex;
@@ -69,51 +66,14 @@ impl Fixture {
 }
 
 fn session(recording: RecordingMode) -> SessionContext {
-    let clock = SystemClock;
-    let target = PostgresTarget {
-        host: "db".into(),
-        port: 5432,
-        user: "app".into(),
-        password: None,
-        database: "shop".into(),
-        databases: Vec::new(),
-        replication: false,
-        sslmode: Default::default(),
-        sslrootcert: None,
-        sslcert: None,
-        sslkey: None,
-        channel_binding: Default::default(),
-    };
-    let role = ResourceRole {
-        id: RoleId::new(&clock),
-        org: OrgId::DEFAULT,
-        name: "shop".into(),
-        agent: "edge".into(),
-        target: Target::Postgres(target),
-        labels: BTreeMap::new(),
-        recording,
-        plugins: BTreeMap::new(),
-    };
-    let principal = Principal {
-        org: OrgId::DEFAULT,
-        user: UserId::new(&clock),
-        name: "ann".into(),
-        groups: ["support".into()].into(),
-        kind: PrincipalKind::User,
-    };
+    let mut session = hoop_testkit::session(ResourceRole { recording, ..hoop_testkit::postgres_role() });
+    Arc::make_mut(&mut session.principal).groups = ["support".into()].into();
     SessionContext {
-        id: SessionId::new(&clock),
-        org: OrgId::DEFAULT,
-        request_id: RequestId::new(&clock),
-        principal: Arc::new(principal),
-        role: Arc::new(role),
-        mode: AccessMode::Native,
-        started_at: clock.now(),
-        expires_at: None,
         source: Some(([10, 0, 0, 1], 4711).into()),
         database: Some("shop".into()),
         application: Some("psql".into()),
         reason: Some("to answer ann@shop.eu".into()),
+        ..session
     }
 }
 

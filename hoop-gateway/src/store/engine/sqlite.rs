@@ -131,3 +131,62 @@ fn keep_private(file: &Path) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+    use hoop_core::id::{OrgId, UserId};
+    use hoop_core::{Clock as _, SystemClock};
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+    use crate::store::{SessionFilter, SessionState};
+
+    /// A filter that takes nothing costs no more than one that takes all.
+    #[tokio::test]
+    async fn a_list_of_sessions_is_a_range_of_an_index() {
+        let engine = Engine::connect("sqlite::memory:", String::new(), Existing::OrNew).await.expect("a store");
+        engine.migrate(None).await.expect("a schema");
+        let (text, now): (_, Option<DateTime<Utc>>) = (Some("x".to_owned()), Some(SystemClock.now()));
+        let none = SessionFilter::default;
+        let state = |state| SessionFilter { state: Some(state), ..none() };
+        let ids = "sqlite_autoindex_sessions_1 (org_id=? AND id>? AND id<?)";
+        let running = "sessions_running (org_id=? AND id>? AND id<?)";
+        for (filter, range) in [
+            (none(), ids),
+            (
+                SessionFilter::of(Some(UserId::new(&SystemClock))),
+                "sessions_by_user (org_id=? AND user_id=? AND id>? AND id<?)",
+            ),
+            (
+                SessionFilter { user: text.clone(), ..none() },
+                "sessions_by_user_name (org_id=? AND user_name=? AND id>? AND id<?)",
+            ),
+            (
+                SessionFilter { role: text.clone(), ..none() },
+                "sessions_by_role (org_id=? AND role_name=? AND id>? AND id<?)",
+            ),
+            (
+                SessionFilter { database: text.clone(), ..none() },
+                "sessions_by_database (org_id=? AND target_db=? AND id>? AND id<?)",
+            ),
+            (
+                SessionFilter { outcome: text.clone(), ..none() },
+                "sessions_by_outcome (org_id=? AND outcome=? AND id>? AND id<?)",
+            ),
+            (SessionFilter { since: now, ..none() }, ids),
+            (SessionFilter { until: now, ..none() }, ids),
+            (state(SessionState::Closed), ids),
+            (state(SessionState::Open), running),
+            (state(SessionState::Opening), running),
+            (state(SessionState::Running), running),
+        ] {
+            let query = sql::sessions::selected(OrgId::DEFAULT, &filter, None, 51);
+            let text = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", query.into_string()));
+            let steps: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(text).fetch_all(&engine.write).await.expect("a plan");
+            let steps: Vec<String> = steps.into_iter().map(|(.., step)| step).collect();
+            assert_eq!(steps, [format!("SEARCH sessions USING INDEX {range}")], "{filter:?}");
+        }
+    }
+}

@@ -73,13 +73,18 @@ impl SessionRow {
 /// What the engine calls its database.
 type Database = <Connection as sqlx::Connection>::Database;
 
-/// The sessions that a filter takes. Only what is asked for is in the text, since each is a range of another index.
-fn selected(org: OrgId, filter: &SessionFilter, before: Option<SessionId>) -> QueryBuilder<Database> {
-    let (first, end) = filter.ids();
-    let end = before.map_or(end, |before| before.min(end));
+/// The first sessions that a filter takes. Only what is asked for is in the text, since each is a range of another index.
+pub(in crate::store) fn selected(
+    org: OrgId,
+    filter: &SessionFilter,
+    before: Option<SessionId>,
+    count: i64,
+) -> QueryBuilder<Database> {
+    let (first, last) = filter.ids(before);
     let mut query = QueryBuilder::new("SELECT * FROM sessions WHERE org_id = ");
-    query.push_bind(org.as_uuid()).push(" AND id < ").push_bind(end.as_uuid());
-    query.push(" AND id >= ").push_bind(first.as_uuid());
+    // Of `>=` and `<` in its place, SQLite makes a range of the primary key, whatever else is asked for.
+    query.push_bind(org.as_uuid()).push(" AND id BETWEEN ").push_bind(first.as_uuid());
+    query.push(" AND ").push_bind(last.as_uuid());
     if let Some(user) = filter.of {
         query.push(" AND user_id = ").push_bind(user.as_uuid());
     }
@@ -107,6 +112,7 @@ fn selected(org: OrgId, filter: &SessionFilter, before: Option<SessionId>) -> Qu
     if let Some(until) = filter.until {
         query.push(" AND started_at < ").push_bind(micros(until));
     }
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(count);
     query
 }
 
@@ -182,9 +188,8 @@ impl Sessions for Engine {
         before: Option<SessionId>,
         limit: u32,
     ) -> Result<Page<Session>> {
-        let mut query = selected(org, filter, before);
         // One more than asked for tells whether there are more.
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+        let mut query = selected(org, filter, before, i64::from(limit) + 1);
         let query = query.build_query_as();
         let rows: Vec<SessionRow> = query.fetch_all(&self.read).await?;
         let items = rows.into_iter().map(SessionRow::session).collect::<Result<_>>()?;

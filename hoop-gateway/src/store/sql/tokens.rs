@@ -107,16 +107,22 @@ impl Tokens for Engine {
     }
 
     async fn list(&self, org: OrgId, of: Option<UserId>, before: Option<TokenId>, limit: u32) -> Result<Page<Token>> {
-        let rows: Vec<TokenRow> = sqlx::query_as(
-            "SELECT * FROM tokens WHERE org_id = $1 AND id < $2 AND name IS NOT NULL \
-             AND ($3 IS NULL OR user_id = $3) ORDER BY id DESC LIMIT $4",
-        )
-        .bind(org.as_uuid())
-        .bind(before.map_or(LAST, |id| id.as_uuid()))
-        .bind(of.map(|user| user.as_uuid()))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.read)
-        .await?;
+        // Two texts, since each is a range of another index.
+        let query = match of {
+            None => sqlx::query_as(
+                "SELECT * FROM tokens WHERE org_id = $1 AND id < $2 AND name IS NOT NULL ORDER BY id DESC LIMIT $3",
+            ),
+            Some(_) => sqlx::query_as(
+                "SELECT * FROM tokens WHERE org_id = $1 AND id < $2 AND name IS NOT NULL AND user_id = $4 \
+                 ORDER BY id DESC LIMIT $3",
+            ),
+        };
+        let query = query.bind(org.as_uuid()).bind(before.map_or(LAST, |id| id.as_uuid())).bind(i64::from(limit) + 1);
+        let query = match of {
+            None => query,
+            Some(user) => query.bind(user.as_uuid()),
+        };
+        let rows: Vec<TokenRow> = query.fetch_all(&self.read).await?;
         Ok(Page::cut(rows.into_iter().map(TokenRow::token).collect::<Result<_>>()?, limit))
     }
 

@@ -82,15 +82,19 @@ impl UserKeys for Engine {
     }
 
     async fn list(&self, org: OrgId, of: Option<UserId>, before: Option<KeyId>, limit: u32) -> Result<Page<UserKey>> {
-        let rows: Vec<KeyRow> = sqlx::query_as(
-            "SELECT * FROM user_keys WHERE org_id = $1 AND id < $2 AND ($3 IS NULL OR user_id = $3) ORDER BY id DESC LIMIT $4",
-        )
-        .bind(org.as_uuid())
-        .bind(before.map_or(LAST, |id| id.as_uuid()))
-        .bind(of.map(|user| user.as_uuid()))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.read)
-        .await?;
+        // Two texts, since each is a range of another index.
+        let query = match of {
+            None => sqlx::query_as("SELECT * FROM user_keys WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"),
+            Some(_) => sqlx::query_as(
+                "SELECT * FROM user_keys WHERE org_id = $1 AND id < $2 AND user_id = $4 ORDER BY id DESC LIMIT $3",
+            ),
+        };
+        let query = query.bind(org.as_uuid()).bind(before.map_or(LAST, |id| id.as_uuid())).bind(i64::from(limit) + 1);
+        let query = match of {
+            None => query,
+            Some(user) => query.bind(user.as_uuid()),
+        };
+        let rows: Vec<KeyRow> = query.fetch_all(&self.read).await?;
         Ok(Page::cut(rows.into_iter().map(UserKey::from).collect(), limit))
     }
 

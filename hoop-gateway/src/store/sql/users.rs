@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use hoop_core::PrincipalKind;
@@ -242,16 +242,20 @@ impl Users for Engine {
     }
 
     async fn groups(&self, org: OrgId, after: Option<&str>, limit: u32) -> Result<Page<Group>> {
+        let after = after.unwrap_or_default();
         let rows: Vec<(String, i64)> = sqlx::query_as(
             "SELECT group_name, COUNT(*) FROM memberships WHERE org_id = $1 AND group_name > $2 \
              GROUP BY group_name ORDER BY group_name LIMIT $3",
         )
         .bind(org.as_uuid())
-        .bind(after.unwrap_or_default())
+        .bind(after)
         .bind(i64::from(limit) + 1)
         .fetch_all(&self.read)
         .await?;
-        let groups = rows.into_iter().map(|(name, members)| Group { name, members: members.unsigned_abs() });
+        let named = self.named_groups(org).await?.into_iter().filter(|name| name.as_str() > after);
+        let mut groups: BTreeMap<String, u64> = named.map(|name| (name, 0)).collect();
+        groups.extend(rows.into_iter().map(|(name, members)| (name, members.unsigned_abs())));
+        let groups = groups.into_iter().map(|(name, members)| Group { name, members });
         Ok(Page::cut(groups.collect(), limit))
     }
 }

@@ -1,6 +1,6 @@
 //! What is kept of HTTP.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hoop_core::{
@@ -16,10 +16,9 @@ const CHANNEL: ChannelId = ChannelId(1);
 
 async fn open(fixture: &Fixture, recording: RecordingMode, settings: Value) -> SessionChain {
     let mut context = session(recording);
-    let target = serde_json::from_value(json!({ "url": "https://billing.internal:8443/base" })).expect("a target");
+    let role = hoop_testkit::role(json!({ "kind": "http", "url": "https://billing.internal:8443/base" }));
     let plugins = BTreeMap::from([(NAME.to_owned(), settings)]);
-    let role = ResourceRole { target: Target::Http(target), plugins, ..(*context.role).clone() };
-    context.role = Arc::new(role);
+    context.role = Arc::new(ResourceRole { recording, plugins, ..role });
     let closed = fixture.closed.clone();
     let options = AuditOptions { detectors: vec![Arc::new(Emails)], ..AuditOptions::default() };
     let audit = Audit::new(fixture.recorder.clone(), options).on_close(move |session| closed.lock().push(session));

@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use hoop_core::id::{OrgId, RequestId, SessionId};
 use hoop_core::{
-    AccessMode, BodyUse, ChannelClosed, ChannelEnd, Clock, Flow, HttpResponse, Plugin, PluginChain, PrincipalKind,
-    RecordingMode, Request, ResourceRole, Response, SessionChain, SessionContext, SystemClock, Target,
+    BodyUse, ChannelClosed, ChannelEnd, Clock, Flow, HttpResponse, Plugin, PluginChain, Request, ResourceRole,
+    Response, SessionChain, SessionContext, SystemClock,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
@@ -21,39 +20,13 @@ use super::super::{Guardrail, GuardrailRules};
 use super::*;
 
 fn session(user: UserId, role: RoleId, rules: &Value, groups: &[&str]) -> SessionContext {
-    let clock = SystemClock;
-    let target = serde_json::from_value(json!({ "url": "http://billing.internal" })).expect("a target");
-    let role = ResourceRole {
-        id: role,
-        org: OrgId::DEFAULT,
-        name: "billing".into(),
-        agent: "edge".into(),
-        target: Target::Http(target),
-        labels: BTreeMap::new(),
-        recording: RecordingMode::Default,
-        plugins: BTreeMap::from([(NAME.to_owned(), json!({ "http": rules }))]),
-    };
-    let principal = Principal {
-        org: OrgId::DEFAULT,
-        user,
-        name: "ann".into(),
-        groups: groups.iter().map(|group| (*group).into()).collect(),
-        kind: PrincipalKind::User,
-    };
-    SessionContext {
-        id: SessionId::new(&clock),
-        org: OrgId::DEFAULT,
-        request_id: RequestId::new(&clock),
-        principal: Arc::new(principal),
-        role: Arc::new(role),
-        mode: AccessMode::Native,
-        started_at: clock.now(),
-        expires_at: None,
-        source: None,
-        database: None,
-        application: None,
-        reason: None,
-    }
+    let billing = hoop_testkit::role(json!({ "kind": "http", "url": "http://billing.internal" }));
+    let plugins = BTreeMap::from([(NAME.to_owned(), json!({ "http": rules }))]);
+    let mut session = hoop_testkit::session(ResourceRole { id: role, name: "billing".into(), plugins, ..billing });
+    let principal = Arc::make_mut(&mut session.principal);
+    principal.user = user;
+    principal.groups = groups.iter().map(|group| (*group).into()).collect();
+    session
 }
 
 async fn open(rules: Value, groups: &[&str]) -> SessionChain {

@@ -7,19 +7,16 @@ mod messages;
 mod split;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::executor::block_on;
-use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
-use hoop_core::principal::PrincipalKind;
 use hoop_core::{
-    AccessMode, BodyPart, BodyUse, ChannelClosed, ChannelEnd, ChannelId, Clock as _, Code, ExchangeKind, Flow,
-    HttpRequest, HttpResponse, Message, MessageKind, Plugin as _, PluginChain, Principal, RecordingMode, Request,
-    ResourceRole, Response, SessionChain, SessionContext, SystemClock, Target,
+    BodyPart, BodyUse, ChannelClosed, ChannelEnd, ChannelId, Code, ExchangeKind, Flow, HttpRequest, HttpResponse,
+    Message, MessageKind, Plugin as _, PluginChain, Request, ResourceRole, Response, SessionChain,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde_json::json;
 
 use super::super::Masking;
 
@@ -47,43 +44,9 @@ impl Shown {
 }
 
 fn role(settings: &str) -> ResourceRole {
-    let target = serde_json::from_str(r#"{"url": "http://shop.internal"}"#).expect("a target");
-    let settings = serde_json::from_str(settings).expect("settings");
-    ResourceRole {
-        id: RoleId::new(&SystemClock),
-        org: OrgId::DEFAULT,
-        name: "shop".into(),
-        agent: "edge".into(),
-        target: Target::Http(target),
-        labels: BTreeMap::new(),
-        recording: RecordingMode::Default,
-        plugins: BTreeMap::from([("masking".into(), settings)]),
-    }
-}
-
-fn context(role: ResourceRole) -> SessionContext {
-    let clock = SystemClock;
-    let principal = Principal {
-        org: OrgId::DEFAULT,
-        user: UserId::new(&clock),
-        name: "ann".into(),
-        groups: Default::default(),
-        kind: PrincipalKind::User,
-    };
-    SessionContext {
-        id: SessionId::new(&clock),
-        org: OrgId::DEFAULT,
-        request_id: RequestId::new(&clock),
-        principal: Arc::new(principal),
-        role: Arc::new(role),
-        mode: AccessMode::Native,
-        started_at: clock.now(),
-        expires_at: None,
-        source: None,
-        database: None,
-        application: None,
-        reason: None,
-    }
+    let mut role = hoop_testkit::role(json!({ "kind": "http", "url": "http://shop.internal" }));
+    role.plugins.insert("masking".into(), serde_json::from_str(settings).expect("settings"));
+    role
 }
 
 fn headers(fields: &[(&str, &str)]) -> HeaderMap {
@@ -97,7 +60,7 @@ fn headers(fields: &[(&str, &str)]) -> HeaderMap {
 impl Session {
     fn new(settings: &str) -> Self {
         let plugins = PluginChain::new(vec![Arc::new(Masking::new(SECRET))]);
-        let chain = block_on(plugins.open(&context(role(settings)))).expect("good settings");
+        let chain = block_on(plugins.open(&hoop_testkit::session(role(settings)))).expect("good settings");
         Self { chain: RefCell::new(chain), next: Cell::new(1) }
     }
 

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
 use hoop_core::{
-    AccessMode, ChannelId, Clock as _, Code, Command, CommandKind, Denial, FileDone, FileOperation, Interest, Outcome,
-    Plugin, PluginChain, Principal, PrincipalKind, RecordingMode, Request, ResourceRole, Response, SessionContext,
-    SessionPlugin, SshAllow, SshTarget, SystemClock, Target, Verdict,
+    ChannelId, Code, Command, CommandKind, Denial, FileDone, FileOperation, Interest, Outcome, Plugin, PluginChain,
+    Request, Response, SessionContext, SessionPlugin, Verdict,
 };
+use hoop_testkit::{role, session};
 use parking_lot::Mutex;
+use serde_json::json;
 
 use super::{Files, SharedChain};
 
@@ -76,7 +76,8 @@ impl Channel {
         let command = command(kind, text);
         let files = Files::of(&command, command.channel).unwrap_or_else(|| panic!("{text} moves files"));
         let log = Log::default();
-        let chain = PluginChain::new(vec![Arc::new(Writes(log.clone()))]).open(&session()).await.expect("it opens");
+        let session = session(role(json!({ "kind": "ssh", "host": "web", "user": "deploy" })));
+        let chain = PluginChain::new(vec![Arc::new(Writes(log.clone()))]).open(&session).await.expect("it opens");
         Self { files, chain: SharedChain::new(chain), log }
     }
 
@@ -130,56 +131,6 @@ impl Channel {
 fn command(kind: CommandKind, text: &str) -> Command {
     let text = Bytes::copy_from_slice(text.as_bytes());
     Command { channel: ChannelId(3), kind, text, terminal: None, environment: Vec::new() }
-}
-
-fn session() -> SessionContext {
-    let target = SshTarget {
-        certificate_authority: None,
-        host: "web".into(),
-        port: 22,
-        user: "deploy".into(),
-        password: None,
-        private_key: None,
-        passphrase: None,
-        certificate: None,
-        host_keys: Vec::new(),
-        host_authorities: Vec::new(),
-        known_hosts: None,
-        jump: None,
-        allow: SshAllow::default(),
-    };
-    let clock = SystemClock;
-    let role = ResourceRole {
-        id: RoleId::new(&clock),
-        org: OrgId::DEFAULT,
-        name: "web".into(),
-        agent: "here".into(),
-        target: Target::Ssh(target),
-        labels: Default::default(),
-        plugins: Default::default(),
-        recording: RecordingMode::default(),
-    };
-    let principal = Principal {
-        org: OrgId::DEFAULT,
-        user: UserId::new(&clock),
-        name: "ann".into(),
-        groups: [].into(),
-        kind: PrincipalKind::User,
-    };
-    SessionContext {
-        id: SessionId::new(&clock),
-        org: OrgId::DEFAULT,
-        request_id: RequestId::new(&clock),
-        principal: Arc::new(principal),
-        role: Arc::new(role),
-        mode: AccessMode::Native,
-        started_at: clock.now(),
-        expires_at: None,
-        source: None,
-        database: None,
-        application: None,
-        reason: None,
-    }
 }
 
 #[test]

@@ -103,6 +103,14 @@ fn a_program_is_out_with_its_account() {
         let token = token(account, "connect");
         let url = credential(&token, account);
         let wire = Wire::login(&url).expect("a login");
+        let refused = admin(&format!("admin service-accounts delete {account}"));
+        assert!(fails(&refused, 1).contains(&format!("hoop admin access-rules update {account} -f")), "{refused}");
+        // A rule that names nobody lets the account be deleted, and its session run.
+        let machine = Machine::new();
+        let file = machine.folder.join("rule.json");
+        let everyone = json!({ "subjects": { "service_accounts": null, "everyone": true } });
+        std::fs::write(&file, everyone.to_string()).expect("an own folder takes a file");
+        admin(&format!("admin access-rules update {account} -f {}", file.display())).ok();
         admin(end).ok();
         let message = end_of(wire);
         assert!(message.contains(said), "{message}");

@@ -1,6 +1,6 @@
 //! `hoop admin`, `hoop apply`, `hoop export`.
 
-use hoop_testkit::direct_only;
+use hoop_testkit::{Gateway, Options, direct_only};
 use serde_json::{Value, json};
 
 use super::{Machine, PASSWORD, fails, parsed};
@@ -100,6 +100,32 @@ fn a_file_is_applied_once_and_again_without_a_change() {
     let fields: Vec<&Value> = changed[0]["fields"].as_array().expect("fields").iter().map(|f| &f["field"]).collect();
     assert_eq!(fields, ["labels", "target.host"]);
     assert_eq!(parsed(&apply(&[])), json!([]));
+}
+
+/// A gateway deletes nobody whom a rule names: the rule goes first.
+#[test]
+fn an_account_and_the_rule_that_names_it_go_with_one_file() {
+    if direct_only() {
+        return;
+    }
+    let gateway = Gateway::start(&Options::default());
+    let apply = |text: &str| {
+        std::fs::write(gateway.dir().join("company.yaml"), text).expect("an own folder takes a file");
+        gateway.hoop(&["apply", "-f", "company.yaml", "--prune"])
+    };
+    let accounts = "service_accounts: [{ name: ci }, { name: deploy }]\n";
+    let rule = |name: &str| {
+        format!(
+            "access_rules: [{{ name: programs, effect: allow, subjects: {{ service_accounts: [{name}] }}, roles: {{ names: ['*'] }} }}]\n"
+        )
+    };
+    apply(&format!("{accounts}{}", rule("ci, deploy"))).ok();
+    let refused = apply("service_accounts: [{ name: deploy }]\n");
+    assert!(fails(&refused, 1).contains("access rules name service account ci: programs"), "{refused}");
+    let told = apply(&format!("service_accounts: [{{ name: deploy }}]\n{}", rule("deploy"))).ok();
+    assert!(told.contains("~ access rule programs") && told.contains("- service account ci"), "{told}");
+    let told = apply("service_accounts: []\naccess_rules: []\n").ok();
+    assert!(told.contains("- access rule programs") && told.contains("- service account deploy"), "{told}");
 }
 
 #[test]

@@ -132,6 +132,47 @@ fn a_target_may_take_its_time_and_no_more() {
     assert_eq!(client.ask(&[], "/now"), (200, "ok".to_owned()));
 }
 
+/// `limits.http_exchanges`: one more waits. `limits.http_idle`: a session without a request ends.
+#[test]
+fn a_session_has_as_many_requests_at_once_as_it_may_and_ends_without_one() {
+    if direct_only() {
+        return;
+    }
+    let config = "[limits]\nhttp_exchanges = 1\nhttp_idle = \"1s\"\n".to_owned();
+    let gateway = Gateway::start(&Options { config: Some(config), ..Options::default() });
+    let (come, came) = std::sync::mpsc::sync_channel(4);
+    let (release, released) = std::sync::mpsc::sync_channel::<()>(1);
+    let (come, released) = (std::sync::Mutex::new(come), std::sync::Mutex::new(released));
+    let service = Service::start(move |io| {
+        let mut io = BufReader::new(io);
+        while let Some(head) = head(&mut io) {
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let _ = come.lock().expect("no test panics while it has it").send(path.clone());
+            if path == "/held" {
+                let _ = released.lock().expect("no test panics while it has it").recv();
+            }
+            let _ = io.get_ref().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let (client, beside) = (role_in(&gateway, "one-at-once", &service.url), role_in(&gateway, "beside", &service.url));
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| client.ask(&[], "/held"));
+        assert_eq!(came.recv_timeout(SOON).expect("the target is asked"), "/held");
+        let next = scope.spawn(|| client.ask(&[], "/next"));
+        for _ in 0..20 {
+            assert_eq!(beside.ask(&[], "/beside").0, 200);
+            assert_eq!(came.recv_timeout(SOON).expect("another session waits for nothing"), "/beside");
+        }
+        release.send(()).expect("the service waits");
+        assert_eq!(held.join().expect("it is answered").0, 200);
+        assert_eq!(next.join().expect("it is answered").0, 200);
+        assert_eq!(came.recv_timeout(SOON).expect("its turn has come"), "/next");
+    });
+    for role in ["one-at-once", "beside"] {
+        assert_eq!(gateway.ended_session(role)["outcome"], "completed");
+    }
+}
+
 #[test]
 fn an_answer_before_the_question_is_over_is_an_answer() {
     if direct_only() {

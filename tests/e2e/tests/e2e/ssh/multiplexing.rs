@@ -4,9 +4,9 @@ use std::io::Read as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use hoop_testkit::{Guarded, Plan, find, output, until};
+use hoop_testkit::{Guarded, Plan, Sshd, find, output, until};
 
-use super::{Client, PLAIN, stand};
+use super::{Client, PLAIN, gateway_with, role, stand};
 
 /// A connection that `ssh -S` finds.
 struct Master {
@@ -80,4 +80,33 @@ fn a_channel_that_is_not_read_stops_only_itself() {
     let rest = std::io::copy(&mut pipe, &mut std::io::sink()).expect("the rest can be read");
     assert_eq!(rest, 100_000_000);
     assert!(unread.wait().expect("it ends").success());
+}
+
+/// `limits.ssh_channels`: one more is refused, and there is a place again when one has ended.
+#[test]
+fn a_session_has_as_many_channels_as_it_may() {
+    let sshd = Sshd::start();
+    let gateway = gateway_with(&sshd, Some("[limits]\nssh_channels = 2\n"));
+    role(&gateway, PLAIN, &sshd, |_| {});
+    let client = Client::new(&gateway);
+    let master = Master::start(&client, "few", PLAIN);
+    let mut held: Vec<_> = (0..2)
+        .map(|_| {
+            let mut ssh = master.ssh("echo begun; cat");
+            let mut program = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ssh starts");
+            let mut begun = [0; 6];
+            program.stdout.as_mut().expect("a pipe").read_exact(&mut begun).expect("it has begun");
+            program
+        })
+        .collect();
+    let refused = output(&mut master.ssh("echo third"), b"").failure();
+    assert!(refused.contains("refused"), "{refused}");
+    drop(held[0].stdin.take());
+    assert!(held[0].wait().expect("it ends").success());
+    until(Duration::from_secs(20), "a place", || {
+        let third = output(&mut master.ssh("echo third"), b"");
+        third.status.success().then(|| assert_eq!(third.ok(), "third\n"))
+    });
+    drop(held[1].stdin.take());
+    assert!(held[1].wait().expect("it ends").success());
 }

@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
-use hoop_testkit::{Browser, Gateway, Options, Page, Sshd, Terminal};
+use hoop_testkit::{Browser, Gateway, Page, Sshd, Terminal};
 use serde_json::json;
 
-use super::{Client, PLAIN, SECRET, role};
+use super::{Client, PLAIN, gateway_with, role};
 
 const PASSWORD: &str = "a long enough passphrase";
 
@@ -23,12 +23,7 @@ fn stand() -> &'static Stand {
 
 fn start(config: &str) -> Stand {
     let sshd = Sshd::start();
-    let key = std::fs::read_to_string(sshd.private_key()).expect("the server's key can be read");
-    let gateway = Gateway::start(&Options {
-        config: Some(config.to_owned()),
-        environment: vec![(SECRET.to_owned(), key)],
-        ..Options::default()
-    });
+    let gateway = gateway_with(&sshd, Some(config));
     role(&gateway, PLAIN, &sshd, |_| {});
     let client = Client::new(&gateway);
     Stand { gateway, client, _sshd: sshd }

@@ -49,8 +49,14 @@ pub(crate) fn stand() -> &'static Stand {
 
 /// A gateway whose agent has the key of this server.
 pub(crate) fn gateway(sshd: &Sshd) -> Gateway {
+    gateway_with(sshd, None)
+}
+
+/// Such a gateway with a file of its own.
+pub(crate) fn gateway_with(sshd: &Sshd, config: Option<&str>) -> Gateway {
     let key = std::fs::read_to_string(sshd.private_key()).expect("the server's key can be read");
-    Gateway::start(&Options { environment: vec![(SECRET.to_owned(), key)], ..Options::default() })
+    let environment = vec![(SECRET.to_owned(), key)];
+    Gateway::start(&Options { config: config.map(str::to_owned), environment, ..Options::default() })
 }
 
 /// Makes a role to this server; `edit` changes its target before.
