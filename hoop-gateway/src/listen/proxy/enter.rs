@@ -127,6 +127,7 @@ impl ProxyDoor {
             let candidate = self.credentials.candidate(&token.login).await?;
             if candidate.is_proven_by(token.password.expose()) {
                 self.credentials.revoke(candidate).await?;
+                self.access.note_change();
             }
         }
         let mut response = see_other(&self.pages)?;

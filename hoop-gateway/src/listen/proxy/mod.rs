@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use super::accept::{Listener, PreAuth, PreAuthLimits};
 use super::certificate::Certificate;
 use super::stranger::{Refusal, Stranger};
+use crate::access::Access;
 use crate::auth::browser::BrowserSignIns;
 use crate::auth::credential::NativeCredentials;
 use crate::auth::{Bearer, Throttle};
@@ -72,6 +73,8 @@ pub(crate) struct ProxyDoor {
     pub(crate) domain: Domain,
     /// Where people sign in.
     pub(crate) pages: String,
+    /// Is told that somebody has left.
+    pub(crate) access: Access,
     /// Takes the codes that browsers bring from there.
     pub(crate) sign_ins: Arc<BrowserSignIns>,
     /// How long a browser is let in.
