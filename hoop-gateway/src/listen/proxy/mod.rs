@@ -36,7 +36,7 @@ use crate::auth::browser::BrowserSignIns;
 use crate::auth::credential::NativeCredentials;
 use crate::auth::{Bearer, Throttle};
 use crate::config::TlsUse;
-use crate::proxy::http::{self, Asker, Body, IdentityKey, Limits};
+use crate::proxy::http::{self, Asker, Body, IdentityKey, Limits, RequestBody};
 use crate::session::Sessions;
 use crate::telemetry::Telemetry;
 use open::Slot;
@@ -207,6 +207,7 @@ impl ProxyDoor {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, visit: &Visit) -> Response<Body> {
         let asks = refuse::Asks::of(&request);
+        let request = RequestBody::of(request, &self.tasks);
         match self.serve_request(request, visit).await {
             Ok(response) => response,
             Err(denial) => {
@@ -223,7 +224,7 @@ impl ProxyDoor {
 
     async fn serve_request(
         self: &Arc<Self>,
-        mut request: Request<Incoming>,
+        mut request: Request<RequestBody>,
         visit: &Visit,
     ) -> Result<Response<Body>, Denial> {
         let asked = self.domain.asked(&request, visit.way.scheme)?;

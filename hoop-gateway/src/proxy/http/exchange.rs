@@ -13,9 +13,9 @@ use hoop_proto::tunnel::v1::{self, http_message};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, VIA};
 use http::{Method, StatusCode, Uri, Version, request};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::answer::{self, Body};
+use super::asked::RequestBody;
 use super::coding::Coding;
 use super::fields::{strip_request, strip_response};
 use super::head::{self, Names, Origin};
@@ -96,7 +96,7 @@ async fn tell(session: &HttpSession, closed: Response) -> Result<(), Denial> {
 /// The refusal, for the client to be told; of what the target has sent nothing is in it.
 pub(crate) async fn serve(
     session: Arc<HttpSession>,
-    request: http::Request<Incoming>,
+    request: http::Request<RequestBody>,
     asker: &Asker,
 ) -> Result<http::Response<Body>, Denial> {
     let mut exchange = Exchange::begin(session).await?;
@@ -148,7 +148,7 @@ impl Drop for GiveUp {
     }
 }
 
-async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, asker: &Asker) -> Result<Ran, Denial> {
+async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, asker: &Asker) -> Result<Ran, Denial> {
     let upgrade = websocket::asked(&mut request)?;
     let (mut parts, body) = request.into_parts();
     let session = Arc::clone(&exchange.session);

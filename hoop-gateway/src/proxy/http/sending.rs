@@ -8,9 +8,9 @@ use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, ExchangeKind, HttpRe
 use hoop_proto::tunnel::v1::{HttpEnd, http_message};
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::asked::RequestBody;
 use super::coding::{Coding, Decoder};
 use super::exchange::{Exchange, Traffic, confused};
 use super::fields::strip_trailers;
@@ -97,7 +97,7 @@ impl Outgoing {
     }
 
     /// Sends a body as it comes, in a task of its own: the answer may begin before it has ended.
-    pub(super) fn send(&mut self, body: Incoming, sender: ChannelSender) -> Sending {
+    pub(super) fn send(&mut self, body: RequestBody, sender: ChannelSender) -> Sending {
         let outgoing = Self {
             session: Arc::clone(&self.session),
             channel: self.channel,
@@ -110,7 +110,7 @@ impl Outgoing {
         Sending::Running(AbortOnDropHandle::new(task))
     }
 
-    async fn run(mut self, mut body: Incoming, mut sender: ChannelSender) -> Result<ChannelSender, Denial> {
+    async fn run(mut self, mut body: RequestBody, mut sender: ChannelSender) -> Result<ChannelSender, Denial> {
         let mut trailers = HeaderMap::new();
         while let Some(frame) = body.frame().await {
             match frame.map_err(broken)?.into_data() {
@@ -160,7 +160,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// The refusal; [`Code::LimitExceeded`] when it is too long.
-    pub(super) async fn whole(&mut self, mut body: Incoming) -> Result<Whole, Denial> {
+    pub(super) async fn whole(&mut self, mut body: RequestBody) -> Result<Whole, Denial> {
         let (mut bytes, mut trailers) = (BytesMut::new(), HeaderMap::new());
         while let Some(frame) = body.frame().await {
             match frame.map_err(broken)?.into_data() {

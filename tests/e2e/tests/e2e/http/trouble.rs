@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hoop_testkit::clients::h2spec;
+use hoop_testkit::clients::{h2spec, python};
 use hoop_testkit::{Gateway, HttpEcho, Options, direct_only, memory, output, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,12 +18,12 @@ use super::services::{SOON, client, dial, say, services};
 use super::{AGENT, Client, command, curl, stand, status};
 
 /// A service that does with each connection what the test says. It ends with the test's process.
-struct Service {
-    url: String,
+pub(super) struct Service {
+    pub(super) url: String,
 }
 
 impl Service {
-    fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+    pub(super) fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let serve = Arc::new(serve);
@@ -49,7 +49,7 @@ fn role_in(gateway: &Gateway, name: &str, url: &str) -> Client {
 }
 
 /// Reads the head of a request; `None` when there is none any more.
-fn head(io: &mut BufReader<TcpStream>) -> Option<String> {
+pub(super) fn head(io: &mut BufReader<TcpStream>) -> Option<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if io.read_line(&mut head).unwrap_or(0) == 0 {
@@ -138,12 +138,31 @@ fn an_answer_before_the_question_is_over_is_an_answer() {
         return;
     }
     let client = client("node");
-    let body = vec![b'x'; 8 << 20];
-    let line = client.line();
-    // Over HTTP/2 this version of curl takes the reset without an error that follows such an answer for one.
-    let mut curl = command(&["--http1.1", "-w", "\n%{http_code}", "-H", &line, "-H", "Expect:", "--data-binary", "@-"]);
-    let told = output(curl.arg(client.at("/early")), &body).text();
-    assert_eq!(told, "too large\n\n413");
+    // Over HTTP/2 this version of curl, when it stops sending, at times says that a body has ended which has not.
+    for (version, token, bytes, told) in [
+        ("--http1.1", client.line(), 8 << 20, "too large\n\n413"),
+        ("--http2-prior-knowledge", client.line(), 1000, "too large\n\n413"),
+        ("--http2-prior-knowledge", "Hoop-Token: hoopw_nobody.x".to_owned(), 1000, "\n401"),
+    ] {
+        let options = ["-w", "\n%{http_code}", "-H", &token, "-H", "Expect:", "--data-binary", "@-"];
+        let mut curl = command(&[&[version], &options[..]].concat());
+        let said = output(curl.arg(client.at("/early")), &vec![b'x'; bytes]).ok();
+        assert!(said.ends_with(told), "{version}: {said}");
+    }
+}
+
+/// The client has sent a part, and waits: it gets the answer, its stream is closed without an error, and the next one is served.
+#[test]
+fn an_early_answer_over_http2_leaves_the_connection() {
+    if direct_only() {
+        return;
+    }
+    let client = client("node");
+    let host = client.origin.trim_start_matches("http://");
+    let told = |token: &str| python("web", "early_h2.py", &[&client.address, host, "/early", token]).ok();
+    assert_eq!(told(&client.token), "413 too large\nreset: 0\nnext: 200\n");
+    let refused = told("hoopw_nobody.x");
+    assert!(refused.starts_with("401 ") && refused.ends_with("\nreset: 0\nnext: 401\n"), "{refused}");
 }
 
 #[test]
