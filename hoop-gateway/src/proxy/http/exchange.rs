@@ -12,7 +12,6 @@ use hoop_core::{
 use hoop_proto::tunnel::v1::{self, http_message};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, VIA};
 use http::{Method, StatusCode, Uri, Version, request};
-use http_body::Body as _;
 
 use super::answer::{self, Body};
 use super::asked::RequestBody;
@@ -20,7 +19,7 @@ use super::coding::Coding;
 use super::fields::{strip_request, strip_response};
 use super::head::{self, Names, Origin};
 use super::identity::HOOP_IDENTITY;
-use super::sending::{Outgoing, Sending};
+use super::sending::{self, Outgoing, Sending};
 use super::session::{HttpSession, Place};
 use super::{validators, websocket};
 use crate::tunnel::{Canceller, ChannelReceiver, OpenFailure, Received};
@@ -150,10 +149,10 @@ impl Drop for GiveUp {
 
 async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, asker: &Asker) -> Result<Ran, Denial> {
     let upgrade = websocket::asked(&mut request)?;
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let session = Arc::clone(&exchange.session);
     let names = Names { client: &asker.origin, target: &session.target, url: &session.url };
-    let bodiless = body.is_end_stream();
+    let bodiless = sending::is_empty(&parts.headers, &mut body).await?;
     let mut head = asked(exchange.id, &mut parts, upgrade.is_some())?;
     allowed(&session.target.allow, &head)?;
     names.request(&mut head.headers);

@@ -7,6 +7,8 @@ use bytes::{Bytes, BytesMut};
 use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, ExchangeKind, HttpRequest, Message, MessageKind, Request};
 use hoop_proto::tunnel::v1::{HttpEnd, http_message};
 use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -73,6 +75,8 @@ pub(super) struct Outgoing {
     decoder: Option<Decoder>,
     /// Of a call of gRPC whose messages are read.
     messages: Option<grpc::Messages>,
+    /// How much of the body is still to come, where that was said.
+    missing: Option<u64>,
 }
 
 /// A body that was decided on.
@@ -93,6 +97,7 @@ impl Outgoing {
             traffic: Arc::clone(&exchange.traffic),
             wanted: head.body,
             decoder: coding.map(Decoder::new),
+            missing: length(&head.headers),
         }
     }
 
@@ -105,16 +110,21 @@ impl Outgoing {
             wanted: self.wanted,
             decoder: self.decoder.take(),
             messages: self.messages.take(),
+            missing: self.missing,
         };
         let task = self.session.tasks.spawn(outgoing.run(body, sender));
         Sending::Running(AbortOnDropHandle::new(task))
     }
 
     async fn run(mut self, mut body: RequestBody, mut sender: ChannelSender) -> Result<ChannelSender, Denial> {
-        let mut trailers = HeaderMap::new();
+        let (mut trailers, mut last) = (HeaderMap::new(), Bytes::new());
         while let Some(frame) = body.frame().await {
             match frame.map_err(broken)?.into_data() {
+                Ok(data) if data.is_empty() => {}
                 Ok(data) if self.messages.is_some() => self.call(&data, &mut sender).await?,
+                // What completes the body waits for the client's word that it is complete: over HTTP/2 more could come, and the
+                // target has taken the request for whole by then.
+                Ok(data) if !self.wanted.read && self.is_last(&data) => last = data,
                 Ok(data) if !self.wanted.read => self.pass(data, &mut sender).await?,
                 Ok(mut data) => loop {
                     let piece = self.decode(&mut data)?;
@@ -127,6 +137,7 @@ impl Outgoing {
                 Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
             }
         }
+        self.pass(last, &mut sender).await?;
         strip_trailers(&mut trailers);
         if let Some(messages) = &self.messages {
             if !messages.is_empty() {
@@ -197,6 +208,12 @@ impl Outgoing {
         Ok(Sending::Done(sender))
     }
 
+    /// Whether the body has come to its length with these bytes.
+    fn is_last(&mut self, data: &Bytes) -> bool {
+        self.missing = self.missing.map(|missing| missing.saturating_sub(data.len() as u64));
+        self.missing == Some(0)
+    }
+
     async fn pass(&self, data: Bytes, sender: &mut ChannelSender) -> Result<(), Denial> {
         if data.is_empty() {
             return Ok(());
@@ -232,6 +249,24 @@ impl Outgoing {
             _ => Err(confused()),
         }
     }
+}
+
+/// Whether nothing comes of a body of which that was said: over HTTP/2 something still could.
+///
+/// # Errors
+/// [`Code::ProtocolViolation`] when something does.
+pub(super) async fn is_empty(headers: &HeaderMap, body: &mut RequestBody) -> Result<bool, Denial> {
+    if length(headers) == Some(0) {
+        // More than was said is an error of the library.
+        while let Some(frame) = body.frame().await {
+            frame.map_err(broken)?;
+        }
+    }
+    Ok(body.is_end_stream())
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn end(trailers: &HeaderMap) -> http_message::Body {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use hoop_testkit::clients::{h2spec, python};
@@ -171,7 +171,7 @@ fn a_target_sees_that_a_body_broke_off() {
         return;
     }
     let (tell, told) = std::sync::mpsc::sync_channel(2);
-    let tell = std::sync::Mutex::new(tell);
+    let tell = Mutex::new(tell);
     let service = Service::start(move |io| {
         let mut io = BufReader::new(io);
         let Some(head) = head(&mut io) else { return };
@@ -193,6 +193,50 @@ fn a_target_sees_that_a_body_broke_off() {
         let (length, whole) = told.recv_timeout(SOON).expect("the target sees the end");
         assert!(length < 1000 && !whole, "{framing}: {length}");
     }
+}
+
+/// Over HTTP/2 more can come than was said. By then the target has not got what it would take for the whole request.
+#[test]
+fn a_body_is_whole_once_its_client_has_said_so() {
+    if direct_only() {
+        return;
+    }
+    let (tell, told) = std::sync::mpsc::sync_channel(8);
+    let (tell, begun) = (Mutex::new(tell), (Mutex::new(false), Condvar::new()));
+    let service = Service::start(move |io| {
+        let mut io = BufReader::new(io);
+        while let Some(head) = head(&mut io) {
+            let tell = tell.lock().expect("no test panics while it has it").clone();
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            match &*path {
+                "/begun" => {
+                    let begins = begun.0.lock().expect("no test panics while it has it");
+                    let _begun = begun.1.wait_while(begins, |begun| !*begun);
+                }
+                "/two" => {
+                    *begun.0.lock().expect("no test panics while it has it") = true;
+                    begun.1.notify_all();
+                    let mut rest = Vec::new();
+                    let _ = io.read_to_end(&mut rest);
+                    let _ = tell.send((path, rest));
+                    return;
+                }
+                _ => drop(tell.send((path, Vec::new()))),
+            }
+            let _ = io.get_ref().write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+        }
+    });
+    let client = role("exceeded", &service.url);
+    let host = client.origin.trim_start_matches("http://").to_owned();
+    let reset = |path: &str, length: &str, first: &str| {
+        let words = [&client.address, host.as_str(), path, client.token.as_str(), length, first];
+        assert_eq!(python("web", "excess_h2.py", &words).ok(), "reset: 1\n");
+    };
+    reset("/two", "4", "dear");
+    assert_eq!(told.recv_timeout(SOON).expect("the target sees the end"), ("/two".to_owned(), Vec::new()));
+    reset("/nothing", "0", "");
+    assert_eq!(client.ask(&[], "/after").0, 204);
+    assert_eq!(told.recv_timeout(SOON).expect("the target is asked").0, "/after");
 }
 
 /// Lines of a head with this many bytes.
