@@ -88,9 +88,9 @@ impl Domain {
     /// # Errors
     /// [`Code::Misdirected`].
     pub(super) fn only_here<B>(&self, request: &Request<B>, local: Option<SocketAddr>) -> Result<(), Denial> {
-        let Some(named) = request.uri().authority().filter(|_| request.version() < Version::HTTP_2) else {
-            return Ok(());
-        };
+        // CONNECT is refused for what it is.
+        let in_full = request.version() < Version::HTTP_2 && request.method() != Method::CONNECT;
+        let Some(named) = request.uri().authority().filter(|_| in_full) else { return Ok(()) };
         let host = named.host().to_ascii_lowercase();
         let below = host.strip_suffix(&self.host).is_some_and(|name| name.is_empty() || name.ends_with('.'));
         if below || local.is_some_and(|local| is_address(named, local)) {
@@ -261,6 +261,7 @@ mod tests {
         *over_http2.version_mut() = Version::HTTP_2;
         assert!(domain().only_here(&over_http2, local).is_ok(), "a client has a name of its own for the door");
         assert!(domain().only_here(&request("GET", "http://10.0.0.7:18888/", &[]), None).is_err());
+        assert!(domain().only_here(&request("CONNECT", "other.example:443", &[]), local).is_ok());
     }
 
     #[test]
