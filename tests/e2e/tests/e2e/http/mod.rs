@@ -2,6 +2,7 @@
 
 mod browser;
 mod bulk;
+mod canary;
 mod cli;
 mod clients;
 mod grpc;
