@@ -129,7 +129,8 @@ fn a_target_may_take_its_time_and_no_more() {
     let (code, said) = client.ask(&[], "/never");
     let said: Value = serde_json::from_str(&said).expect("a problem");
     assert_eq!((code, &said["code"]), (504, &json!("target_timeout")), "{said}");
-    assert_eq!(client.ask(&[], "/now"), (200, "ok".to_owned()));
+    // A machine with much to do may need that time itself.
+    until(SOON, "an answer in time", || (client.ask(&[], "/now") == (200, "ok".to_owned())).then_some(()));
 }
 
 #[test]
@@ -326,7 +327,7 @@ fn an_agent_that_dies_is_no_end_of_an_answer() {
     assert!(!streamed.wait().expect("an own child").success(), "what broke off does not look whole");
     let ended = gateway.ended_session("dies");
     assert_eq!(ended["outcome"], "agent_lost", "{ended}");
-    let told = until(Duration::from_secs(30), "the end of the agent", || {
+    let told = until(Duration::from_secs(60), "the end of the agent", || {
         let told = curl(&["-i", "-H", &client.line(), &client.at("/next")]).text();
         told.starts_with("HTTP/1.1 503").then_some(told)
     });
