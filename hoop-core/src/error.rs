@@ -99,6 +99,8 @@ codes! {
     PluginFailed "plugin_failed" Gateway
     /// No agent that serves the role is attached.
     AgentUnavailable "agent_unavailable" Target
+    /// The agent carries as much as it may.
+    AgentBusy "agent_busy" Target
     /// The agent went away while the session ran.
     AgentLost "agent_lost" Target
     /// The agent refuses the target: it is not on its own allow-list, or not a protocol it serves.
@@ -153,6 +155,8 @@ codes! {
     KeyReused "idempotency_key_reused" Client
     /// A browser sends this for a page that is not the gateway's.
     CrossSite "cross_site" Policy
+    /// The request is for a host that is not the gateway's.
+    Misdirected "misdirected" Client
     /// A failure that nobody foresaw; it is a bug, and it is logged.
     Internal "internal" Gateway
 }

@@ -270,6 +270,7 @@ impl Gateway {
             },
             domain: endpoints.web.clone(),
             pages: endpoints.pages.clone(),
+            access: parts.access.clone(),
             sign_ins: Arc::clone(&parts.browser_sign_ins),
             credential_ttl: parts.config.credentials.ttl,
             identity: IdentityKey::new(parts.identity_key.clone(), &endpoints.pages),

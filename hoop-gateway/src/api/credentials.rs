@@ -259,6 +259,7 @@ async fn revoke(State(api): State<Api>, caller: Caller, Named(id): Named) -> Res
     if !revoked {
         return Err(missing());
     }
+    api.access.note_change();
     api.changes.tell(caller.user.org, Subject::Credential, id, caller.change_scope(), "deleted");
     Ok(Done)
 }

@@ -220,6 +220,7 @@ pub(super) async fn revoke_credentials(api: &Api, user: &User) -> Result<(), Pro
     for credential in api.store.credentials().revoke_all(user.org, user.id, api.clock.now()).await? {
         api.changes.tell(user.org, Subject::Credential, credential, Some(user.id), "deleted");
     }
+    api.access.note_change();
     Ok(())
 }
 

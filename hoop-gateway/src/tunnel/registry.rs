@@ -255,7 +255,7 @@ impl Agents {
                 "agent {} carries {} channels, as many as it may",
                 target.agent, self.inner.limits.channels_per_agent
             );
-            return Err(Denial::new("tunnel", Code::LimitExceeded, reason)
+            return Err(Denial::new("tunnel", Code::AgentBusy, reason)
                 .hint("try again later, or start another process of the agent"));
         }
         Ok(())

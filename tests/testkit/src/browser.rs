@@ -109,7 +109,7 @@ impl Browser {
     fn step(&mut self, method: Method, url: &Url, form: Option<&[(String, String)]>) -> Step {
         let call = async {
             let client =
-                Client::builder().no_proxy().redirect(Policy::none()).timeout(Duration::from_secs(30)).build()?;
+                Client::builder().no_proxy().redirect(Policy::none()).timeout(Duration::from_secs(120)).build()?;
             let mut request = client.request(method, url.clone());
             if let Some((_, cookie)) = self.jar.as_ref().filter(|(origin, _)| *origin == url.authority()) {
                 request = request.header(COOKIE, cookie);

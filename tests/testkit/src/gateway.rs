@@ -182,7 +182,7 @@ impl Gateway {
             folder: self.folder.path().to_owned(),
         };
         let agent = Guarded::start(&plan);
-        until(Duration::from_secs(20), "the attached agent", || {
+        until(Duration::from_secs(60), "the attached agent", || {
             assert!(agent.is_alive(), "the agent ended: {}", agent.log());
             (self.attached(name) > before).then_some(())
         });
@@ -236,7 +236,7 @@ impl Gateway {
 
     /// The newest session of a role, once it has ended.
     pub fn ended_session(&self, role: &str) -> Value {
-        until(Duration::from_secs(15), "the end of the session", || {
+        until(Duration::from_secs(60), "the end of the session", || {
             let session = self.session(role)?;
             (!session["ended_at"].is_null()).then_some(session)
         })

@@ -103,7 +103,7 @@ impl Guarded {
     /// Kills it, as a power cut would.
     pub fn kill(&self) {
         self.signal(Signal::SIGKILL);
-        until(Duration::from_secs(10), "the end of a killed process", || (!self.is_alive()).then_some(()));
+        until(Duration::from_secs(60), "the end of a killed process", || (!self.is_alive()).then_some(()));
     }
 
     /// Stops it with a signal and waits for its end.

@@ -12,6 +12,11 @@ use crate::{Folder, Guarded, Plan, find, output, psql, psql_script, retry};
 
 /// The superuser of a test server.
 pub(crate) const USER: &str = "e2e";
+/// Ports that [`free_port`] gives: those below what a system takes for connections that are dialled (`ip_local_port_range`).
+const FIRST_SERVER_PORT: u32 = 10_000;
+const SERVER_PORTS: u32 = 22_000;
+/// More than the tests of one process need.
+const PORTS_OF_A_PROCESS: u32 = 101;
 const PASSWORD: &str = "e2e-password";
 const SETTINGS: &str = "
 listen_addresses = '127.0.0.1'
@@ -39,7 +44,7 @@ impl Postgres {
     /// Makes and starts one.
     ///
     /// # Panics
-    /// When PostgreSQL is not installed, or is not ready within half a minute.
+    /// When PostgreSQL is not installed, or is not ready within two minutes.
     pub fn start() -> Self {
         let folder = Folder::new("postgres");
         init(folder.path());
@@ -81,7 +86,7 @@ impl Postgres {
     pub fn copy_of(&self, original: &str) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         // Two copies of one database at once get into each other's way.
-        let copy = retry(Duration::from_secs(20), || {
+        let copy = retry(Duration::from_secs(120), || {
             let made = psql(&self.url("postgres"), &["-c", &format!("create database {name} template {original}")]);
             if made.status.success() { Ok(()) } else { Err(made.stderr) }
         });
@@ -109,7 +114,7 @@ impl Postgres {
 
     fn wait_until_ready(&self) {
         let url = self.url("postgres");
-        let ready = retry(Duration::from_secs(30), || {
+        let ready = retry(Duration::from_secs(120), || {
             let answer = psql(&url, &["-c", "select 1"]);
             if answer.status.success() { Ok(()) } else { Err(answer.stderr) }
         });
@@ -165,11 +170,18 @@ fn as_server_user() -> Vec<String> {
     server_user().map(|_| words.map(str::to_owned).into()).unwrap_or_default()
 }
 
-/// A port that is free right now.
+/// A port that is free, for a server that cannot be told to choose one itself. This process gives it out once, others begin
+/// elsewhere, and the system takes none of these for connections that are dialled: until a server listens, nobody else does.
 ///
 /// # Panics
-/// When none is.
+/// When none is free.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("a bound socket has an address").port()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(PORTS_OF_A_PROCESS);
+    let free = (0..SERVER_PORTS).find_map(|_| {
+        let port = FIRST_SERVER_PORT + first.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % SERVER_PORTS;
+        let port = u16::try_from(port).expect("below 32768");
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(port)
+    });
+    free.expect("a port is free")
 }

@@ -81,7 +81,7 @@ impl Api {
 /// One call on a connection of its own: callers are on many threads, and none of them has a runtime.
 fn send(base: &str, token: Option<&str>, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
     let call = async {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build()?;
         let changes = matches!(method, Method::PATCH | Method::DELETE);
         let mut request = client.request(method, format!("{base}{path}"));
         if changes {

@@ -10,7 +10,7 @@ use crate::clients::made;
 use crate::{Folder, Guarded, Plan, free_port, until};
 
 /// How long a server may take to be ready.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(120);
 /// The token that may do everything.
 const ROOT: &str = "root-of-the-test";
 

@@ -47,7 +47,7 @@ impl Sshd {
     /// Makes and starts one: shells, commands, sftp, and whatever is to be forwarded.
     ///
     /// # Panics
-    /// When OpenSSH is not installed, or is not ready within half a minute.
+    /// When OpenSSH is not installed, or is not ready within two minutes.
     pub fn start() -> Self {
         Self::with(|_| String::new())
     }
@@ -151,7 +151,7 @@ impl Sshd {
     }
 
     fn wait_until_ready(&self) {
-        let ready = retry(Duration::from_secs(30), || {
+        let ready = retry(Duration::from_secs(120), || {
             TcpStream::connect(("127.0.0.1", self.port)).map_err(|error| error.to_string())?;
             if self.server.is_alive() { Ok(()) } else { Err("it has ended".to_owned()) }
         });

@@ -300,6 +300,26 @@ impl WebSocket {
         self.runtime.block_on(self.stream.send(Message::text(text))).expect("the WebSocket is open");
     }
 
+    /// Sends bytes, and gives those that are answered next.
+    ///
+    /// # Panics
+    /// When the connection is gone, or nothing is answered within a minute.
+    #[track_caller]
+    pub fn send_binary(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let answered = async {
+            self.stream.send(Message::binary(bytes.to_vec())).await.expect("the WebSocket is open");
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Binary(bytes))) => return bytes.to_vec(),
+                    Some(Ok(_)) => {}
+                    other => panic!("no answer: {other:?}"),
+                }
+            }
+        };
+        let within = std::time::Duration::from_secs(60);
+        self.runtime.block_on(async { tokio::time::timeout(within, answered).await }).expect("an answer")
+    }
+
     /// The next text; `None` when it was closed, or broke off.
     ///
     /// # Panics

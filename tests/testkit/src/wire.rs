@@ -64,13 +64,13 @@ fn prefixed(body: &[u8]) -> Vec<u8> {
 pub const VERSION_3: u32 = 196_608;
 
 impl Wire {
-    /// Connects, with a deadline of ten seconds for every read.
+    /// Connects, with a deadline of a minute for every read.
     ///
     /// # Errors
     /// As of the socket.
     pub fn connect(address: &str) -> Result<Self> {
         let socket = TcpStream::connect(address)?;
-        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+        socket.set_read_timeout(Some(Duration::from_secs(60)))?;
         socket.set_nodelay(true)?;
         Ok(Self { socket })
     }

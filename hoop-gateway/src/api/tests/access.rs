@@ -1,5 +1,7 @@
 //! Who may do what.
 
+use futures::FutureExt as _;
+
 use super::*;
 
 #[tokio::test]
@@ -148,4 +150,19 @@ async fn who_is_shut_out_is_out_at_once() {
     assert_eq!(*gateway.live.ended.lock(), [session]);
     let (status, _) = gateway.send(&gateway.admin, Method::PATCH, "/api/v1/users/root", Some(disable)).await;
     assert_eq!(status, StatusCode::CONFLICT);
+}
+
+/// Running sessions are looked at again at once, and not only when it is time to.
+#[tokio::test]
+async fn who_loses_a_credential_is_looked_at_again() {
+    let gateway = Gateway::start().await;
+    gateway.role("shop").await;
+    let alice = gateway.user("alice", "member", &["dba"]).await;
+    // What was changed until here.
+    let _ = gateway.access.changed().now_or_never();
+    let (_, made) = gateway.post(&alice, "/api/v1/roles/shop/credentials", json!({})).await;
+    assert!(gateway.access.changed().now_or_never().is_none());
+    let path = format!("/api/v1/credentials/{}", made["id"].as_str().expect("an id"));
+    assert_eq!(gateway.send(&alice, Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
+    assert!(gateway.access.changed().now_or_never().is_some());
 }

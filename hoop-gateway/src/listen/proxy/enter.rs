@@ -13,7 +13,6 @@ use http::header::{
     ACCEPT, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE,
 };
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use url::form_urlencoded;
 
 use super::origin::Asked;
@@ -22,7 +21,7 @@ use super::{ProxyDoor, Visit};
 use crate::auth::browser::challenge;
 use crate::auth::credential::WEB_TOKEN_PREFIX;
 use crate::auth::token::unavailable;
-use crate::proxy::http::{Body, empty};
+use crate::proxy::http::{Body, RequestBody, empty};
 
 /// The paths of an origin that are the gateway's own.
 const OWN: &str = "/.hoop/";
@@ -45,7 +44,7 @@ impl ProxyDoor {
     /// The refusal.
     pub(super) async fn own_page(
         self: &Arc<Self>,
-        request: &Request<Incoming>,
+        request: &Request<RequestBody>,
         asked: &Asked,
         visit: &Visit,
     ) -> Result<Option<Response<Body>>, Denial> {
@@ -89,7 +88,7 @@ impl ProxyDoor {
     }
 
     /// A browser comes back with a code.
-    async fn enter(&self, request: &Request<Incoming>, asked: &Asked, role: &str) -> Result<Response<Body>, Denial> {
+    async fn enter(&self, request: &Request<RequestBody>, asked: &Asked, role: &str) -> Result<Response<Body>, Denial> {
         let again = || {
             Denial::new("gateway", Code::LoginFailed, "this link to enter is not for this browser, or was used before")
                 .hint("open the page itself again")
@@ -120,13 +119,14 @@ impl ProxyDoor {
     }
 
     /// A browser gives its cookie back; the session ends with it.
-    async fn leave(&self, request: &Request<Incoming>, asked: &Asked) -> Result<Response<Body>, Denial> {
+    async fn leave(&self, request: &Request<RequestBody>, asked: &Asked) -> Result<Response<Body>, Denial> {
         asked.only_itself(request)?;
         let token = cookie(request.headers(), SESSION_COOKIE).and_then(|value| super::token::Token::parse(&value));
         if let Some(token) = token {
             let candidate = self.credentials.candidate(&token.login).await?;
             if candidate.is_proven_by(token.password.expose()) {
                 self.credentials.revoke(candidate).await?;
+                self.access.note_change();
             }
         }
         let mut response = see_other(&self.pages)?;

@@ -31,11 +31,12 @@ use tokio_util::task::TaskTracker;
 use super::accept::{Listener, PreAuth, PreAuthLimits};
 use super::certificate::Certificate;
 use super::stranger::{Refusal, Stranger};
+use crate::access::Access;
 use crate::auth::browser::BrowserSignIns;
 use crate::auth::credential::NativeCredentials;
 use crate::auth::{Bearer, Throttle};
 use crate::config::TlsUse;
-use crate::proxy::http::{self, Asker, Body, IdentityKey, Limits};
+use crate::proxy::http::{self, Asker, Body, IdentityKey, Limits, RequestBody};
 use crate::session::Sessions;
 use crate::telemetry::Telemetry;
 use open::Slot;
@@ -72,6 +73,8 @@ pub(crate) struct ProxyDoor {
     pub(crate) domain: Domain,
     /// Where people sign in.
     pub(crate) pages: String,
+    /// Is told that somebody has left.
+    pub(crate) access: Access,
     /// Takes the codes that browsers bring from there.
     pub(crate) sign_ins: Arc<BrowserSignIns>,
     /// How long a browser is let in.
@@ -91,13 +94,20 @@ pub(crate) struct ProxyDoor {
 /// A connection, as its requests see it.
 struct Visit {
     peer: SocketAddr,
+    way: Way,
+    bearer: Option<Bearer>,
+    /// Somebody on it is known: it is no stranger's any more.
+    known: CancellationToken,
+}
+
+/// How a connection has come to the door.
+struct Way {
+    /// The address at which the client has reached it, where it has dialled the door itself.
+    local: Option<SocketAddr>,
     /// Whether nobody in between can read it.
     encrypted: bool,
     /// The scheme that the client used, where that is known.
     scheme: Option<&'static str>,
-    bearer: Option<Bearer>,
-    /// Somebody on it is known: it is no stranger's any more.
-    known: CancellationToken,
 }
 
 impl ProxyDoor {
@@ -112,6 +122,7 @@ impl ProxyDoor {
     }
 
     async fn dialled(self: Arc<Self>, tcp: TcpStream, stranger: Stranger, shutdown: CancellationToken) {
+        let local = tcp.local_addr().ok();
         let mut first = [0; 1];
         let peeked = stranger.in_time(async { Ok(tcp.peek(&mut first).await?) }).await;
         let is_tls = match peeked {
@@ -122,12 +133,14 @@ impl ProxyDoor {
         if !is_tls || self.tls_use == TlsUse::Off {
             // In front of a door without TLS may stand who ends it; then the configuration knows.
             let scheme = (self.tls_use != TlsUse::Off).then_some("http");
-            return self.visit(tcp, stranger, (false, scheme), shutdown).await;
+            let way = Way { local, encrypted: false, scheme };
+            return self.visit(tcp, stranger, way, shutdown).await;
         }
         let tls = self.certificate.shown().http.clone();
         let accepted = stranger.in_time(async { tls.accept(tcp).await.map_err(Refusal::from) }).await;
         if let Ok(io) = accepted {
-            self.visit(io, stranger, (true, Some("https")), shutdown).await;
+            let way = Way { local, encrypted: true, scheme: Some("https") };
+            self.visit(io, stranger, way, shutdown).await;
         }
     }
 
@@ -137,21 +150,17 @@ impl ProxyDoor {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         // The tunnel is encrypted where it has to be, and who is at its other end speaks for a client of its own.
-        self.visit(io, stranger, (true, None), CancellationToken::new()).await;
+        let way = Way { local: None, encrypted: true, scheme: None };
+        self.visit(io, stranger, way, CancellationToken::new()).await;
     }
 
-    async fn visit<S>(
-        self: Arc<Self>,
-        io: S,
-        stranger: Stranger,
-        (encrypted, scheme): (bool, Option<&'static str>),
-        shutdown: CancellationToken,
-    ) where
+    async fn visit<S>(self: Arc<Self>, io: S, stranger: Stranger, way: Way, shutdown: CancellationToken)
+    where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let known = CancellationToken::new();
         let Stranger { peer, bearer, .. } = &stranger;
-        let visit = Arc::new(Visit { peer: *peer, encrypted, scheme, bearer: bearer.clone(), known: known.clone() });
+        let visit = Arc::new(Visit { peer: *peer, way, bearer: bearer.clone(), known: known.clone() });
         let served = self.requests(io, visit, shutdown);
         let silent = async {
             let told = stranger.in_time(async {
@@ -198,6 +207,7 @@ impl ProxyDoor {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, visit: &Visit) -> Response<Body> {
         let asks = refuse::Asks::of(&request);
+        let request = RequestBody::of(request, &self.tasks);
         match self.serve_request(request, visit).await {
             Ok(response) => response,
             Err(denial) => {
@@ -214,10 +224,11 @@ impl ProxyDoor {
 
     async fn serve_request(
         self: &Arc<Self>,
-        mut request: Request<Incoming>,
+        mut request: Request<RequestBody>,
         visit: &Visit,
     ) -> Result<Response<Body>, Denial> {
-        let asked = self.domain.asked(&request, visit.scheme)?;
+        let asked = self.domain.asked(&request, visit.way.scheme)?;
+        self.domain.only_here(&request, visit.way.local)?;
         if let Some(response) = self.own_page(&request, &asked, visit).await? {
             return Ok(response);
         }
@@ -251,10 +262,10 @@ impl ProxyDoor {
     fn only_encrypted(&self, visit: &Visit, asked: &origin::Asked) -> Result<(), Denial> {
         let is_own = visit.peer.ip().to_canonical().is_loopback();
         let is_private = match self.tls_use {
-            TlsUse::Required => visit.encrypted,
-            TlsUse::Optional => visit.encrypted || is_own,
+            TlsUse::Required => visit.way.encrypted,
+            TlsUse::Optional => visit.way.encrypted || is_own,
             // In front of it stands who ends TLS, and `public` says so.
-            TlsUse::Off => visit.encrypted || is_own || asked.origin.scheme == "https",
+            TlsUse::Off => visit.way.encrypted || is_own || asked.origin.scheme == "https",
         };
         if is_private {
             return Ok(());

@@ -1,9 +1,11 @@
 //! Which role a request is for, by the host that it names, and which pages may make a browser ask.
 
+use std::net::{IpAddr, SocketAddr};
+
 use hoop_core::{Code, Denial};
 use http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 use http::uri::Authority;
-use http::{Method, Request};
+use http::{Method, Request, Version};
 use url::Url;
 
 use crate::proxy::http::Origin;
@@ -78,6 +80,32 @@ impl Domain {
         let role = role.map(str::to_owned);
         Ok(Asked { origin: Origin { scheme, authority: authority.as_str().to_ascii_lowercase() }, role })
     }
+
+    /// Whether a request that names its host in its target is for this door, which is reached at `local`: who writes it so takes
+    /// the door for a proxy that leads anywhere. A name in `Host` alone may be one that only the client knows, and over HTTP/2
+    /// both look the same.
+    ///
+    /// # Errors
+    /// [`Code::Misdirected`].
+    pub(super) fn only_here<B>(&self, request: &Request<B>, local: Option<SocketAddr>) -> Result<(), Denial> {
+        // CONNECT is refused for what it is.
+        let in_full = request.version() < Version::HTTP_2 && request.method() != Method::CONNECT;
+        let Some(named) = request.uri().authority().filter(|_| in_full) else { return Ok(()) };
+        let host = named.host().to_ascii_lowercase();
+        let below = host.strip_suffix(&self.host).is_some_and(|name| name.is_empty() || name.ends_with('.'));
+        if below || local.is_some_and(|local| is_address(named, local)) {
+            return Ok(());
+        }
+        let reason =
+            format!("{host} is not reached through this port: it leads to the roles of this gateway, and nowhere else");
+        let own = self.origin("ROLE");
+        Err(Denial::new("gateway", Code::Misdirected, reason).hint(format!("ask for {own} itself, without a proxy")))
+    }
+}
+
+fn is_address(named: &Authority, local: SocketAddr) -> bool {
+    let host = named.host().trim_matches(['[', ']']).parse::<IpAddr>();
+    host.is_ok_and(|host| host == local.ip().to_canonical()) && named.port_u16() == Some(local.port())
 }
 
 fn authority<B>(request: &Request<B>) -> Result<Authority, Denial> {
@@ -209,6 +237,31 @@ mod tests {
         assert!(refused("/", &[("host", "a b")]));
         assert!(refused("http://a.apps.example.com/", &[("host", "b.apps.example.com")]));
         assert!(!refused("http://a.apps.example.com/", &[("host", "A.apps.example.com")]));
+    }
+
+    #[test]
+    fn a_door_is_no_proxy_to_other_hosts() {
+        let local = Some(([10, 0, 0, 7], 18888).into());
+        let refused =
+            |uri: &str| domain().only_here(&request("GET", uri, &[]), local).map_err(|denial| denial.code).err();
+        for own in ["/a", "http://billing.apps.example.com/a", "http://APPS.example.com:1/", "http://10.0.0.7:18888/"] {
+            assert_eq!(refused(own), None, "{own}");
+        }
+        for foreign in [
+            "http://other.example/",
+            "http://billingapps.example.com/",
+            "http://billing.apps.example.com.evil.example/",
+            "http://10.0.0.7/",
+            "http://10.0.0.7:80/",
+            "http://10.0.0.8:18888/",
+        ] {
+            assert_eq!(refused(foreign), Some(Code::Misdirected), "{foreign}");
+        }
+        let mut over_http2 = request("GET", "http://other.example/", &[]);
+        *over_http2.version_mut() = Version::HTTP_2;
+        assert!(domain().only_here(&over_http2, local).is_ok(), "a client has a name of its own for the door");
+        assert!(domain().only_here(&request("GET", "http://10.0.0.7:18888/", &[]), None).is_err());
+        assert!(domain().only_here(&request("CONNECT", "other.example:443", &[]), local).is_ok());
     }
 
     #[test]

@@ -199,6 +199,10 @@ mod tests {
         assert_eq!(call.status(), StatusCode::OK);
         assert_eq!(call.headers()["grpc-status"], "7");
         assert_eq!(call.headers()["grpc-message"], "not so <b>; do %E2%80%93 this");
+        let busy = refused(&[], Code::AgentBusy);
+        assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(busy.headers().contains_key(RETRY_AFTER));
+        assert_eq!(refused(&[("content-type", "application/grpc")], Code::AgentBusy).headers()["grpc-status"], "14");
         assert!(refused(&[], Code::CredentialExpired).headers().contains_key(WWW_AUTHENTICATE));
     }
 }

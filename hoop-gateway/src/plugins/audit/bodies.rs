@@ -161,7 +161,7 @@ impl Sieve {
             return Vec::new();
         }
         let whole = Bytes::from(std::mem::take(&mut self.buffer));
-        let masked = redactor.framed(&whole, hits);
+        let masked = redactor.written(&whole, hits);
         let mut to = whole.len() - back;
         // What is cut here is found again as a whole, unless it is longer than all that waits.
         if let Some(hit) = hits.iter().find(|hit| hit.start < to && to < hit.end && hit.start > self.done) {
@@ -248,6 +248,17 @@ mod tests {
             }
             expected.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
             prop_assert_eq!(strained(&text, &pieces, limit), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_written_with_escapes_is_found() {
+        for secret in ["\\u003csecret\\u003e", "&lt;secret&#62;", "%3Csecret%3e", "%3Ctop+secret%3E", "<secret>"] {
+            let text = format!("a={secret}&b \"c\"");
+            let expected = format!("a={}&b \"c\"", "*".repeat(secret.len()));
+            for cut in 0..text.len() {
+                assert_eq!(String::from_utf8_lossy(&strained(text.as_bytes(), &[cut], u64::MAX)), expected);
+            }
         }
     }
 

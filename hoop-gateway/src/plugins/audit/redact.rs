@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hoop_core::{Detector, Hit};
+use hoop_proto::http::reading::{Coding, Reading};
+use memchr::memchr;
 
 /// How many texts are remembered: a prepared statement is run again and again.
 const REMEMBERED: usize = 8;
@@ -24,15 +26,31 @@ impl Redactor {
             detector.find(value, hits);
         }
         if self.0.len() > 1 {
-            hits.sort_by_key(|hit| (hit.start, std::cmp::Reverse(hit.end)));
-            let mut end = 0;
-            hits.retain_mut(|hit| {
-                hit.start = hit.start.max(end);
-                let kept = hit.start < hit.end;
-                end = end.max(hit.end);
-                kept
-            });
+            apart(hits);
         }
+    }
+
+    /// As [`find`](Self::find), also what is written with the escapes of JSON, character references or percent signs.
+    fn find_written(&self, bytes: &[u8], hits: &mut Vec<Hit>) {
+        self.find(bytes, hits);
+        let mut more = Vec::new();
+        for (mark, coding) in
+            [(b'\\', Coding::Escapes), (b'&', Coding::References), (b'%', Coding::Form), (b'+', Coding::Form)]
+        {
+            // The fourth is read by the third already where there are both.
+            if memchr(mark, bytes).is_none() || mark == b'+' && memchr(b'%', bytes).is_some() {
+                continue;
+            }
+            let mut reading = Reading::default();
+            reading.read(bytes, 0, coding, true);
+            self.find(reading.text(), &mut more);
+            hits.extend(more.drain(..).map(|hit| Hit {
+                start: reading.place(hit.start),
+                end: reading.pieces(hit.start..hit.end).map(|piece| piece.end).max().unwrap_or(0),
+                label: hit.label,
+            }));
+        }
+        apart(hits);
     }
 
     /// The text, each find replaced by its label in brackets.
@@ -55,15 +73,37 @@ impl Redactor {
     /// The bytes, each find overwritten by as many asterisks, so that the frames around them stay right.
     pub(super) fn framed(&self, bytes: &Bytes, hits: &mut Vec<Hit>) -> Bytes {
         self.find(bytes, hits);
-        if hits.is_empty() {
-            return bytes.clone();
-        }
-        let mut out = bytes.to_vec();
-        for hit in hits {
-            out.get_mut(hit.start..hit.end).unwrap_or_default().fill(b'*');
-        }
-        out.into()
+        overwritten(bytes, hits)
     }
+
+    /// As [`framed`](Self::framed), for what may be written with escapes.
+    pub(super) fn written(&self, bytes: &Bytes, hits: &mut Vec<Hit>) -> Bytes {
+        self.find_written(bytes, hits);
+        overwritten(bytes, hits)
+    }
+}
+
+fn overwritten(bytes: &Bytes, hits: &[Hit]) -> Bytes {
+    if hits.is_empty() {
+        return bytes.clone();
+    }
+    let mut out = bytes.to_vec();
+    for hit in hits {
+        out.get_mut(hit.start..hit.end).unwrap_or_default().fill(b'*');
+    }
+    out.into()
+}
+
+/// In order, and without overlaps.
+fn apart(hits: &mut Vec<Hit>) {
+    hits.sort_by_key(|hit| (hit.start, std::cmp::Reverse(hit.end)));
+    let mut end = 0;
+    hits.retain_mut(|hit| {
+        hit.start = hit.start.max(end);
+        let kept = hit.start < hit.end;
+        end = end.max(hit.end);
+        kept
+    });
 }
 
 /// Redacted texts of statements that may come again.

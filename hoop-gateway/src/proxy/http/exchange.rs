@@ -12,10 +12,9 @@ use hoop_core::{
 use hoop_proto::tunnel::v1::{self, http_message};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, VIA};
 use http::{Method, StatusCode, Uri, Version, request};
-use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::answer::{self, Body};
+use super::asked::RequestBody;
 use super::coding::Coding;
 use super::fields::{strip_request, strip_response};
 use super::head::{self, Names, Origin};
@@ -96,7 +95,7 @@ async fn tell(session: &HttpSession, closed: Response) -> Result<(), Denial> {
 /// The refusal, for the client to be told; of what the target has sent nothing is in it.
 pub(crate) async fn serve(
     session: Arc<HttpSession>,
-    request: http::Request<Incoming>,
+    request: http::Request<RequestBody>,
     asker: &Asker,
 ) -> Result<http::Response<Body>, Denial> {
     let mut exchange = Exchange::begin(session).await?;
@@ -148,15 +147,12 @@ impl Drop for GiveUp {
     }
 }
 
-async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, asker: &Asker) -> Result<Ran, Denial> {
+async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, asker: &Asker) -> Result<Ran, Denial> {
     let upgrade = websocket::asked(&mut request)?;
     let (mut parts, mut body) = request.into_parts();
-    if head::length(&parts.headers) == Some(0) {
-        sending::nothing(&mut body).await?;
-    }
     let session = Arc::clone(&exchange.session);
     let names = Names { client: &asker.origin, target: &session.target, url: &session.url };
-    let bodiless = body.is_end_stream();
+    let bodiless = sending::is_empty(&parts.headers, &mut body).await?;
     let mut head = asked(exchange.id, &mut parts, upgrade.is_some())?;
     allowed(&session.target.allow, &head)?;
     names.request(&mut head.headers);

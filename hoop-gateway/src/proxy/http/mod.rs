@@ -7,6 +7,7 @@
 pub(crate) mod fields;
 
 mod answer;
+mod asked;
 mod coding;
 mod exchange;
 mod grpc;
@@ -19,6 +20,7 @@ mod validators;
 mod websocket;
 
 pub(crate) use answer::{Body, empty};
+pub(crate) use asked::RequestBody;
 pub(crate) use exchange::{Asker, serve};
 pub(crate) use head::{OWN_COOKIES, Origin};
 pub(crate) use identity::{Identity, IdentityKey};

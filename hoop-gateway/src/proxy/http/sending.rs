@@ -9,9 +9,9 @@ use hoop_proto::tunnel::v1::{HttpEnd, http_message};
 use http::HeaderMap;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::asked::RequestBody;
 use super::coding::{Coding, Decoder};
 use super::exchange::{Exchange, Traffic, confused};
 use super::fields::strip_trailers;
@@ -74,8 +74,8 @@ pub(super) struct Outgoing {
     decoder: Option<Decoder>,
     /// Of a call of gRPC whose messages are read.
     messages: Option<grpc::Messages>,
-    /// How much of the length that the target was told is not sent yet.
-    left: Option<u64>,
+    /// How much of the body is still to come, where that was said.
+    missing: Option<u64>,
 }
 
 /// A body that was decided on.
@@ -96,12 +96,12 @@ impl Outgoing {
             traffic: Arc::clone(&exchange.traffic),
             wanted: head.body,
             decoder: coding.map(Decoder::new),
-            left: head::length(&head.headers),
+            missing: head::length(&head.headers),
         }
     }
 
     /// Sends a body as it comes, in a task of its own: the answer may begin before it has ended.
-    pub(super) fn send(&mut self, body: Incoming, sender: ChannelSender) -> Sending {
+    pub(super) fn send(&mut self, body: RequestBody, sender: ChannelSender) -> Sending {
         let outgoing = Self {
             session: Arc::clone(&self.session),
             channel: self.channel,
@@ -109,24 +109,22 @@ impl Outgoing {
             wanted: self.wanted,
             decoder: self.decoder.take(),
             messages: self.messages.take(),
-            left: self.left,
+            missing: self.missing,
         };
         let task = self.session.tasks.spawn(outgoing.run(body, sender));
         Sending::Running(AbortOnDropHandle::new(task))
     }
 
-    async fn run(mut self, mut body: Incoming, mut sender: ChannelSender) -> Result<ChannelSender, Denial> {
+    async fn run(mut self, mut body: RequestBody, mut sender: ChannelSender) -> Result<ChannelSender, Denial> {
         let (mut trailers, mut last) = (HeaderMap::new(), Bytes::new());
         while let Some(frame) = body.frame().await {
             match frame.map_err(broken)?.into_data() {
+                Ok(data) if data.is_empty() => {}
                 Ok(data) if self.messages.is_some() => self.call(&data, &mut sender).await?,
-                Ok(data) if !self.wanted.read => {
-                    if self.completes(&data)? && !body.is_end_stream() {
-                        last = data;
-                    } else {
-                        self.pass(data, &mut sender).await?;
-                    }
-                }
+                // What completes the body waits for the client's word that it is complete: over HTTP/2 more could come, and the
+                // target has taken the request for whole by then.
+                Ok(data) if !self.wanted.read && self.is_last(&data) => last = data,
+                Ok(data) if !self.wanted.read => self.pass(data, &mut sender).await?,
                 Ok(mut data) => loop {
                     let piece = self.decode(&mut data)?;
                     if piece.is_empty() {
@@ -154,17 +152,6 @@ impl Outgoing {
         Ok(sender)
     }
 
-    /// Whether the target takes the request for whole with these bytes of its body. Over HTTP/2 it is not before its stream has
-    /// ended, and what follows may yet show that it is malformed ([RFC 9113 §8.1.1]).
-    ///
-    /// [RFC 9113 §8.1.1]: https://www.rfc-editor.org/rfc/rfc9113#section-8.1.1
-    fn completes(&mut self, data: &Bytes) -> Result<bool, Denial> {
-        let Some(left) = self.left.filter(|_| !data.is_empty()) else { return Ok(false) };
-        let left = left.checked_sub(data.len() as u64).ok_or_else(longer)?;
-        self.left = Some(left);
-        Ok(left == 0)
-    }
-
     /// Asks about each message of a call that is whole by now.
     async fn call(&mut self, data: &[u8], sender: &mut ChannelSender) -> Result<(), Denial> {
         let Some(messages) = &mut self.messages else { return Ok(()) };
@@ -183,7 +170,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// The refusal; [`Code::LimitExceeded`] when it is too long.
-    pub(super) async fn whole(&mut self, mut body: Incoming) -> Result<Whole, Denial> {
+    pub(super) async fn whole(&mut self, mut body: RequestBody) -> Result<Whole, Denial> {
         let (mut bytes, mut trailers) = (BytesMut::new(), HeaderMap::new());
         while let Some(frame) = body.frame().await {
             match frame.map_err(broken)?.into_data() {
@@ -218,6 +205,12 @@ impl Outgoing {
         }
         sender.http(end(&trailers)).await?;
         Ok(Sending::Done(sender))
+    }
+
+    /// Whether the body has come to its length with these bytes.
+    fn is_last(&mut self, data: &Bytes) -> bool {
+        self.missing = self.missing.map(|missing| missing.saturating_sub(data.len() as u64));
+        self.missing == Some(0)
     }
 
     async fn pass(&self, data: Bytes, sender: &mut ChannelSender) -> Result<(), Denial> {
@@ -257,25 +250,22 @@ impl Outgoing {
     }
 }
 
-fn end(trailers: &HeaderMap) -> http_message::Body {
-    http_message::Body::End(HttpEnd { trailers: head::to_wire(trailers) })
-}
-
-/// Reads to the end of a body of which the head says that there is none.
+/// Whether nothing comes of a body of which that was said: over HTTP/2 something still could.
 ///
 /// # Errors
-/// When there is one.
-pub(super) async fn nothing(body: &mut Incoming) -> Result<(), Denial> {
-    while let Some(frame) = body.frame().await {
-        if frame.map_err(broken)?.data_ref().is_some_and(|data| !data.is_empty()) {
-            return Err(longer());
+/// [`Code::ProtocolViolation`] when something does.
+pub(super) async fn is_empty(headers: &HeaderMap, body: &mut RequestBody) -> Result<bool, Denial> {
+    if head::length(headers) == Some(0) {
+        // More than was said is an error of the library.
+        while let Some(frame) = body.frame().await {
+            frame.map_err(broken)?;
         }
     }
-    Ok(())
+    Ok(body.is_end_stream())
 }
 
-fn longer() -> Denial {
-    Denial::new("gateway", Code::ProtocolViolation, "the body of the request is longer than its head says")
+fn end(trailers: &HeaderMap) -> http_message::Body {
+    http_message::Body::End(HttpEnd { trailers: head::to_wire(trailers) })
 }
 
 fn broken(error: hyper::Error) -> Denial {

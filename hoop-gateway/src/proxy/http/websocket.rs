@@ -15,7 +15,6 @@ use http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{Method, StatusCode, Version};
-use hyper::body::Incoming;
 use hyper::ext::Protocol;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -26,6 +25,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message as Framed, error::CapacityError};
 
 use super::answer::{Body, empty};
+use super::asked::RequestBody;
 use super::exchange::{Exchange, GiveUp, confused};
 use super::session::HttpSession;
 use crate::tunnel::{ChannelIo, ChannelReceiver, ChannelSender};
@@ -59,7 +59,7 @@ pub(super) struct Begun {
 ///
 /// # Errors
 /// [`Code::ProtocolViolation`] for one that asks wrongly.
-pub(super) fn asked(request: &mut http::Request<Incoming>) -> Result<Option<Upgrade>, Denial> {
+pub(super) fn asked(request: &mut http::Request<RequestBody>) -> Result<Option<Upgrade>, Denial> {
     let over_http2 = request.extensions().get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
     let accept = match request.version() {
         Version::HTTP_2 if request.method() == Method::CONNECT && over_http2 => None,
@@ -89,7 +89,7 @@ fn improper() -> Denial {
     )
 }
 
-fn has_token(request: &http::Request<Incoming>, name: &HeaderName, token: &str) -> bool {
+fn has_token(request: &http::Request<RequestBody>, name: &HeaderName, token: &str) -> bool {
     let values = request.headers().get_all(name);
     values
         .iter()

@@ -60,6 +60,8 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         Code::RecordingFailed => "58030",
         // system_error
         Code::PluginFailed | Code::SecretUnavailable => "58000",
+        // too_many_connections
+        Code::AgentBusy => "53300",
         // cannot_connect_now
         Code::AgentUnavailable | Code::TargetUnavailable | Code::TargetTimeout | Code::StoreUnavailable => "57P03",
         // admin_shutdown

@@ -40,7 +40,9 @@ pub(super) fn exit_status(denial: &Denial) -> u32 {
 /// Why a channel is not opened: all in one line, since that is all that clients show.
 pub(super) fn open_failure(denial: &Denial) -> ChannelOpenFailure {
     let code = match denial.code {
-        Code::TargetUnavailable | Code::TargetLost | Code::AgentLost | Code::AgentUnavailable => CONNECT_FAILED,
+        Code::TargetUnavailable | Code::TargetLost | Code::AgentLost | Code::AgentUnavailable | Code::AgentBusy => {
+            CONNECT_FAILED
+        }
         _ => PROHIBITED,
     };
     let mut reason = plain(&denial.reason);

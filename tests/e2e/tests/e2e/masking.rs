@@ -67,7 +67,7 @@ fn recordings_are_clean(database: &str) {
 }
 
 /// As it is, as hexadecimal digits, and as base64 at each of the three offsets.
-fn spellings(text: &str) -> Vec<Vec<u8>> {
+pub(crate) fn spellings(text: &str) -> Vec<Vec<u8>> {
     let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut found = vec![text.as_bytes().to_vec(), hex.into_bytes()];
     for offset in 0..3 {

@@ -99,7 +99,7 @@ impl Stand {
 
 /// The newest session on a database, once it has ended.
 pub(crate) fn ended_session(gateway: &Gateway, database: &str) -> Value {
-    until(std::time::Duration::from_secs(15), "the end of the session", || {
+    until(std::time::Duration::from_secs(60), "the end of the session", || {
         let session = gateway.sessions().into_iter().find(|session| session["database"] == database)?;
         (!session["ended_at"].is_null()).then_some(session)
     })

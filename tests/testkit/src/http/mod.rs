@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use crate::{Guarded, until};
 
 /// How long a server may take to be ready.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(120);
 
 /// Waits until a server takes connections.
 fn wait_for(name: &str, server: &Guarded, port: u16) {

@@ -29,7 +29,7 @@ impl Nginx {
     /// Starts one.
     ///
     /// # Panics
-    /// When nginx is not installed, or is not ready within half a minute.
+    /// When nginx is not installed, or is not ready within two minutes.
     pub fn start() -> Self {
         let (folder, port) = (Folder::new("nginx"), free_port());
         init(folder.path(), port);

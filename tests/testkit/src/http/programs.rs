@@ -21,7 +21,7 @@ macro_rules! server {
             /// Starts one.
             ///
             /// # Panics
-            /// When what it needs is not installed, or it is not ready within half a minute.
+            /// When what it needs is not installed, or it is not ready within two minutes.
             pub fn start() -> Self {
                 let (folder, port) = (Folder::new($text), free_port());
                 let (command, environment): (Vec<String>, Vec<(String, String)>) = $command(port);

@@ -53,7 +53,7 @@ impl SessionAudit {
         // Redacted before it is cut: half a value would not be found.
         let kept = match keep {
             0 => Bytes::new(),
-            keep => self.redactor.framed(&message.bytes, &mut self.memory.hits).slice(..keep),
+            keep => self.redactor.written(&message.bytes, &mut self.memory.hits).slice(..keep),
         };
         self.message(message, false, kept)
     }

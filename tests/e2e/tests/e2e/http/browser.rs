@@ -76,11 +76,10 @@ fn who_is_put_out_is_told_what_to_do_and_comes_back_to_the_same_page() {
     assert_eq!((&shown["signIns"], &shown["status"]), (&json!(0), &json!(200)), "the cookie lasts: {shown}");
 
     let api = place().gateway.api();
-    let id = person.session()["id"].as_str().expect("a session has an id").to_owned();
+    let session = person.session();
+    let id = session["id"].as_str().expect("a session has an id");
     api.post(&format!("/api/v1/sessions/{id}/kill"), &json!({}));
-    until(Duration::from_secs(30), "the end of the session", || {
-        (!api.get(&format!("/api/v1/sessions/{id}"))["ended_at"].is_null()).then_some(())
-    });
+    place().end_of(&session);
     let shown = person.open("/app/mine?a=b");
     assert_eq!(shown["status"].as_u64().map(|status| status / 100), Some(4), "{shown}");
     assert!(text(&shown).contains("open the page again to sign in"), "{shown}");

@@ -30,6 +30,7 @@ pub(crate) fn moves_both_ways(bytes: u64) {
     }
     for ((part, pid), before) in parts.into_iter().zip(before) {
         let peak = memory::peak(pid);
+        println!("{bytes} bytes four times: the {part} went from {before} to {peak} bytes");
         assert!(peak <= before + ROOM, "the {part} went from {before} to {peak} bytes");
     }
 }

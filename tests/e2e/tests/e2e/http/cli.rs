@@ -31,7 +31,7 @@ impl Running {
 
     /// The first line that it prints.
     fn line(&self) -> String {
-        until(Duration::from_secs(30), "a line of hoop", || {
+        until(Duration::from_secs(120), "a line of hoop", || {
             let text = std::fs::read_to_string(self.folder.join("out")).expect("its output");
             text.split_once('\n').map(|(line, _)| line.to_owned())
         })
@@ -43,7 +43,7 @@ impl Running {
 
     fn stop(&mut self) -> Option<i32> {
         kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT).expect("it runs");
-        until(Duration::from_secs(15), "the end of hoop", || self.child.try_wait().expect("an own child")).code()
+        until(Duration::from_secs(60), "the end of hoop", || self.child.try_wait().expect("an own child")).code()
     }
 }
 

@@ -261,6 +261,8 @@ fn as_a_forward_proxy_it_leads_to_roles_alone() {
     };
     let asked = through(&["--proxy-user", &login, &client.at("/absolute?a=b")]).ok();
     assert!(asked.starts_with("GET /absolute?a=b HTTP/1.1\n") && asked.ends_with("\n200"), "{asked}");
+    let foreign = through(&["--proxy-user", &login, "http://foreign.example/absolute"]).ok();
+    assert!(foreign.contains("\"code\":\"misdirected\"") && foreign.ends_with("\n421"), "{foreign}");
     let tunnelled = through(&["-v", "-p", "--proxy-user", &login, &client.at("/tunnelled")]);
     assert!(!tunnelled.status.success() && tunnelled.stderr.contains("CONNECT"), "{tunnelled}");
     for host in [client.origin.trim_start_matches("http://"), "example.com:443"] {

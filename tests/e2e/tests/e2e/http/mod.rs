@@ -1,7 +1,9 @@
 //! Services that speak HTTP, through the gateway: as browsers, programs and `hoop` reach them.
 
+mod autobahn;
 mod browser;
 mod bulk;
+mod canary;
 mod cli;
 mod clients;
 mod grpc;

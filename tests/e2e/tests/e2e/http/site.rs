@@ -2,12 +2,13 @@
 //! origins. That is how they are found in earnest, and the harder case.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use hoop_testkit::{Chromium, Folder, Gateway, Options, Shown, Site};
+use hoop_testkit::{Chromium, Folder, Gateway, Options, Shown, Site, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{AGENT, unmasked};
+use super::AGENT;
 use crate::trust::Authority;
 
 const PASSWORD: &str = "a long enough passphrase";
@@ -35,11 +36,21 @@ pub(crate) fn place() -> &'static Place {
         let site = Site::start();
         for name in ["site", "other"] {
             let target = json!({ "kind": "http", "url": site.url() });
-            let role = json!({ "name": name, "agent": AGENT, "allowed_groups": [GROUP], "target": target, "plugins": unmasked() });
+            let role = json!({ "name": name, "agent": AGENT, "allowed_groups": [GROUP], "target": target });
             gateway.api().post("/api/v1/roles", &role);
         }
         Place { gateway, site, folder }
     })
+}
+
+impl Place {
+    /// Waits for a session to end.
+    pub(crate) fn end_of(&self, session: &Value) {
+        let path = format!("/api/v1/sessions/{}", session["id"].as_str().expect("a session has an id"));
+        until(Duration::from_secs(60), "the end of the session", || {
+            (!self.gateway.api().get(&path)["ended_at"].is_null()).then_some(())
+        });
+    }
 }
 
 /// Somebody with a browser.
@@ -84,14 +95,16 @@ impl Person {
         sessions.iter().find(own).unwrap_or_else(|| panic!("no session of {}: {sessions:?}", self.name)).clone()
     }
 
-    /// Takes all credentials of the role away.
+    /// Takes all credentials of the role away, with which its session ends.
     pub(crate) fn revoke(&self) {
         let api = place().gateway.api();
-        let user = &self.session()["user_id"];
+        let session = self.session();
+        let user = &session["user_id"];
         let credentials = api.get("/api/v1/credentials")["items"].as_array().cloned().unwrap_or_default();
         for credential in credentials.iter().filter(|credential| credential["user_id"] == *user) {
             let id = credential["id"].as_str().expect("a credential has an id");
             api.call(Method::DELETE, &format!("/api/v1/credentials/{id}"), None);
         }
+        place().end_of(&session);
     }
 }

@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use client::{Client, Reply};
 use hoop_testkit::{Gateway, Options};
 use passed::{Asked, PASSED, Passed};
-use refused::{BODIES, HEADS};
-use serde_json::json;
+use refused::{BODIES, HEADS, MISDIRECTED};
+use serde_json::{Value, json};
 use tap::{Received, Tap};
 use targets::Server;
 
@@ -99,7 +99,8 @@ impl<'a> Case<'a> {
         let host = format!("127.0.0.1:{}", stand().port);
         let key = format!("Hoop-Token: {}\r\n", self.target.token);
         let smuggled = format!("/smuggled{}", self.path);
-        text.replace("$HOST", &host)
+        text.replace("$OWN", &format!("{}.localhost:{}", self.target.name, stand().port))
+            .replace("$HOST", &host)
             .replace("$H", &format!("Host: {host}\r\n{key}"))
             .replace("$K", &key)
             .replace("$T", &self.path)
@@ -156,6 +157,36 @@ fn a_head_that_can_be_read_in_two_ways_is_refused_and_reaches_nobody() {
             case.ends(&mut client);
             assert_eq!(case.received(), [], "{}", case.name);
         }
+    });
+}
+
+#[test]
+fn a_request_for_another_host_is_answered_by_no_role() {
+    each(MISDIRECTED, |target, (name, sent)| {
+        let case = Case::new(target, name);
+        let mut client = Client::dial(stand().port);
+        client.send(&case.bytes(sent), usize::MAX);
+        let reply = case.reply(&mut client, false);
+        assert_eq!(reply.status, 421, "{}: {reply:?}", case.name);
+        let problem: Value = serde_json::from_str(&reply.body).expect("a problem document");
+        assert_eq!(problem["code"], "misdirected", "{}: {problem}", case.name);
+        assert!(problem["hint"].as_str().is_some_and(|hint| hint.contains("without a proxy")), "{}", case.name);
+        case.goes_on(&mut client);
+        let targets: Vec<_> = case.received().into_iter().map(|request| request.target).collect();
+        assert_eq!(targets, [format!("{}/after", case.path)], "{}", case.name);
+    });
+}
+
+#[test]
+fn a_request_that_names_the_role_s_own_host_in_full_goes_on() {
+    let sent = "GET http://$OWN$T HTTP/1.1\r\nHost: $OWN\r\n$K\r\n";
+    each(&[()], |target, ()| {
+        let case = Case::new(target, "the role's own host");
+        let mut client = Client::dial(stand().port);
+        client.send(&case.bytes(sent), usize::MAX);
+        let reply = case.reply(&mut client, false);
+        assert_eq!((reply.status, &reply.body), (200, &case.path), "{}", case.name);
+        case.goes_on(&mut client);
     });
 }
 

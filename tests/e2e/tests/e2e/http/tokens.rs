@@ -117,7 +117,7 @@ fn a_token_ends_with_its_time() {
     }
     let client = Client::of(stand().gateway.api(), PLAIN, &json!({ "ttl_seconds": 8 }));
     assert_eq!(client.ask(&[], "/brief").0, 200);
-    let said = until(Duration::from_secs(30), "the end of the token", || {
+    let said = until(Duration::from_secs(60), "the end of the token", || {
         let (code, said) = client.ask(&[], "/brief");
         (code != 200).then_some((code, said))
     });

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use hoop_testkit::clients::h2spec;
+use hoop_testkit::clients::{h2spec, python};
 use hoop_testkit::{Gateway, HttpEcho, Options, direct_only, memory, output, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,12 +18,12 @@ use super::services::{SOON, client, dial, say, services};
 use super::{AGENT, Client, command, curl, stand, status};
 
 /// A service that does with each connection what the test says. It ends with the test's process.
-struct Service {
-    url: String,
+pub(super) struct Service {
+    pub(super) url: String,
 }
 
 impl Service {
-    fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+    pub(super) fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let serve = Arc::new(serve);
@@ -49,7 +49,7 @@ fn role_in(gateway: &Gateway, name: &str, url: &str) -> Client {
 }
 
 /// Reads the head of a request; `None` when there is none any more.
-fn head(io: &mut BufReader<TcpStream>) -> Option<String> {
+pub(super) fn head(io: &mut BufReader<TcpStream>) -> Option<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if io.read_line(&mut head).unwrap_or(0) == 0 {
@@ -129,7 +129,8 @@ fn a_target_may_take_its_time_and_no_more() {
     let (code, said) = client.ask(&[], "/never");
     let said: Value = serde_json::from_str(&said).expect("a problem");
     assert_eq!((code, &said["code"]), (504, &json!("target_timeout")), "{said}");
-    assert_eq!(client.ask(&[], "/now"), (200, "ok".to_owned()));
+    // A machine with much to do may need that time itself.
+    until(SOON, "an answer in time", || (client.ask(&[], "/now") == (200, "ok".to_owned())).then_some(()));
 }
 
 /// `limits.http_exchanges`: one more waits. `limits.http_idle`: a session without a request ends.
@@ -179,12 +180,31 @@ fn an_answer_before_the_question_is_over_is_an_answer() {
         return;
     }
     let client = client("node");
-    let body = vec![b'x'; 8 << 20];
-    let line = client.line();
-    // Over HTTP/2 this version of curl takes the reset without an error that follows such an answer for one.
-    let mut curl = command(&["--http1.1", "-w", "\n%{http_code}", "-H", &line, "-H", "Expect:", "--data-binary", "@-"]);
-    let told = output(curl.arg(client.at("/early")), &body).text();
-    assert_eq!(told, "too large\n\n413");
+    // Over HTTP/2 this version of curl, when it stops sending, at times says that a body has ended which has not.
+    for (version, token, bytes, told) in [
+        ("--http1.1", client.line(), 8 << 20, "too large\n\n413"),
+        ("--http2-prior-knowledge", client.line(), 1000, "too large\n\n413"),
+        ("--http2-prior-knowledge", "Hoop-Token: hoopw_nobody.x".to_owned(), 1000, "\n401"),
+    ] {
+        let options = ["-w", "\n%{http_code}", "-H", &token, "-H", "Expect:", "--data-binary", "@-"];
+        let mut curl = command(&[&[version], &options[..]].concat());
+        let said = output(curl.arg(client.at("/early")), &vec![b'x'; bytes]).ok();
+        assert!(said.ends_with(told), "{version}: {said}");
+    }
+}
+
+/// The client has sent a part, and waits: it gets the answer, its stream is closed without an error, and the next one is served.
+#[test]
+fn an_early_answer_over_http2_leaves_the_connection() {
+    if direct_only() {
+        return;
+    }
+    let client = client("node");
+    let host = client.origin.trim_start_matches("http://");
+    let told = |token: &str| python("web", "early_h2.py", &[&client.address, host, "/early", token]).ok();
+    assert_eq!(told(&client.token), "413 too large\nreset: 0\nnext: 200\n");
+    let refused = told("hoopw_nobody.x");
+    assert!(refused.starts_with("401 ") && refused.ends_with("\nreset: 0\nnext: 401\n"), "{refused}");
 }
 
 #[test]
@@ -193,7 +213,7 @@ fn a_target_sees_that_a_body_broke_off() {
         return;
     }
     let (tell, told) = std::sync::mpsc::sync_channel(2);
-    let tell = std::sync::Mutex::new(tell);
+    let tell = Mutex::new(tell);
     let service = Service::start(move |io| {
         let mut io = BufReader::new(io);
         let Some(head) = head(&mut io) else { return };
@@ -215,6 +235,50 @@ fn a_target_sees_that_a_body_broke_off() {
         let (length, whole) = told.recv_timeout(SOON).expect("the target sees the end");
         assert!(length < 1000 && !whole, "{framing}: {length}");
     }
+}
+
+/// Over HTTP/2 more can come than was said. By then the target has not got what it would take for the whole request.
+#[test]
+fn a_body_is_whole_once_its_client_has_said_so() {
+    if direct_only() {
+        return;
+    }
+    let (tell, told) = std::sync::mpsc::sync_channel(8);
+    let (tell, begun) = (Mutex::new(tell), (Mutex::new(false), Condvar::new()));
+    let service = Service::start(move |io| {
+        let mut io = BufReader::new(io);
+        while let Some(head) = head(&mut io) {
+            let tell = tell.lock().expect("no test panics while it has it").clone();
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            match &*path {
+                "/begun" => {
+                    let begins = begun.0.lock().expect("no test panics while it has it");
+                    let _begun = begun.1.wait_while(begins, |begun| !*begun);
+                }
+                "/two" => {
+                    *begun.0.lock().expect("no test panics while it has it") = true;
+                    begun.1.notify_all();
+                    let mut rest = Vec::new();
+                    let _ = io.read_to_end(&mut rest);
+                    let _ = tell.send((path, rest));
+                    return;
+                }
+                _ => drop(tell.send((path, Vec::new()))),
+            }
+            let _ = io.get_ref().write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+        }
+    });
+    let client = role("exceeded", &service.url);
+    let host = client.origin.trim_start_matches("http://").to_owned();
+    let reset = |path: &str, length: &str, first: &str| {
+        let words = [&client.address, host.as_str(), path, client.token.as_str(), length, first];
+        assert_eq!(python("web", "excess_h2.py", &words).ok(), "reset: 1\n");
+    };
+    reset("/two", "4", "dear");
+    assert_eq!(told.recv_timeout(SOON).expect("the target sees the end"), ("/two".to_owned(), Vec::new()));
+    reset("/nothing", "0", "");
+    assert_eq!(client.ask(&[], "/after").0, 204);
+    assert_eq!(told.recv_timeout(SOON).expect("the target is asked").0, "/after");
 }
 
 /// Lines of a head with this many bytes.
@@ -304,7 +368,7 @@ fn an_agent_that_dies_is_no_end_of_an_answer() {
     assert!(!streamed.wait().expect("an own child").success(), "what broke off does not look whole");
     let ended = gateway.ended_session("dies");
     assert_eq!(ended["outcome"], "agent_lost", "{ended}");
-    let told = until(Duration::from_secs(30), "the end of the agent", || {
+    let told = until(Duration::from_secs(60), "the end of the agent", || {
         let told = curl(&["-i", "-H", &client.line(), &client.at("/next")]).text();
         told.starts_with("HTTP/1.1 503").then_some(told)
     });

@@ -161,6 +161,21 @@ pub(super) const HEADS: &[(&str, &str)] = &[
     ("CONNECT with a path", "CONNECT $T HTTP/1.1\r\n$H\r\n"),
 ];
 
+/// For other hosts, as those are asked for who take the door for a proxy.
+pub(super) const MISDIRECTED: &[(&str, &str)] = &[
+    ("another host", "GET http://other.example$T HTTP/1.1\r\nHost: other.example\r\n$K\r\n"),
+    ("another host over TLS", "GET https://other.example$T HTTP/1.1\r\nHost: other.example\r\n$K\r\n"),
+    ("another host in HTTP/1.0", "GET http://other.example$T HTTP/1.0\r\n$KConnection: keep-alive\r\n\r\n"),
+    (
+        "another host behind the own",
+        "GET http://nginx.localhost.other.example$T HTTP/1.1\r\nHost: nginx.localhost.other.example\r\n$K\r\n",
+    ),
+    ("another port of this machine", "GET http://127.0.0.1:1$T HTTP/1.1\r\nHost: 127.0.0.1:1\r\n$K\r\n"),
+    ("this machine without a port", "GET http://127.0.0.1$T HTTP/1.1\r\nHost: 127.0.0.1\r\n$K\r\n"),
+    ("another address", "GET http://169.254.169.254$T HTTP/1.1\r\nHost: 169.254.169.254\r\n$K\r\n"),
+    ("another address in IPv6", "GET http://[::1]:1$T HTTP/1.1\r\nHost: [::1]:1\r\n$K\r\n"),
+];
+
 /// Refused where the body goes wrong.
 pub(super) const BODIES: &[(&str, &str)] = &[
     ("a plus", "+2\r\nhi\r\n0\r\n\r\n"),

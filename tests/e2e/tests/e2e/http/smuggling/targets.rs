@@ -107,7 +107,7 @@ fn start(name: &'static str, command: impl Fn(&Folder, u16) -> Vec<String>) -> S
         folder: folder.path().to_owned(),
     };
     let process = Guarded::start(&plan);
-    until(Duration::from_secs(20), name, || {
+    until(Duration::from_secs(120), name, || {
         assert!(process.is_alive(), "{name} ended: {}", process.log());
         TcpStream::connect(("127.0.0.1", port)).ok()
     });
