@@ -102,8 +102,11 @@ pub(crate) async fn serve(
     request: http::Request<Incoming>,
     asker: &Asker,
 ) -> Result<http::Response<Body>, Denial> {
+    let ending = session.ending.clone();
     let mut exchange = Exchange::begin(session).await?;
-    match run(&mut exchange, request, asker).await {
+    // Also who waits, for the rest of a body or for somebody's word, does so no longer than the session.
+    let ran = ending.run_until_cancelled(run(&mut exchange, request, asker)).await;
+    match ran.unwrap_or_else(|| Err(exchange.session.why())) {
         Ok(Ran::Answer(parts, begun)) => answer::give(exchange, parts, begun).await,
         Ok(Ran::WebSocket(parts, begun)) => Ok(websocket::open(exchange, *parts, begun)),
         Err(denial) => {

@@ -7,6 +7,7 @@ mod clients;
 mod grpc;
 mod identity;
 mod isolation;
+mod revoked;
 mod services;
 mod site;
 mod smuggling;
