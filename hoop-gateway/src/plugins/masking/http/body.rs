@@ -40,6 +40,8 @@ enum Kind {
     /// Text, because a rule says so.
     Forced,
     Parts,
+    /// Values with their types in bytes, which nobody here reads, and which clients may ask for in the place of a text.
+    Encoded,
     /// Something else, or nothing.
     Other,
     /// What nobody looks at, because a rule says so.
@@ -85,7 +87,7 @@ impl Body {
         let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let kind = match kind(&essence) {
             _ if search.fields.is_unsearched(&essence) && !essence.is_empty() => Kind::Unsearched,
-            Kind::Other if search.fields.is_searched(&essence) => Kind::Forced,
+            Kind::Other | Kind::Encoded if search.fields.is_searched(&essence) => Kind::Forced,
             kind => kind,
         };
         Self {
@@ -169,6 +171,9 @@ impl Body {
 
     /// What it is, by its first bytes.
     fn tell(&self, head: &[u8], search: Search<'_>) -> Result<Stage, Unreadable> {
+        if self.kind == Kind::Encoded && !head.is_empty() {
+            return Err(Unreadable("it is data in a form that is not read"));
+        }
         let charset = self.charset(head)?;
         if self.kind == Kind::Other && is_data(head, charset) {
             return Ok(Stage::Passes);
@@ -199,7 +204,9 @@ impl Body {
                 Some(boundary) if self.depth < MAX_DEPTH => Format::Parts(Box::new(Parts::new(boundary, self.depth))),
                 _ => return Err(Unreadable("it has parts that cannot be told from each other")),
             },
-            Kind::Text | Kind::Forced | Kind::Other | Kind::Unsearched => Format::Text(Text::new(Coding::Plain)),
+            Kind::Text | Kind::Forced | Kind::Other | Kind::Encoded | Kind::Unsearched => {
+                Format::Text(Text::new(Coding::Plain))
+            }
         })
     }
 
@@ -302,8 +309,31 @@ fn kind(essence: &str) -> Kind {
         _ if essence.ends_with("+json") => Kind::Json,
         _ if essence.ends_with("+xml") => Kind::Xml,
         _ if essence.starts_with("text/") => Kind::Text,
+        _ if is_encoded(essence) => Kind::Encoded,
         _ => Kind::Other,
     }
+}
+
+/// Whether a type is of values that are encoded in bytes: many services answer in one of them who asks for it in `Accept`.
+fn is_encoded(essence: &str) -> bool {
+    const FORMS: [&str; 12] = [
+        "cbor",
+        "cbor-seq",
+        "msgpack",
+        "messagepack",
+        "smile",
+        "bson",
+        "ubjson",
+        "protobuf",
+        "avro",
+        "thrift",
+        "ion",
+        "hessian",
+    ];
+    let Some(("application", name)) = essence.split_once('/') else { return false };
+    let form = name.rsplit(['+', '.']).next().unwrap_or(name);
+    let form = form.strip_prefix("x-").or_else(|| form.strip_prefix("jackson-")).unwrap_or(form);
+    FORMS.contains(&form) || matches!(form, "thrift-binary" | "java-serialized-object" | "jackson-smile")
 }
 
 /// Charsets of one byte for each character.

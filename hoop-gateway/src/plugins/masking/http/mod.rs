@@ -6,7 +6,8 @@
 //! and events and lines are never kept once they are.
 //!
 //! What is not searched: pictures, fonts, sound, films, PDFs and other data; Base64; what a script or the client puts together of
-//! several values; cookies that are set. What cannot be read is refused, or left out, as the role says.
+//! several values; cookies that are set. What cannot be read is refused, or left out, as the role says; so are values that are
+//! encoded in bytes (CBOR, MessagePack, protobuf outside of gRPC), which clients may ask for in the place of JSON.
 
 mod body;
 mod events;

@@ -102,3 +102,32 @@ fn messages_of_grpc_that_were_asked_for_otherwise_are_not_shown() {
     let seen = Session::new(r#"{"unsearched": ["application/grpc"]}"#);
     assert_eq!(seen.body("application/grpc", body).bytes, body);
 }
+
+#[test]
+fn no_other_form_of_the_same_values_is_asked_for() {
+    let session = Session::new("{}");
+    // {"mail": "ada@example.com"}
+    let body = b"\xa1\x64mail\x6fada@example.com";
+    for kind in [
+        "application/cbor",
+        "application/vnd.elasticsearch+cbor;compatible-with=8",
+        "application/x-msgpack",
+        "application/vnd.msgpack",
+        "application/smile",
+        "application/x-jackson-smile",
+        "application/vnd.kubernetes.protobuf",
+        "application/x-protobuf",
+        "application/vnd.google.protobuf",
+    ] {
+        assert_eq!(session.body(kind, body).denied, Some(Code::MaskingFailed), "{kind}");
+        assert_eq!(session.body(kind, b""), Shown { headers: headers(&[("content-type", kind)]), ..Shown::default() });
+    }
+    let masked = Session::new(r#"{"fail": "mask"}"#);
+    assert_eq!(masked.text("application/cbor", body), "[masked]");
+    for (settings, shown) in
+        [(r#"{"unsearched": ["application/*"]}"#, &body[..]), (r#"{"types": ["application/cbor"]}"#, b"***@***.com")]
+    {
+        assert_eq!(Session::new(settings).body("application/cbor", body).bytes, shown, "{settings}");
+    }
+    assert_eq!(session.body("application/octet-stream", b"\0\x01").bytes, b"\0\x01");
+}
