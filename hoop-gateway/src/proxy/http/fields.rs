@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Fields that are of one connection ([RFC 9110 §7.6.1]), beside those that `Connection` names. `Trailer` is none of them: over
@@ -68,6 +68,8 @@ const ASSERTED_PREFIXES: [&str; 12] = [
 const FOR_OTHERS: [&str; 6] =
     ["cdn-cache-control", "surrogate-control", "edge-control", "x-accel-redirect", "x-accel-expires", "x-sendfile"];
 
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
 /// Whether a field is of one connection, or announces what follows a body.
 pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     HOP_BY_HOP.iter().chain([&TRAILER]).any(|field| field.as_str().eq_ignore_ascii_case(name))
@@ -95,7 +97,7 @@ pub(crate) fn strip_request(fields: &mut HeaderMap) {
     fields.remove(EXPECT);
     fields.remove(HOST);
     if te_trailers {
-        fields.insert(TE, http::HeaderValue::from_static("trailers"));
+        fields.insert(TE, HeaderValue::from_static("trailers"));
     }
 }
 
@@ -107,6 +109,33 @@ pub(crate) fn strip_response(fields: &mut HeaderMap) {
     let for_others: Vec<_> = fields.keys().filter(|name| is_for_others(name.as_str())).cloned().collect();
     for name in for_others {
         fields.remove(name);
+    }
+    keep_cookies(fields);
+}
+
+/// Cookies are cleared of a whole domain ([Clear Site Data §3.1]): one role's service would sign its user out of all roles.
+///
+/// [Clear Site Data §3.1]: https://www.w3.org/TR/clear-site-data/#header
+fn keep_cookies(fields: &mut HeaderMap) {
+    if !fields.contains_key(CLEAR_SITE_DATA) {
+        return;
+    }
+    let cleared: Vec<String> = fields
+        .get_all(CLEAR_SITE_DATA)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or_default().split(',').map(str::trim))
+        .flat_map(|what| match what {
+            "\"*\"" => vec!["\"cache\"", "\"storage\"", "\"executionContexts\""],
+            what => vec![what],
+        })
+        .filter(|what| !what.is_empty() && *what != "\"cookies\"")
+        .map(str::to_owned)
+        .collect();
+    fields.remove(CLEAR_SITE_DATA);
+    if let Ok(value) = HeaderValue::try_from(cleared.join(", "))
+        && !cleared.is_empty()
+    {
+        fields.insert(CLEAR_SITE_DATA, value);
     }
 }
 
@@ -242,6 +271,20 @@ mod tests {
         ]);
         strip_response(&mut response);
         assert_eq!(names(&response), ["cache-control", "x-accel-buffering"]);
+    }
+
+    #[test]
+    fn a_service_clears_what_is_its_own() {
+        for (said, kept) in [
+            ("\"cache\", \"cookies\"", Some("\"cache\"")),
+            ("\"cookies\"", None),
+            ("\"*\"", Some("\"cache\", \"storage\", \"executionContexts\"")),
+            ("\"storage\"", Some("\"storage\"")),
+        ] {
+            let mut response = fields(&[("clear-site-data", said)]);
+            strip_response(&mut response);
+            assert_eq!(response.get(CLEAR_SITE_DATA).map(|value| value.to_str().expect("text")), kept);
+        }
     }
 
     #[test]
