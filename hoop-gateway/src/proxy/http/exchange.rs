@@ -161,10 +161,11 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, aske
     let names = Names { client: &asker.origin, target: &session.target, url: &session.url };
     let bodiless = body.is_end_stream();
     let mut head = asked(exchange.id, &mut parts, upgrade.is_some())?;
-    allowed(&session.target.allow, &session.url.prefix, &head)?;
     names.request(&mut head.headers);
     validators::asked(&mut head.headers, &session.variant);
     let mut head = ask(&session, head).await?;
+    // After the chain has seen it: what somebody tried is recorded, too.
+    allowed(&session.target.allow, &session.url.prefix, &head)?;
     let is_call = matches!(head.kind, ExchangeKind::Grpc { .. });
     let reads_body = head.body.read && !bodiless && !is_call;
     let coding = if reads_body { Coding::of(&head.headers)? } else { None };
