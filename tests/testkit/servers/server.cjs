@@ -45,7 +45,9 @@ const server = http.createServer((request, response) => {
   answer(request, response);
 });
 const sockets = new WebSocketServer({ server, path: '/ws', handleProtocols: (offered) => [...offered][0] ?? false });
-sockets.on('connection', (socket) => {
+sockets.on('connection', (socket, request) => {
+  const reason = new URL(request.url, 'http://localhost').searchParams.get('close');
+  if (reason !== null) socket.close(4001, reason);
   // Who breaks the protocol is told so by the library, and is no reason to end.
   socket.on('error', () => {});
   socket.on('message', (data, binary) => socket.send(data, { binary }));

@@ -89,6 +89,11 @@ impl Connection {
         })
     }
 
+    /// Cancelled when the session has ended.
+    pub(super) fn end(&self) -> CancellationToken {
+        self.tasks.end.clone()
+    }
+
     /// Asks the target, and waits for the head of its answer. To drop the future, or the answer, gives the request up.
     pub(super) async fn ask(
         &self,

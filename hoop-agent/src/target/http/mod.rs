@@ -60,17 +60,20 @@ pub(super) async fn connect(
     // A socket's file has no port: its URL's is the one that counts, as for PostgreSQL.
     let host = if target.socket.is_empty() { &target.host } else { &target.socket };
     allowed(settings, host, target.port)?;
-    let connection = Connection::open(target, supplied, settings).await?;
-    Ok(channel(Arc::new(connection)))
+    let connection = Arc::new(Connection::open(target, supplied, settings).await?);
+    // With the session's own channel all others end, and all connections.
+    let end = connection.end();
+    Ok(channel(connection, end))
 }
 
 /// Opens a channel beside those that a session has.
 pub(super) fn open(served: &Served) -> Target {
-    channel(Arc::clone(&served.connection))
+    let connection = Arc::clone(&served.connection);
+    let gone = connection.end().child_token();
+    channel(connection, gone)
 }
 
-fn channel(connection: Arc<Connection>) -> Target {
-    let gone = CancellationToken::new();
+fn channel(connection: Arc<Connection>, gone: CancellationToken) -> Target {
     let (up, down) = channel::halves(Arc::clone(&connection), gone.clone());
     Target {
         ready: Ready { target: Some(ready::Target::Http(HttpReady {})) },

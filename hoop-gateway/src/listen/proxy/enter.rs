@@ -56,7 +56,7 @@ impl ProxyDoor {
                 self.only_encrypted(visit, asked)?;
                 self.enter(request, asked, role).await.map(Some)
             }
-            (&Method::GET | &Method::POST, LEAVE) => self.leave(request, asked).await.map(Some),
+            (&Method::GET | &Method::POST, LEAVE) => self.leave(request, asked, visit).await.map(Some),
             _ => Err(Denial::new("gateway", Code::NotFound, "the gateway has no such page here")),
         }
     }
@@ -119,14 +119,24 @@ impl ProxyDoor {
     }
 
     /// A browser gives its cookie back; the session ends with it.
-    async fn leave(&self, request: &Request<RequestBody>, asked: &Asked) -> Result<Response<Body>, Denial> {
+    async fn leave(
+        &self,
+        request: &Request<RequestBody>,
+        asked: &Asked,
+        visit: &Visit,
+    ) -> Result<Response<Body>, Denial> {
         asked.only_itself(request)?;
         let token = cookie(request.headers(), SESSION_COOKIE).and_then(|value| super::token::Token::parse(&value));
         if let Some(token) = token {
+            // Whoever guesses here is slowed down as anywhere else.
+            let source = Some(visit.peer.ip());
+            self.throttle.check(source, &token.login).map_err(Denial::from)?;
             let candidate = self.credentials.candidate(&token.login).await?;
             if candidate.is_proven_by(token.password.expose()) {
                 self.credentials.revoke(candidate).await?;
                 self.access.note_change();
+            } else {
+                self.throttle.failed(source, &token.login);
             }
         }
         let mut response = see_other(&self.pages)?;

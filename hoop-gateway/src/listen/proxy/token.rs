@@ -93,7 +93,7 @@ pub(super) fn take(headers: &mut HeaderMap) -> Result<Shown, Denial> {
         let token = Token::of(value).filter(|_| values.next().is_none()).ok_or_else(|| unreadable(&name))?;
         headers.remove(&name);
         // Who shows it in two places does not mean one of them for the target.
-        if headers.get(AUTHORIZATION).and_then(Token::of).is_some_and(|other| other.login == token.login) {
+        if headers.get_all(AUTHORIZATION).iter().filter_map(Token::of).any(|other| other.login == token.login) {
             headers.remove(AUTHORIZATION);
         }
         return Ok(Shown::Program(token));
@@ -111,32 +111,29 @@ fn is_basic(value: &HeaderValue) -> bool {
     value.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
 }
 
-/// Takes the gateway's own cookies out of the others.
+/// Takes the gateway's own cookies out of the others, which go on byte for byte: they need be no text.
 fn take_cookie(headers: &mut HeaderMap) -> Option<Token> {
     let mut token = None;
-    let mut kept: Vec<String> = Vec::new();
+    let mut kept: Vec<&[u8]> = Vec::new();
     let mut own = false;
-    for value in headers.get_all(COOKIE) {
-        // One that is no text has nothing of ours; it goes on as Latin-1 would have it, byte for byte.
-        let Ok(text) = std::str::from_utf8(value.as_bytes()) else { return None };
-        for pair in text.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
-            let name = pair.split('=').next().unwrap_or("").trim();
-            let is_own = name.get(..OWN_COOKIES.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(OWN_COOKIES));
-            if !is_own {
-                kept.push(pair.to_owned());
-                continue;
-            }
-            own = true;
-            if let Some((name, value)) = pair.split_once('=')
-                && name == SESSION_COOKIE
-            {
-                token = Token::parse(value);
-            }
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    for pair in pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()) {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        let begin = name.get(..OWN_COOKIES.len());
+        if !begin.is_some_and(|begin| begin.eq_ignore_ascii_case(OWN_COOKIES.as_bytes())) {
+            kept.push(pair);
+            continue;
+        }
+        own = true;
+        let text = std::str::from_utf8(pair).ok().and_then(|pair| pair.split_once('='));
+        if let Some((_, value)) = text.filter(|(name, _)| *name == SESSION_COOKIE) {
+            token = Token::parse(value);
         }
     }
     if own {
+        let kept = kept.join(&b"; "[..]);
         headers.remove(COOKIE);
-        if let Ok(value) = HeaderValue::try_from(kept.join("; "))
+        if let Ok(value) = HeaderValue::from_bytes(&kept)
             && !kept.is_empty()
         {
             headers.insert(COOKIE, value);
@@ -214,6 +211,28 @@ mod tests {
         ] {
             assert!(take(&mut headers(lines)).is_err(), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_cookie_that_is_no_text_hides_no_token() {
+        for cookie in [&b"a=\xff; __Host-hoop=hoopw_a.b"[..], b"__Host-hoop=hoopw_a.b; a=\xff"] {
+            let cookie = HeaderValue::from_bytes(cookie).expect("a value");
+            let mut browser = HeaderMap::from_iter([(COOKIE, cookie.clone())]);
+            assert_eq!(login(&take(&mut browser).expect("a token")), "a");
+            assert_eq!(browser[COOKIE].as_bytes(), b"a=\xff");
+            let mut program = headers(&[("hoop-token", "hoopw_c.d")]);
+            program.insert(COOKIE, cookie);
+            assert_eq!(login(&take(&mut program).expect("a token")), "c");
+            assert_eq!(program[COOKIE].as_bytes(), b"a=\xff");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_shown_twice_goes_no_further_behind_another_field() {
+        let lines =
+            [("hoop-token", "hoopw_a-b.c"), ("authorization", "Basic eDp5"), ("authorization", "Bearer hoopw_a-b.c")];
+        let mut fields = headers(&lines);
+        assert!(take(&mut fields).is_ok() && fields.is_empty(), "{fields:?}");
     }
 
     #[test]

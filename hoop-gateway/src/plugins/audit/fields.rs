@@ -14,7 +14,7 @@ use crate::record::event::{HttpField, MAX_FIELD_BYTES, MAX_FIELDS, MAX_NAME_BYTE
 /// Stands for a value that is never recorded.
 const HIDDEN: &str = "[hidden]";
 /// Names of fields and parameters with these in them have secret values.
-const SECRETS: [&str; 10] = [
+const SECRETS: [&str; 13] = [
     "token",
     "secret",
     "password",
@@ -25,12 +25,29 @@ const SECRETS: [&str; 10] = [
     "signature",
     "credential",
     "private-key",
+    "session-id",
+    "sessionid",
+    "sessid",
 ];
 /// Fields that sign somebody in.
 const FIELDS: [&str; 5] = ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-auth"];
 /// Parameters that sign somebody in, or are good for that.
-const PARAMETERS: [&str; 11] =
-    ["auth", "authorization", "code", "sig", "key", "pass", "pwd", "sid", "jwt", "assertion", "otp"];
+const PARAMETERS: [&str; 14] = [
+    "auth",
+    "authorization",
+    "code",
+    "sig",
+    "key",
+    "pass",
+    "pwd",
+    "sid",
+    "jwt",
+    "assertion",
+    "otp",
+    "ticket",
+    "samlresponse",
+    "samlart",
+];
 /// Fields with URLs in them.
 const URLS: [&str; 4] = ["location", "content-location", "referer", "refresh"];
 
@@ -58,8 +75,15 @@ impl Heads<'_> {
     }
 
     pub(super) fn path(&mut self, path: &str) -> Text {
-        let segments: Vec<_> = path.split('/').map(|segment| self.encoded(segment.as_bytes(), false)).collect();
+        let segments: Vec<_> = path.split('/').map(|segment| self.segment(segment.as_bytes())).collect();
         Text::capped(&segments.join(&b'/').into(), MAX_URL_BYTES)
+    }
+
+    /// A part of a path, which may have parameters of its own: `page;jsessionid=…`.
+    fn segment(&mut self, segment: &[u8]) -> Vec<u8> {
+        let at = segment.iter().position(|byte| *byte == b';').unwrap_or(segment.len());
+        let (name, parameters) = segment.split_at_checked(at).unwrap_or((segment, &[]));
+        [self.encoded(name, false), self.parameters(parameters)].concat()
     }
 
     pub(super) fn query(&mut self, query: &str) -> Text {
@@ -70,7 +94,7 @@ impl Heads<'_> {
     fn url(&mut self, url: &[u8]) -> Bytes {
         let at = url.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(url.len());
         let (path, rest) = url.split_at_checked(at).unwrap_or((url, &[]));
-        let segments: Vec<_> = path.split(|byte| *byte == b'/').map(|part| self.encoded(part, false)).collect();
+        let segments: Vec<_> = path.split(|byte| *byte == b'/').map(|segment| self.segment(segment)).collect();
         [segments.join(&b'/'), self.parameters(rest)].concat().into()
     }
 

@@ -186,9 +186,10 @@ impl Answer {
         let session = &self.exchange.session;
         let received = tokio::select! {
             biased;
+            // First: a target that always has more to say would never let it be seen.
+            () = session.ending.cancelled() => return Err(session.why()),
             received = receiver.receive() => received?,
             () = tokio::time::sleep(FLUSH), if self.held_back => return self.flush().await,
-            () = session.ending.cancelled() => return Err(session.why()),
         };
         match received {
             Received::Data(data) if self.messages.is_some() => self.call(&data).await,

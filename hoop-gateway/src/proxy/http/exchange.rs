@@ -10,8 +10,11 @@ use hoop_core::{
     Response,
 };
 use hoop_proto::tunnel::v1::{self, http_message};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, VIA};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RANGE, VIA,
+};
 use http::{Method, StatusCode, Uri, Version, request};
+use url::form_urlencoded;
 
 use super::answer::{self, Body};
 use super::asked::RequestBody;
@@ -98,8 +101,11 @@ pub(crate) async fn serve(
     request: http::Request<RequestBody>,
     asker: &Asker,
 ) -> Result<http::Response<Body>, Denial> {
+    let ending = session.ending.clone();
     let mut exchange = Exchange::begin(session).await?;
-    match run(&mut exchange, request, asker).await {
+    // Also who waits, for the rest of a body or for somebody's word, does so no longer than the session.
+    let ran = ending.run_until_cancelled(run(&mut exchange, request, asker)).await;
+    match ran.unwrap_or_else(|| Err(exchange.session.why())) {
         Ok(Ran::Answer(parts, begun)) => answer::give(exchange, parts, begun).await,
         Ok(Ran::WebSocket(parts, begun)) => Ok(websocket::open(exchange, *parts, begun)),
         Err(denial) => {
@@ -154,10 +160,11 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
     let names = Names { client: &asker.origin, target: &session.target, url: &session.url };
     let bodiless = sending::is_empty(&parts.headers, &mut body).await?;
     let mut head = asked(exchange.id, &mut parts, upgrade.is_some())?;
-    allowed(&session.target.allow, &head)?;
     names.request(&mut head.headers);
     validators::asked(&mut head.headers, &session.variant);
     let mut head = ask(&session, head).await?;
+    // After the chain has seen it: what somebody tried is recorded, too.
+    allowed(&session.target.allow, &session.url.prefix, &head)?;
     let is_call = matches!(head.kind, ExchangeKind::Grpc { .. });
     let reads_body = head.body.read && !bodiless && !is_call;
     let coding = if reads_body { Coding::of(&head.headers)? } else { None };
@@ -266,7 +273,7 @@ fn kind(method: &Method, path: &str, headers: &HeaderMap) -> ExchangeKind {
 }
 
 /// Whether the role lets clients ask for this.
-fn allowed(allow: &HttpAllow, head: &HttpRequest) -> Result<(), Denial> {
+fn allowed(allow: &HttpAllow, prefix: &str, head: &HttpRequest) -> Result<(), Denial> {
     let refuse = |reason: String| {
         Err(Denial::new("gateway", Code::RequestDenied, reason).hint("ask an administrator what the role is for"))
     };
@@ -276,7 +283,16 @@ fn allowed(allow: &HttpAllow, head: &HttpRequest) -> Result<(), Denial> {
     if !allow.allows_method(head.method.as_str()) {
         return refuse(format!("the role does not allow the method {}", head.method));
     }
+    if let Some(method) = overrides(head).find(|method| !allow.allows_method(method)) {
+        return refuse(format!(
+            "the role does not allow the method {}, which the request asks to be taken for",
+            method.escape_debug()
+        ));
+    }
     let path = head.uri.path();
+    if !prefix.is_empty() && climbs(path) {
+        return refuse(format!("the role is for what is below {prefix}, and this path leads out of it"));
+    }
     if allow.paths.iter().any(|pattern| pattern == "*") {
         return Ok(());
     }
@@ -286,6 +302,29 @@ fn allowed(allow: &HttpAllow, head: &HttpRequest) -> Result<(), Denial> {
         );
     }
     if allow.allows_path(path) { Ok(()) } else { refuse("the role does not allow this path".to_owned()) }
+}
+
+/// Other methods that services are asked to take a request for, as many frameworks do.
+fn overrides(head: &HttpRequest) -> impl Iterator<Item = String> {
+    /// Some take an underscore for a hyphen.
+    const FIELDS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+    let named = |name: &HeaderName| FIELDS.contains(&&*name.as_str().replace('_', "-"));
+    let fields = head.headers.iter().filter(move |(name, _)| named(name));
+    let fields = fields.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
+    let query = query.filter(|(name, _)| name.eq_ignore_ascii_case("_method")).map(|(_, value)| value.into_owned());
+    fields.chain(query).map(|method| method.trim().to_ascii_uppercase()).filter(|method| !method.is_empty())
+}
+
+/// Whether a path leads above where it begins, for a server that reads it so.
+fn climbs(path: &str) -> bool {
+    let mut text = path.to_ascii_lowercase();
+    // Services behind others decode it more than once.
+    while text.contains("%25") {
+        text = text.replace("%25", "%");
+    }
+    let text = text.replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace("%3b", ";").replace('\\', "/");
+    text.split('/').any(|name| name.split(';').next() == Some(".."))
 }
 
 /// Whether every server reads the same in a path.
@@ -410,6 +449,51 @@ mod tests {
             "/%00",
         ] {
             assert!(!is_plain(path), "{path}");
+        }
+    }
+
+    fn asked_for(method: &str, uri: &str, fields: &[(&'static str, &'static str)]) -> HttpRequest {
+        let field = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        HttpRequest {
+            channel: ChannelId(1),
+            method: method.parse().expect("a method"),
+            uri: uri.parse().expect("a path"),
+            headers: fields.iter().map(field).collect(),
+            kind: ExchangeKind::Plain,
+            body: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_method_that_is_not_allowed_is_not_asked_for_in_another_way() {
+        let allow = HttpAllow { methods: vec!["GET".to_owned(), "POST".to_owned()], ..HttpAllow::default() };
+        let refused =
+            |allow: &HttpAllow, uri, fields: &[_]| allowed(allow, "", &asked_for("POST", uri, fields)).is_err();
+        for (uri, fields) in [
+            ("/", &[("x-http-method-override", "DELETE")][..]),
+            ("/", &[("x_http_method_override", "delete")]),
+            ("/", &[("x-http-method", "GET"), ("x-method-override", " DELETE ")]),
+            ("/?a=b&_method=delete", &[]),
+            ("/?%5Fmethod=DEL%45TE", &[]),
+        ] {
+            assert!(refused(&allow, uri, fields), "{uri} {fields:?}");
+            assert!(!refused(&HttpAllow::default(), uri, fields), "{uri} {fields:?}");
+        }
+        assert!(!refused(&allow, "/?method=delete", &[("x-http-method-override", "get")]));
+    }
+
+    #[test]
+    fn no_path_leads_out_of_what_a_role_is_for() {
+        let refused = |prefix, path| allowed(&HttpAllow::default(), prefix, &asked_for("GET", path, &[])).is_err();
+        for path in ["/../a", "/a/..", "/%2e%2E/a", "/a/.%2e;x/a", "/..%2fa", "/a%5c..%5cb", "/%252e%252e/a", "/..;/a"]
+        {
+            assert!(refused("/app", path), "{path}");
+            assert!(!refused("", path), "{path}");
+        }
+        for path in ["/", "/a//b", "/a;b", "/..a/b", "/a...", "/a%2fb"] {
+            assert!(!refused("/app", path), "{path}");
         }
     }
 

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Fields that are of one connection ([RFC 9110 §7.6.1]), beside those that `Connection` names. `Trailer` is none of them: over
@@ -24,34 +24,51 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 ];
 
 /// Fields by which whoever stands in front of a service tells it who asks: a client that sends them says what it likes.
-const ASSERTED: [&str; 22] = [
+const ASSERTED: [&str; 18] = [
     "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-port",
-    "x-forwarded-server",
-    "x-forwarded-prefix",
-    "x-forwarded-ssl",
-    "x-forwarded-user",
-    "x-forwarded-email",
-    "x-forwarded-groups",
-    "x-forwarded-preferred-username",
-    "x-forwarded-client-cert",
     "x-real-ip",
     "x-client-ip",
+    "x-cluster-client-ip",
     "x-original-url",
     "x-original-host",
+    "x-original-uri",
+    "x-original-method",
     "x-rewrite-url",
     "x-remote-user",
+    "x-remote-group",
+    "x-authenticated-user",
     "remote-user",
+    "remote-groups",
     "x-user",
     "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
 ];
 
 /// What begins like this is the gateway's own, or makes its bearer act for another.
-const ASSERTED_PREFIXES: [&str; 6] =
-    ["hoop-", "x-hoop-", "impersonate-", "x-auth-request-", "x-goog-authenticated-user-", "x-amzn-oidc-"];
+const ASSERTED_PREFIXES: [&str; 12] = [
+    "hoop-",
+    "x-hoop-",
+    "impersonate-",
+    "x-forwarded-",
+    "x-auth-request-",
+    "x-webauth-",
+    "x-goog-authenticated-user-",
+    "x-goog-iap-",
+    "x-amzn-oidc-",
+    "x-ms-client-principal",
+    "cf-access-",
+    "tailscale-user-",
+];
+
+/// Fields of a response that are for whoever stands between gateway and client, and not for the client: they would have caches
+/// keep for all what `Cache-Control` says is one user's ([RFC 9213]), or make a server show files of its own.
+///
+/// [RFC 9213]: https://www.rfc-editor.org/rfc/rfc9213
+const FOR_OTHERS: [&str; 6] =
+    ["cdn-cache-control", "surrogate-control", "edge-control", "x-accel-redirect", "x-accel-expires", "x-sendfile"];
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// Whether a field is of one connection, or announces what follows a body.
 pub(crate) fn is_hop_by_hop(name: &str) -> bool {
@@ -80,13 +97,46 @@ pub(crate) fn strip_request(fields: &mut HeaderMap) {
     fields.remove(EXPECT);
     fields.remove(HOST);
     if te_trailers {
-        fields.insert(TE, http::HeaderValue::from_static("trailers"));
+        fields.insert(TE, HeaderValue::from_static("trailers"));
     }
 }
 
 /// Leaves of a response's fields what goes to the client.
 pub(crate) fn strip_response(fields: &mut HeaderMap) {
     strip_connection(fields);
+    // Caches of one vendor have fields of their own, such as `Cloudflare-CDN-Cache-Control`.
+    let is_for_others = |name: &str| FOR_OTHERS.contains(&name) || name.ends_with("-cdn-cache-control");
+    let for_others: Vec<_> = fields.keys().filter(|name| is_for_others(name.as_str())).cloned().collect();
+    for name in for_others {
+        fields.remove(name);
+    }
+    keep_cookies(fields);
+}
+
+/// Cookies are cleared of a whole domain ([Clear Site Data §3.1]): one role's service would sign its user out of all roles.
+///
+/// [Clear Site Data §3.1]: https://www.w3.org/TR/clear-site-data/#header
+fn keep_cookies(fields: &mut HeaderMap) {
+    if !fields.contains_key(CLEAR_SITE_DATA) {
+        return;
+    }
+    let cleared: Vec<String> = fields
+        .get_all(CLEAR_SITE_DATA)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or_default().split(',').map(str::trim))
+        .flat_map(|what| match what {
+            "\"*\"" => vec!["\"cache\"", "\"storage\"", "\"executionContexts\""],
+            what => vec![what],
+        })
+        .filter(|what| !what.is_empty() && *what != "\"cookies\"")
+        .map(str::to_owned)
+        .collect();
+    fields.remove(CLEAR_SITE_DATA);
+    if let Ok(value) = HeaderValue::try_from(cleared.join(", "))
+        && !cleared.is_empty()
+    {
+        fields.insert(CLEAR_SITE_DATA, value);
+    }
 }
 
 /// Leaves of the fields after a body those that may stand there ([RFC 9110 §6.5.1]).
@@ -188,6 +238,53 @@ mod tests {
         strip_request(&mut request);
         assert_eq!(names(&request), ["accept", "content-type", "te"]);
         assert_eq!(request["te"], "trailers");
+    }
+
+    #[test]
+    fn whatever_says_who_asks_or_from_where_does_not_go_on() {
+        let said = [
+            "forwarded",
+            "x-forwarded-scheme",
+            "x-forwarded-uri",
+            "X_Forwarded_Anything",
+            "x-webauth-user",
+            "x-ms-client-principal-name",
+            "x-goog-iap-jwt-assertion",
+            "cf-connecting-ip",
+            "x-original-uri",
+        ];
+        let lines: Vec<_> = said.into_iter().chain(["accept"]).map(|name| (name, "x")).collect();
+        let mut request = fields(&lines);
+        strip_request(&mut request);
+        assert_eq!(names(&request), ["accept"]);
+    }
+
+    #[test]
+    fn nobody_on_the_way_is_told_to_keep_an_answer_for_all_or_to_answer_himself() {
+        let mut response = fields(&[
+            ("cache-control", "private"),
+            ("cdn-cache-control", "max-age=600"),
+            ("cloudflare-cdn-cache-control", "max-age=600"),
+            ("surrogate-control", "max-age=600"),
+            ("x-accel-redirect", "/internal/key.pem"),
+            ("x-accel-buffering", "no"),
+        ]);
+        strip_response(&mut response);
+        assert_eq!(names(&response), ["cache-control", "x-accel-buffering"]);
+    }
+
+    #[test]
+    fn a_service_clears_what_is_its_own() {
+        for (said, kept) in [
+            ("\"cache\", \"cookies\"", Some("\"cache\"")),
+            ("\"cookies\"", None),
+            ("\"*\"", Some("\"cache\", \"storage\", \"executionContexts\"")),
+            ("\"storage\"", Some("\"storage\"")),
+        ] {
+            let mut response = fields(&[("clear-site-data", said)]);
+            strip_response(&mut response);
+            assert_eq!(response.get(CLEAR_SITE_DATA).map(|value| value.to_str().expect("text")), kept);
+        }
     }
 
     #[test]

@@ -111,7 +111,12 @@ impl Outgoing {
             messages: self.messages.take(),
             missing: self.missing,
         };
-        let task = self.session.tasks.spawn(outgoing.run(body, sender));
+        let session = Arc::clone(&self.session);
+        // Whoever waits for it may not: an answer that its client does not read is not looked at.
+        let task = self.session.tasks.spawn(async move {
+            let ran = session.ending.run_until_cancelled(outgoing.run(body, sender)).await;
+            ran.unwrap_or_else(|| Err(session.why()))
+        });
         Sending::Running(AbortOnDropHandle::new(task))
     }
 

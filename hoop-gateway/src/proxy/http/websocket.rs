@@ -4,9 +4,12 @@
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 //! [RFC 8441]: https://www.rfc-editor.org/rfc/rfc8441
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{self, Either};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
 use hoop_core::{ChannelEnd, Code, Denial, HttpResponse, Interest, Message, MessageKind, Request, Response};
@@ -34,6 +37,10 @@ use crate::tunnel::{ChannelIo, ChannelReceiver, ChannelSender};
 const BUFFER: usize = 4 * 1024;
 /// The longest reason of a close ([RFC 6455 §5.5](https://www.rfc-editor.org/rfc/rfc6455#section-5.5)).
 const REASON: usize = 123;
+
+/// How long an end may take to answer a close ([RFC 6455 §5.5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1)), and to say
+/// before what it has still to say.
+const CLOSING: Duration = Duration::from_secs(30);
 
 const OWN_FIELDS: [HeaderName; 4] =
     [SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_ACCEPT];
@@ -139,7 +146,7 @@ async fn relay(mut exchange: Exchange, client: Upgraded, target: ChannelIo, read
     let (up, down) = (Way::up(&exchange, reads), Way::down(&exchange, reads));
     let ended = tokio::select! {
         // A direction that has closed leaves the other its time; one that broke ends both.
-        ended = async { tokio::try_join!(up.run(from_client, &mut to_target), down.run(from_target, &mut to_client)) } => ended.map(drop),
+        ended = closed(up.run(from_client, &mut to_target), down.run(from_target, &mut to_client)) => ended,
         () = session.ending.cancelled() => Err(session.why().into()),
     };
     let end = match ended {
@@ -155,6 +162,19 @@ async fn relay(mut exchange: Exchange, client: Upgraded, target: ChannelIo, read
         }
     };
     let _ = exchange.end(end).await;
+}
+
+/// Waits until both directions have closed. An end that never answers a close would keep the exchange its place for good.
+async fn closed(
+    up: impl Future<Output = Result<(), Broken>>,
+    down: impl Future<Output = Result<(), Broken>>,
+) -> Result<(), Broken> {
+    let (up, down) = (pin!(up), pin!(down));
+    let other = match future::select(up, down).await {
+        Either::Left((ended, down)) => ended.map(|()| Either::Right(down))?,
+        Either::Right((ended, up)) => ended.map(|()| Either::Left(up))?,
+    };
+    tokio::time::timeout(CLOSING, other).await.unwrap_or(Err(Broken::Lost))
 }
 
 fn close_frame(denial: &Denial, code: CloseCode) -> CloseFrame {
@@ -220,7 +240,7 @@ impl<'a> Way<'a> {
                     to.send(Framed::Text(text)).await
                 }
                 Framed::Binary(bytes) => to.send(Framed::Binary(self.ask(MessageKind::Binary, bytes).await?)).await,
-                Framed::Close(frame) => to.send(Framed::Close(frame)).await,
+                Framed::Close(frame) => to.send(Framed::Close(self.close(frame).await?)).await,
                 // They are answered by the library.
                 Framed::Ping(_) | Framed::Pong(_) | Framed::Frame(_) => continue,
             }
@@ -231,6 +251,18 @@ impl<'a> Way<'a> {
             })?;
         }
         Ok(())
+    }
+
+    /// A close, whose reason is a text like any other.
+    async fn close(&self, frame: Option<CloseFrame>) -> Result<Option<CloseFrame>, Broken> {
+        let Some(CloseFrame { code, reason }) = frame else { return Ok(None) };
+        if !self.reads || reason.is_empty() {
+            return Ok(Some(CloseFrame { code, reason }));
+        }
+        let shown = self.ask(MessageKind::Text, reason.into()).await?;
+        let mut reason = String::from_utf8_lossy(&shown).into_owned();
+        reason.truncate(reason.floor_char_boundary(REASON));
+        Ok(Some(CloseFrame { code, reason: reason.into() }))
     }
 
     async fn ask(&self, kind: MessageKind, bytes: Bytes) -> Result<Bytes, Broken> {
@@ -266,5 +298,24 @@ impl<'a> Way<'a> {
             Error::Protocol(error) => violation(&format!("what is no WebSocket: {error}")).into(),
             _ => Broken::Lost,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_that_never_closes_is_not_waited_for() {
+        let never = future::pending::<Result<(), Broken>>;
+        let ready = |ended| future::ready(ended);
+        assert!(matches!(closed(ready(Ok(())), never()).await, Err(Broken::Lost)));
+        assert!(matches!(closed(never(), ready(Ok(()))).await, Err(Broken::Lost)));
+        assert!(matches!(closed(never(), ready(Err(Broken::Lost))).await, Err(Broken::Lost)));
+        let soon = async {
+            tokio::time::sleep(CLOSING / 2).await;
+            Ok(())
+        };
+        assert!(closed(soon, ready(Ok(()))).await.is_ok());
     }
 }

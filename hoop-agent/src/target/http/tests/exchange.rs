@@ -183,8 +183,8 @@ async fn an_exchange_that_is_given_up_ends_at_the_target() {
     .await;
     for version in ["1.1", "2"] {
         let target = HttpTarget { version: version.to_owned(), ..target(server.port) };
-        let mut channel = Channel::open(&target).await;
-        let mut other = channel.beside();
+        let mut other = Channel::open(&target).await;
+        let mut channel = other.beside();
         channel.say(http_message::Body::Request(get("/silent"))).await;
         assert_eq!(told.recv().await, Some("asked"));
         channel.down.end().await;
@@ -193,6 +193,24 @@ async fn an_exchange_that_is_given_up_ends_at_the_target() {
         assert_eq!(told.recv().await, Some("over"), "{version}: the target sees it");
         assert_eq!(other.ask(get("/")).await.status, 200, "{version}: the session goes on");
         assert_eq!((told.recv().await, told.recv().await), (Some("asked"), Some("over")));
+    }
+}
+
+#[tokio::test]
+async fn with_its_own_channel_a_session_ends_whatever_runs_in_it() {
+    let server = Server::start().await;
+    for version in ["1.1", "2"] {
+        let target = HttpTarget { version: version.to_owned(), ..target(server.port) };
+        let own = Channel::open(&target).await;
+        let mut channel = own.beside();
+        channel.say(http_message::Body::Request(get("/source?18446744073709551615"))).await;
+        assert!(channel.head().await.is_ok_and(|head| head.status == 200));
+        drop(own);
+        // What the target sends has no end.
+        while matches!(channel.up.recv().await, Some(carry_up::Body::Data(_))) {}
+        let asked = http_message::Body::Request(get("/"));
+        let asked = carry_down::Body::Http(HttpMessage { body: Some(asked) });
+        assert!(channel.down.take(asked).await.is_err(), "{version}: nothing more is asked in it");
     }
 }
 

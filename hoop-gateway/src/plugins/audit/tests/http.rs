@@ -97,17 +97,19 @@ async fn an_exchange_reads_back_without_its_secrets() {
         ("cookie", "sid=s3cr3t"),
         ("x-api-key", "s3cr3t"),
         ("x_auth_token", "s3cr3t"),
+        ("x-session-id", "s3cr3t"),
         ("sec-websocket-protocol", "v1, base64url.bearer.authorization.k8s.io.s3cr3t"),
         ("referer", "https://a/x?access_token=s3cr3t#id_token=s3cr3t&to=ann%40shop.eu"),
         ("x-about", "ann@shop.eu and others"),
         ("accept", "*/*"),
     ]);
-    let url = "/users/ann%40shop.eu/x?q=1&mail=ann%40shop.eu&password=s3cr3t&api%5Fkey=s3cr3t&sig=s3cr3t;code=s3cr3t";
+    let url = "/users/ann%40shop.eu/x;JSESSIONID=s3cr3t?q=1&mail=ann%40shop.eu&password=s3cr3t&api%5Fkey=s3cr3t&sig=s3cr3t;\
+               code=s3cr3t&SAMLResponse=s3cr3t&ticket=s3cr3t&PHPSESSID=s3cr3t";
     let asked = passes(chain.request(head(CHANNEL, "GET", url, secrets, ExchangeKind::Plain)));
     assert_eq!(wants(asked), BodyUse::default(), "nothing is read that is not kept");
     let cookies = fields(&[
         ("set-cookie", "sid=s3cr3t"),
-        ("location", "/cb?code=s3cr3t&state=1"),
+        ("location", "/cb;sessionid=s3cr3t?code=s3cr3t&state=1"),
         ("x-mail", "ann@shop.eu"),
         ("content-type", "text/html"),
     ]);
@@ -129,13 +131,15 @@ async fn an_exchange_reads_back_without_its_secrets() {
     let shown: Vec<_> = read(&path).expect("a log").map(|event| event.expect("whole").to_string()).collect();
     let shown: Vec<_> = shown.iter().map(|line| line.split_once("  ").expect("a time").1).collect();
     let request: Vec<_> = shown[1].lines().map(str::trim).collect();
-    let url = "/users/[email]/x?q=1&mail=[email]&password=[hidden]&api%5Fkey=[hidden]&sig=[hidden];code=[hidden]";
+    let url = "/users/[email]/x;JSESSIONID=[hidden]?q=1&mail=[email]&password=[hidden]&api%5Fkey=[hidden]&sig=[hidden];\
+               code=[hidden]&SAMLResponse=[hidden]&ticket=[hidden]&PHPSESSID=[hidden]";
     assert_eq!(request[0], format!("~1 GET {url} of billing.internal:8443"));
     for field in [
         "authorization: [hidden]",
         "cookie: [hidden]",
         "x-api-key: [hidden]",
         "x_auth_token: [hidden]",
+        "x-session-id: [hidden]",
         "sec-websocket-protocol: [hidden]",
         "referer: https://a/x?access_token=[hidden]#id_token=[hidden]&to=[email]",
         "x-about: [email] and others",
@@ -145,7 +149,8 @@ async fn an_exchange_reads_back_without_its_secrets() {
     }
     assert!(shown[2].starts_with("~1 status 302") && shown[2].contains("set-cookie: [hidden]"), "{}", shown[2]);
     assert!(
-        shown[2].contains("location: /cb?code=[hidden]&state=1") && shown[2].contains("x-mail: [email]"),
+        shown[2].contains("location: /cb;sessionid=[hidden]?code=[hidden]&state=1")
+            && shown[2].contains("x-mail: [email]"),
         "{}",
         shown[2]
     );

@@ -1,14 +1,17 @@
 //! A body: what it is, by what it is said to be and by what it begins with, and how it is read.
 
+use std::borrow::Cow;
+
 use hoop_proto::http::charset::{Charset, NotOfCharset, Transcoder};
-use hoop_proto::http::json::Lines;
+use hoop_proto::http::json::{self, Lines};
 use hoop_proto::http::markup::Dialect;
 use hoop_proto::http::reading::Coding;
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use super::events::Events;
 use super::form::Form;
 use super::json::Json;
+use super::keys::Keys;
 use super::markup::Markup;
 use super::parts::{Parts, parameter};
 use super::search::{Search, Unreadable};
@@ -19,7 +22,7 @@ const SNIFFED: usize = 1024;
 /// The longest byte order mark, in bytes.
 const MARK: usize = 4;
 /// How many spaces may come before the first character that tells what a text is.
-const MAX_SPACES: usize = 64;
+const MAX_SPACES: usize = 1024;
 /// How deep parts may lie in parts.
 const MAX_DEPTH: usize = 4;
 
@@ -37,6 +40,8 @@ enum Kind {
     /// Text, because a rule says so.
     Forced,
     Parts,
+    /// Values with their types in bytes, which nobody here reads, and which clients may ask for in the place of a text.
+    Encoded,
     /// Something else, or nothing.
     Other,
     /// What nobody looks at, because a rule says so.
@@ -66,6 +71,8 @@ enum Stage {
 #[derive(Debug)]
 enum Format {
     Json(Box<Json>),
+    /// It begins as JSON does.
+    Guessed(Box<(Keys, Json)>),
     Events(Box<Events>),
     Markup(Box<Markup>),
     Form(Form),
@@ -80,7 +87,7 @@ impl Body {
         let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let kind = match kind(&essence) {
             _ if search.fields.is_unsearched(&essence) && !essence.is_empty() => Kind::Unsearched,
-            Kind::Other if search.fields.is_searched(&essence) => Kind::Forced,
+            Kind::Other | Kind::Encoded if search.fields.is_searched(&essence) => Kind::Forced,
             kind => kind,
         };
         Self {
@@ -164,26 +171,30 @@ impl Body {
 
     /// What it is, by its first bytes.
     fn tell(&self, head: &[u8], search: Search<'_>) -> Result<Stage, Unreadable> {
+        if self.kind == Kind::Encoded && !head.is_empty() {
+            return Err(Unreadable("it is data in a form that is not read"));
+        }
         let charset = self.charset(head)?;
         if self.kind == Kind::Other && is_data(head, charset) {
             return Ok(Stage::Passes);
         }
-        let first = first_char(head, charset);
-        Ok(Stage::Reads(charset.map(Transcoder::new), self.format(first, search)?))
+        Ok(Stage::Reads(charset.map(Transcoder::new), self.format(&text_of(head, charset), search)?))
     }
 
-    fn format(&self, first: u8, search: Search<'_>) -> Result<Format, Unreadable> {
+    fn format(&self, head: &[u8], search: Search<'_>) -> Result<Format, Unreadable> {
         // Where JSON is only guessed, a quote alone does not run on over its line.
-        let lines = |strict| if strict { Lines::Join } else { Lines::Cut };
-        let json = |strict| Format::Json(Box::new(Json::new(lines(strict), strict, search)));
+        let guessed = || Format::Guessed(Box::new((Keys::default(), Json::new(Lines::Cut, false, search))));
         let markup = |dialect| Format::Markup(Box::new(Markup::new(dialect)));
+        let first = head.first().copied().unwrap_or(0);
         let begins_json = matches!(first, b'{' | b'[');
         Ok(match self.kind {
             Kind::Json | Kind::JsonLines if first == b'<' => markup(Dialect::Html),
-            Kind::Json => json(true),
+            Kind::Json => Format::Json(Box::new(Json::new(Lines::Join, true, search))),
             Kind::JsonLines => Format::Json(Box::new(Json::new(Lines::Cut, true, search))),
             Kind::Events => Format::Events(Box::new(Events::new())),
-            Kind::Html | Kind::Xml | Kind::Text | Kind::Forced | Kind::Other if begins_json => json(false),
+            Kind::Text | Kind::Forced | Kind::Other if begins_json => guessed(),
+            Kind::Html | Kind::Xml | Kind::Script if begins_json && looks_json(head) => guessed(),
+            Kind::Script if calls_with_json(head) => guessed(),
             Kind::Html => markup(Dialect::Html),
             Kind::Xml => markup(Dialect::Xml),
             Kind::Other if first == b'<' => markup(Dialect::Html),
@@ -193,7 +204,9 @@ impl Body {
                 Some(boundary) if self.depth < MAX_DEPTH => Format::Parts(Box::new(Parts::new(boundary, self.depth))),
                 _ => return Err(Unreadable("it has parts that cannot be told from each other")),
             },
-            Kind::Text | Kind::Forced | Kind::Other | Kind::Unsearched => Format::Text(Text::new(Coding::Plain)),
+            Kind::Text | Kind::Forced | Kind::Other | Kind::Encoded | Kind::Unsearched => {
+                Format::Text(Text::new(Coding::Plain))
+            }
         })
     }
 
@@ -231,12 +244,17 @@ impl Body {
 impl Kind {
     /// How many of the first bytes tell what a body is; nothing where they are not all there.
     fn head(self, begun: &[u8], has_charset: bool) -> Option<usize> {
-        let sniffs = matches!(self, Self::Other) || matches!(self, Self::Html | Self::Xml) && !has_charset;
+        let sniffs =
+            matches!(self, Self::Other | Self::Script) || matches!(self, Self::Html | Self::Xml) && !has_charset;
         if sniffs {
             return (begun.len() >= SNIFFED).then_some(SNIFFED);
         }
         let spaces = begun.iter().take(MAX_SPACES).position(|byte| !byte.is_ascii_whitespace());
-        let needs = spaces.map_or(MAX_SPACES, |at| (at + 1).max(MARK));
+        let begins_json = spaces.and_then(|at| begun.get(at)).is_some_and(|first| matches!(first, b'{' | b'['));
+        let needs = match spaces {
+            Some(_) if begins_json && matches!(self, Self::Html | Self::Xml) => SNIFFED,
+            spaces => spaces.map_or(MAX_SPACES, |at| (at + 1).max(MARK)),
+        };
         (begun.len() >= needs).then_some(needs)
     }
 }
@@ -245,6 +263,10 @@ impl Format {
     fn push(&mut self, bytes: &[u8], end: End, search: Search<'_>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         match self {
             Self::Json(json) => json.push(bytes, end, search, out),
+            Self::Guessed(guessed) => {
+                let (keys, json) = &mut **guessed;
+                json.push(&keys.pass(bytes, end, search), end, search, out)
+            }
             Self::Events(events) => events.push(bytes, end, search, out),
             Self::Markup(markup) => markup.push(bytes, end, search, out),
             Self::Form(form) => form.push(bytes, end, search, out),
@@ -287,8 +309,31 @@ fn kind(essence: &str) -> Kind {
         _ if essence.ends_with("+json") => Kind::Json,
         _ if essence.ends_with("+xml") => Kind::Xml,
         _ if essence.starts_with("text/") => Kind::Text,
+        _ if is_encoded(essence) => Kind::Encoded,
         _ => Kind::Other,
     }
+}
+
+/// Whether a type is of values that are encoded in bytes: many services answer in one of them who asks for it in `Accept`.
+fn is_encoded(essence: &str) -> bool {
+    const FORMS: [&str; 12] = [
+        "cbor",
+        "cbor-seq",
+        "msgpack",
+        "messagepack",
+        "smile",
+        "bson",
+        "ubjson",
+        "protobuf",
+        "avro",
+        "thrift",
+        "ion",
+        "hessian",
+    ];
+    let Some(("application", name)) = essence.split_once('/') else { return false };
+    let form = name.rsplit(['+', '.']).next().unwrap_or(name);
+    let form = form.strip_prefix("x-").or_else(|| form.strip_prefix("jackson-")).unwrap_or(form);
+    FORMS.contains(&form) || matches!(form, "thrift-binary" | "java-serialized-object" | "jackson-smile")
 }
 
 /// Charsets of one byte for each character.
@@ -332,10 +377,44 @@ fn is_data(head: &[u8], charset: Option<Charset>) -> bool {
         && (head.iter().any(binary) || head.starts_with(b"%PDF-"))
 }
 
-/// The first character that is no space.
-fn first_char(head: &[u8], charset: Option<Charset>) -> u8 {
-    let mark = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
-    let wide = matches!(charset, Some(Charset::Utf16Be | Charset::Utf16Le));
-    let skipped = |byte: &&u8| byte.is_ascii_whitespace() || wide && matches!(byte, 0 | 0xFE | 0xFF);
-    mark.iter().find(|byte| !skipped(byte)).copied().unwrap_or(0)
+/// The text that bytes are the beginning of, without the spaces before it; of UTF-16 what of it is ASCII.
+fn text_of(head: &[u8], charset: Option<Charset>) -> Cow<'_, [u8]> {
+    let head = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
+    if !matches!(charset, Some(Charset::Utf16Be | Charset::Utf16Le)) {
+        return head.trim_ascii_start().into();
+    }
+    let text: Vec<u8> = head.iter().copied().filter(|byte| !matches!(byte, 0 | 0xFE | 0xFF)).collect();
+    text.trim_ascii_start().to_vec().into()
+}
+
+/// Whether a script hands JSON to a function that its reader has named (JSONP), with whatever is written before to be careful.
+fn calls_with_json(head: &[u8]) -> bool {
+    let Some((name, argument)) = memchr(b'(', head).and_then(|at| head.split_at_checked(at)) else { return false };
+    let argument = argument.get(1..).unwrap_or_default().trim_ascii_start();
+    let is_name =
+        |byte: &u8| byte.is_ascii_alphanumeric() || byte.is_ascii_whitespace() || b"_$.[]/*='\"&;".contains(byte);
+    name.iter().all(is_name) && matches!(argument.first(), Some(b'{' | b'[')) && looks_json(argument)
+}
+
+/// Whether a text that begins with a bracket goes on as JSON does: nothing but numbers, literals and marks is between its strings.
+fn looks_json(head: &[u8]) -> bool {
+    let mut strings = Vec::new();
+    let open = json::strings(head, SNIFFED, Lines::Join, &mut strings);
+    let ends = strings.iter().map(|string| string.start).chain([open.unwrap_or(head.len())]);
+    let starts = [0].into_iter().chain(strings.iter().map(|string| string.end));
+    starts.zip(ends).all(|(start, end)| {
+        let between = head.get(start..end).unwrap_or_default();
+        let mut words = between.split(|byte| byte.is_ascii_whitespace() || b"{}[]:,();".contains(byte)).peekable();
+        std::iter::from_fn(|| words.next().map(|word| (word, end == head.len() && words.peek().is_none()))).all(
+            |(word, cut)| match word {
+                [] => true,
+                [b'-' | b'0'..=b'9', rest @ ..] => {
+                    rest.iter().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(byte))
+                }
+                _ => [&b"true"[..], b"false", b"null"]
+                    .iter()
+                    .any(|known| *known == word || cut && known.starts_with(word)),
+            },
+        )
+    })
 }

@@ -9,8 +9,11 @@ use super::json::Json;
 use super::search::{Search, Unreadable};
 use super::text::{End, Text};
 
-/// The longest name of a field that is looked at, in bytes.
-const MAX_NAME: usize = 64;
+/// How many spaces may come before the first character that tells what data is.
+const MAX_SPACES: usize = 1024;
+
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
 
 #[derive(Debug)]
 pub(super) struct Events {
@@ -24,6 +27,7 @@ pub(super) struct Events {
     empty: bool,
     /// Whether the last byte was a carriage return.
     returned: bool,
+    begun: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +40,7 @@ enum Field {
 impl Events {
     pub(super) fn new() -> Self {
         let text = Text::new(Coding::Plain);
-        Self { begin: Vec::new(), field: Field::Unknown, json: None, text, empty: true, returned: false }
+        Self { begin: Vec::new(), field: Field::Unknown, json: None, text, empty: true, returned: false, begun: false }
     }
 
     pub(super) fn push(
@@ -47,6 +51,13 @@ impl Events {
         out: &mut Vec<u8>,
     ) -> Result<(), Unreadable> {
         let mut rest = bytes;
+        // A mark at the beginning is no part of the first line; as many bytes as it has come at once.
+        if !std::mem::replace(&mut self.begun, true)
+            && let Some(after) = bytes.strip_prefix(MARK)
+        {
+            out.extend_from_slice(MARK);
+            rest = after;
+        }
         while let Some(at) = memchr2(b'\n', b'\r', rest) {
             let (line, after) = rest.split_at(at);
             self.line(line, search, out)?;
@@ -81,16 +92,15 @@ impl Events {
     /// What the line is, once that can be told.
     fn tell(&self) -> Option<Field> {
         if !self.begin.starts_with(b"data:") {
-            let open = b"data:".starts_with(&self.begin) && self.begin.len() < MAX_NAME;
-            return (!open).then_some(Field::Text);
+            return (!b"data:".starts_with(&self.begin)).then_some(Field::Text);
         }
         if self.json.is_some() {
             return Some(Field::Json);
         }
         let value = value(&self.begin);
-        match value.iter().take(MAX_NAME).find(|byte| !byte.is_ascii_whitespace()) {
+        match value.iter().take(MAX_SPACES).find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{' | b'[' | b'"') => Some(Field::Json),
-            None if value.len() < MAX_NAME => None,
+            None if value.len() < MAX_SPACES => None,
             _ => Some(Field::Text),
         }
     }

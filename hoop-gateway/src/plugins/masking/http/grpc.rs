@@ -3,6 +3,8 @@
 
 use hoop_core::Label;
 use hoop_proto::http::protobuf::{Field, Fields as Wire, NotAMessage, Value, put_bytes, put_varint};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use super::super::action::Action;
@@ -19,6 +21,16 @@ const TOO_DEEP: Unreadable = Unreadable("it has messages that are nested too dee
 pub(super) fn response_type(service: &str, method: &str, search: Search<'_>) -> Option<MessageDescriptor> {
     let service = search.fields.pool.as_ref()?.get_service_by_name(service)?;
     service.methods().find(|known| known.name() == method).map(|method| method.output())
+}
+
+/// Whether a head says that messages follow, as servers that are lenient read it.
+pub(super) fn is_type(fields: &HeaderMap) -> bool {
+    const TYPE: &[u8] = b"application/grpc";
+    fields.get_all(CONTENT_TYPE).iter().any(|kind| {
+        let kind = kind.as_bytes();
+        let named = kind.get(..TYPE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(TYPE));
+        named && matches!(kind.get(TYPE.len()), None | Some(b'+' | b';' | b' ' | b'\t' | b','))
+    })
 }
 
 /// Masks a message; nothing where it stays as it is.

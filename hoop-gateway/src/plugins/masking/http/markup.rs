@@ -134,7 +134,7 @@ impl Markup {
     fn open(&mut self, bytes: &[u8], closing: bool, search: Search<'_>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         self.script.push(b"", End::Whole, search, out)?;
         let name = bytes.get(1 + usize::from(closing)..).unwrap_or_default();
-        if !INLINE.iter().any(|inline| inline.as_bytes().eq_ignore_ascii_case(name)) || self.elements.masked.is_some() {
+        if !self.is_inline(name) || self.elements.masked.is_some() {
             self.text.finish(search, out)?;
         }
         self.tag.clear();
@@ -143,6 +143,12 @@ impl Markup {
             self.enter(name, closing, search, out)?;
         }
         Ok(())
+    }
+
+    /// Also what browsers do not know stands in a line.
+    fn is_inline(&self, name: &[u8]) -> bool {
+        let is_custom = self.dialect == Dialect::Html && name.iter().any(|byte| matches!(byte, b'-' | b':'));
+        is_custom || INLINE.iter().any(|inline| inline.as_bytes().eq_ignore_ascii_case(name))
     }
 
     fn enter(&mut self, name: &[u8], closing: bool, search: Search<'_>, out: &mut Vec<u8>) -> Result<(), Unreadable> {

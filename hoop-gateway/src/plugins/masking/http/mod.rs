@@ -6,7 +6,8 @@
 //! and events and lines are never kept once they are.
 //!
 //! What is not searched: pictures, fonts, sound, films, PDFs and other data; Base64; what a script or the client puts together of
-//! several values; cookies that are set. What cannot be read is refused, or left out, as the role says.
+//! several values; cookies that are set. What cannot be read is refused, or left out, as the role says; so are values that are
+//! encoded in bytes (CBOR, MessagePack, protobuf outside of gRPC), which clients may ask for in the place of JSON.
 
 mod body;
 mod events;
@@ -15,6 +16,7 @@ mod form;
 mod grpc;
 mod head;
 mod json;
+mod keys;
 mod markup;
 mod parts;
 mod path;
@@ -54,10 +56,12 @@ pub(crate) struct Exchanges {
 /// What is kept of an exchange.
 #[derive(Debug, Default)]
 struct Exchange {
+    /// Whether it is a gRPC call, whose answer has messages.
+    is_call: bool,
     /// The type of the messages that answer, where it is a gRPC call.
     messages: Option<MessageDescriptor>,
     body: Option<Body>,
-    /// Why its body cannot be searched, where it is a part of one.
+    /// Why its body cannot be searched, where its head says so.
     part: Option<Unreadable>,
     ended: Ended,
 }
@@ -85,7 +89,8 @@ impl Exchanges {
             ExchangeKind::Grpc { service, method } => grpc::response_type(service, method, search),
             ExchangeKind::Plain | ExchangeKind::WebSocket => None,
         };
-        self.running.insert(request.channel, Exchange { messages, ..Exchange::default() });
+        let is_call = matches!(request.kind, ExchangeKind::Grpc { .. });
+        self.running.insert(request.channel, Exchange { is_call, messages, ..Exchange::default() });
     }
 
     /// Masks the head of a response, and asks for its body.
@@ -101,6 +106,10 @@ impl Exchanges {
             // Whoever asks for all of it instead comes again with another head.
             exchange.part = head::check_whole(response.status, &response.headers).err();
             response.body.change();
+            // Some servers take any request for a call.
+            if !exchange.is_call && grpc::is_type(&response.headers) {
+                exchange.part = Some(Unreadable("it has messages of gRPC, and was not asked for as a call"));
+            }
         } else if response.status == StatusCode::SWITCHING_PROTOCOLS {
             response.body.change();
         }
@@ -216,8 +225,29 @@ fn denied(unreadable: Unreadable) -> Denial {
 
 fn text_message(bytes: &[u8], search: Search<'_>) -> Result<Option<Vec<u8>>, Unreadable> {
     let mut out = Vec::with_capacity(bytes.len());
-    Body::new(Some("text/plain; charset=utf-8"), search, 0).push(bytes, End::Whole, search, &mut out)?;
+    let (envelope, text) = bytes.split_at(envelope(bytes));
+    out.extend_from_slice(envelope);
+    Body::new(Some("text/plain; charset=utf-8"), search, 0).push(text, End::Whole, search, &mut out)?;
     Ok((out != bytes).then_some(out))
+}
+
+/// How many bytes of a message say what kind it is, where JSON follows: `42["event",…]` of Engine.IO and Socket.IO, with the name of
+/// a namespace and a number perhaps, or `a[…]` of SockJS.
+fn envelope(message: &[u8]) -> usize {
+    const LONGEST: usize = 64;
+    let at = message.iter().take(LONGEST).position(|byte| matches!(byte, b'[' | b'{')).unwrap_or(0);
+    let (head, _) = message.split_at(at);
+    let kind = head.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
+    // As many digits may be a value of their own.
+    let is_short = |digits: &[u8]| digits.len() < 9 && digits.iter().all(u8::is_ascii_digit);
+    let is_kind = match head.get(kind..).unwrap_or_default() {
+        [] => kind < 9,
+        rest @ [b'/', ..] if (1..9).contains(&kind) && !rest.contains(&b'@') => {
+            memchr::memrchr(b',', rest).is_some_and(|comma| is_short(rest.get(comma + 1..).unwrap_or_default()))
+        }
+        rest => rest == b"a" && kind == 0,
+    };
+    if is_kind { at } else { 0 }
 }
 
 fn binary_message(bytes: &[u8], search: Search<'_>) -> Result<Option<Vec<u8>>, Unreadable> {

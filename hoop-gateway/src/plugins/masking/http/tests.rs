@@ -3,6 +3,7 @@
 mod canary;
 mod fields;
 mod heads;
+mod hostile;
 mod messages;
 mod split;
 

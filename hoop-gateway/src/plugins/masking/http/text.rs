@@ -17,7 +17,7 @@ pub(super) enum End {
 }
 
 /// No line of a private key is longer.
-const KEY_LINE: usize = 256;
+pub(super) const KEY_LINE: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Text {

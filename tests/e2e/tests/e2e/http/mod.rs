@@ -1,5 +1,6 @@
 //! Services that speak HTTP, through the gateway: as browsers, programs and `hoop` reach them.
 
+mod allowed;
 mod autobahn;
 mod browser;
 mod bulk;
@@ -9,6 +10,7 @@ mod clients;
 mod grpc;
 mod identity;
 mod isolation;
+mod revoked;
 mod services;
 mod site;
 mod smuggling;

@@ -111,6 +111,17 @@ fn a_wrong_token_is_refused_and_asks_the_target_nothing() {
 }
 
 #[test]
+fn who_guesses_where_tokens_are_given_back_is_slowed_down_too() {
+    if direct_only() {
+        return;
+    }
+    let at = Client::new(&stand().gateway, PLAIN).at("/.hoop/leave");
+    let guess = |number| status(&["-H", &format!("Cookie: __Host-hoop=hoopw_guessed-aaaaaaaa.{number}"), &at]).0;
+    let told: Vec<u16> = (0..8).map(guess).collect();
+    assert!(told.starts_with(&[303]) && told.ends_with(&[429]), "{told:?}");
+}
+
+#[test]
 fn a_token_ends_with_its_time() {
     if direct_only() {
         return;
