@@ -47,9 +47,17 @@ pub struct HttpTarget {
     /// Whether it is told who asks, in the signed field `Hoop-Identity`.
     #[serde(default = "yes")]
     pub identity: bool,
+    /// Whether the types of gRPC messages are asked of its reflection service (`grpc.reflection.v1`, or `v1alpha`), with `login`.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub reflection: bool,
     /// What clients may ask for.
     #[serde(default)]
     pub allow: HttpAllow,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_not(value: &bool) -> bool {
+    !*value
 }
 
 const fn yes() -> bool {

@@ -35,7 +35,7 @@ use crate::auth::browser::BrowserSignIns;
 use crate::auth::credential::NativeCredentials;
 use crate::auth::{Bearer, Throttle};
 use crate::config::TlsUse;
-use crate::proxy::http::{self, Asker, Body, IdentityKey, Limits};
+use crate::proxy::http::{self, Asker, Body, Descriptors, IdentityKey, Limits};
 use crate::session::Sessions;
 use crate::telemetry::Telemetry;
 use open::Slot;
@@ -76,6 +76,8 @@ pub(crate) struct ProxyDoor {
     pub(crate) sign_ins: Arc<BrowserSignIns>,
     /// How long a browser is let in.
     pub(crate) credential_ttl: Duration,
+    /// What targets have told of their messages' types.
+    pub(crate) types: Arc<Descriptors>,
     /// Says to targets who asks.
     pub(crate) identity: IdentityKey,
     /// Counts.

@@ -188,6 +188,7 @@ impl ProxyDoor {
             url,
             limits: self.session_limits,
             identity: Identity::new(self.identity.clone(), Arc::clone(&self.clock), Arc::clone(&context)),
+            types: Arc::clone(&self.types),
             context: Arc::clone(&context),
         });
         // Neither the grant nor the token may be outlived.

@@ -134,6 +134,10 @@ pub(super) struct Begun {
 pub(super) struct GiveUp(Option<Canceller>);
 
 impl GiveUp {
+    pub(super) const fn of(canceller: Canceller) -> Self {
+        Self(Some(canceller))
+    }
+
     /// The exchange has ended as it should.
     pub(super) fn ended(mut self) {
         self.0 = None;
@@ -158,6 +162,11 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, aske
     allowed(&session.target.allow, &head)?;
     names.request(&mut head.headers);
     validators::asked(&mut head.headers, &session.variant);
+    if matches!(head.kind, ExchangeKind::Grpc { .. })
+        && let Some(types) = session.types().await
+    {
+        head.known.insert(types);
+    }
     let mut head = ask(&session, head).await?;
     let is_call = matches!(head.kind, ExchangeKind::Grpc { .. });
     let reads_body = head.body.read && !bodiless && !is_call;
@@ -181,7 +190,7 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, aske
     }
     loop {
         let channel = session.channel().await?;
-        let give_up = GiveUp(Some(channel.canceller()));
+        let give_up = GiveUp::of(channel.canceller());
         let (mut receiver, mut sender) = channel.split();
         let nothing_follows = bodiless && upgrade.is_none();
         let wire = head::request(&head, &session.url.prefix, names.authority(), nothing_follows);
@@ -247,7 +256,7 @@ fn asked(channel: ChannelId, parts: &mut request::Parts, websocket: bool) -> Res
     strip_request(&mut headers);
     let method = if websocket { Method::GET } else { parts.method.clone() };
     let kind = if websocket { ExchangeKind::WebSocket } else { kind(&method, path.path(), &headers) };
-    Ok(HttpRequest { channel, method, uri: Uri::from(path), headers, kind, body: Default::default() })
+    Ok(HttpRequest { channel, method, uri: Uri::from(path), headers, kind, body: Default::default(), known: Default::default() })
 }
 
 fn kind(method: &Method, path: &str, headers: &HeaderMap) -> ExchangeKind {

@@ -197,6 +197,7 @@ mod tests {
             secret: None,
             host,
             identity: true,
+            reflection: false,
             allow: HttpAllow::default(),
         }
     }

@@ -7,11 +7,14 @@
 pub(crate) mod fields;
 
 mod answer;
+mod call;
 mod coding;
+mod descriptors;
 mod exchange;
 mod grpc;
 mod head;
 mod identity;
+mod reflection;
 mod resting;
 mod sending;
 mod session;
@@ -19,6 +22,7 @@ mod validators;
 mod websocket;
 
 pub(crate) use answer::{Body, empty};
+pub(crate) use descriptors::Descriptors;
 pub(crate) use exchange::{Asker, serve};
 pub(crate) use head::{OWN_COOKIES, Origin};
 pub(crate) use identity::{Identity, IdentityKey};

@@ -19,7 +19,7 @@ use hoop_core::{
     HttpRequest, HttpResponse, Message, MessageKind, Plugin as _, PluginChain, Principal, RecordingMode, Request,
     ResourceRole, Response, SessionChain, SessionContext, SystemClock, Target,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::super::Masking;
 
@@ -103,6 +103,11 @@ impl Session {
 
     /// A request of a kind goes to the target.
     fn ask(&self, kind: ExchangeKind) -> ChannelId {
+        self.ask_knowing(kind, Extensions::new())
+    }
+
+    /// The same, and this is known of it.
+    fn ask_knowing(&self, kind: ExchangeKind, known: Extensions) -> ChannelId {
         let channel = ChannelId(self.next.get());
         self.next.set(self.next.get() + 1);
         let request = HttpRequest {
@@ -112,6 +117,7 @@ impl Session {
             headers: HeaderMap::new(),
             kind,
             body: BodyUse::default(),
+            known,
         };
         let asked = self.chain.borrow_mut().request(Request::Http(request));
         assert!(matches!(asked, Flow::Pass(_)));
