@@ -50,6 +50,9 @@ pub struct HttpTarget {
     /// Whether the types of gRPC messages are asked of its reflection service (`grpc.reflection.v1`, or `v1alpha`), with `login`.
     #[serde(default, skip_serializing_if = "is_not")]
     pub reflection: bool,
+    /// What becomes of calls of gRPC-Web.
+    #[serde(default)]
+    pub grpc_web: GrpcWeb,
     /// What clients may ask for.
     #[serde(default)]
     pub allow: HttpAllow,
@@ -148,6 +151,18 @@ pub enum HostField {
     Target,
     /// The one that the client has asked.
     Client,
+}
+
+/// What becomes of calls of gRPC-Web. Rules see them as calls of gRPC either way.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GrpcWeb {
+    /// They reach the target as calls of gRPC.
+    #[default]
+    Translate,
+    /// They reach the target as they are: it speaks gRPC-Web itself.
+    Pass,
 }
 
 /// What clients of an HTTP role may ask for. What stands in no list is refused.

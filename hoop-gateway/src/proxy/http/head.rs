@@ -198,6 +198,7 @@ mod tests {
             host,
             identity: true,
             reflection: false,
+            grpc_web: Default::default(),
             allow: HttpAllow::default(),
         }
     }

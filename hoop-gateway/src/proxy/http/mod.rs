@@ -19,6 +19,7 @@ mod resting;
 mod sending;
 mod session;
 mod validators;
+mod web;
 mod websocket;
 
 pub(crate) use answer::{Body, empty};
@@ -27,3 +28,4 @@ pub(crate) use exchange::{Asker, serve};
 pub(crate) use head::{OWN_COOKIES, Origin};
 pub(crate) use identity::{Identity, IdentityKey};
 pub(crate) use session::{HttpSession, Limits, Parts};
+pub(crate) use web::Wire;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
-use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, ExchangeKind, HttpRequest, Message, MessageKind, Request};
+use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, HttpRequest, Message, MessageKind, Request};
 use hoop_proto::tunnel::v1::{HttpEnd, http_message};
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
@@ -15,6 +15,7 @@ use super::coding::{Coding, Decoder};
 use super::exchange::{Exchange, Traffic, confused};
 use super::fields::strip_trailers;
 use super::session::HttpSession;
+use super::web::{Between, Wires};
 use super::{grpc, head};
 use crate::tunnel::ChannelSender;
 
@@ -73,6 +74,8 @@ pub(super) struct Outgoing {
     decoder: Option<Decoder>,
     /// Of a call of gRPC whose messages are read.
     messages: Option<grpc::Messages>,
+    /// What else is done with the body of a call.
+    between: Between,
 }
 
 /// A body that was decided on.
@@ -83,11 +86,11 @@ pub(super) struct Whole {
 }
 
 impl Outgoing {
-    pub(super) fn new(exchange: &Exchange, head: &HttpRequest, coding: Option<Coding>) -> Self {
-        let is_call = matches!(head.kind, ExchangeKind::Grpc { .. });
+    pub(super) fn new(exchange: &Exchange, head: &HttpRequest, wires: Option<Wires>, coding: Option<Coding>) -> Self {
         let most = exchange.session.limits.message_bytes;
         Self {
-            messages: (is_call && head.body.read).then(|| grpc::Messages::new(&head.headers, most)),
+            messages: (wires.is_some() && head.body.read).then(|| grpc::Messages::new(&head.headers, most)),
+            between: wires.map_or(Between::nothing(), |wires| wires.up(head.body.read)),
             session: Arc::clone(&exchange.session),
             channel: exchange.id,
             traffic: Arc::clone(&exchange.traffic),
@@ -105,6 +108,7 @@ impl Outgoing {
             wanted: self.wanted,
             decoder: self.decoder.take(),
             messages: self.messages.take(),
+            between: std::mem::replace(&mut self.between, Between::nothing()),
         };
         let task = self.session.tasks.spawn(outgoing.run(body, sender));
         Sending::Running(AbortOnDropHandle::new(task))
@@ -114,8 +118,14 @@ impl Outgoing {
         let mut trailers = HeaderMap::new();
         while let Some(frame) = body.frame().await {
             match frame.map_err(broken)?.into_data() {
-                Ok(data) if self.messages.is_some() => self.call(&data, &mut sender).await?,
-                Ok(data) if !self.wanted.read => self.pass(data, &mut sender).await?,
+                Ok(data) if self.messages.is_some() => {
+                    let data = self.between.read(data)?;
+                    self.call(&data, &mut sender).await?;
+                }
+                Ok(data) if !self.wanted.read => {
+                    let data = self.between.read(data)?;
+                    self.pass(data, &mut sender).await?;
+                }
                 Ok(mut data) => loop {
                     let piece = self.decode(&mut data)?;
                     if piece.is_empty() {
@@ -128,11 +138,10 @@ impl Outgoing {
             }
         }
         strip_trailers(&mut trailers);
-        if let Some(messages) = &self.messages {
-            if !messages.is_empty() {
-                return Err(grpc::cut_off());
-            }
-        } else if self.wanted.read {
+        if !self.between.is_whole() || self.messages.as_ref().is_some_and(|messages| !messages.is_empty()) {
+            return Err(grpc::cut_off());
+        }
+        if self.messages.is_none() && self.wanted.read {
             let rest = self.rest()?;
             let (piece, kept) = self.ask(rest, Some(trailers)).await?;
             self.pass(piece, &mut sender).await?;
@@ -201,6 +210,7 @@ impl Outgoing {
         if data.is_empty() {
             return Ok(());
         }
+        let data = self.between.write(data);
         self.traffic.to_target.fetch_add(data.len() as u64, Ordering::Relaxed);
         sender.data(data).await
     }

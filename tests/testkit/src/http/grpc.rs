@@ -1,5 +1,11 @@
 //! The gRPC service of the examples.
 
+use grpc_customers::Shop;
+use grpc_customers::shop::customers_server::CustomersServer;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic_reflection::server::Builder;
+
 use super::InProcess;
 
 /// A running service `shop.v1.Customers`: `Get`, `List`, `Count` and `Shout` are one call of each kind; with health and reflection.
@@ -17,6 +23,24 @@ impl Grpc {
         let serve = |listener| async { grpc_customers::serve(listener).await.expect("it serves until it is stopped") };
         Self { server: InProcess::start(serve) }
     }
+
+    /// One without health that tells of itself in the version of reflection before: `grpc.reflection.v1alpha`.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub fn with_reflection_v1alpha() -> Self {
+        let serve = |listener| async {
+            let reflection = Builder::configure().register_encoded_file_descriptor_set(Self::DESCRIPTORS);
+            let server = Server::builder()
+                .add_service(CustomersServer::new(Shop))
+                .add_service(reflection.build_v1alpha().expect("the types are whole"));
+            server.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("it serves until it is stopped");
+        };
+        Self { server: InProcess::start(serve) }
+    }
+
+    /// Its types, as a `FileDescriptorSet`.
+    pub const DESCRIPTORS: &[u8] = grpc_customers::DESCRIPTORS;
 
     /// Where it listens, on 127.0.0.1.
     pub const fn port(&self) -> u16 {

@@ -67,6 +67,9 @@ pub(crate) struct Http {
     /// Whether the types of gRPC messages are asked of the service's reflection, for rules on their fields.
     #[arg(long, value_name = "BOOL")]
     reflection: Option<bool>,
+    /// What becomes of calls of gRPC-Web: they reach the service as calls of gRPC, or as they are.
+    #[arg(long, value_name = "HOW", value_parser = ["translate", "pass"])]
+    grpc_web: Option<String>,
     /// Does not tell the service who asks, in the field `Hoop-Identity`.
     #[arg(long)]
     no_identity: bool,
@@ -84,6 +87,7 @@ impl Http {
         set(target, "secret", self.secret);
         set(target, "host", self.host_field);
         set(target, "reflection", self.reflection);
+        set(target, "grpc_web", self.grpc_web);
         set(target, "identity", self.no_identity.then_some(false));
         let mut login = Map::new();
         set(&mut login, "kind", self.login);
@@ -121,10 +125,10 @@ mod tests {
     fn a_web_app_is_what_the_command_line_says() {
         let line = "--kind http --agent here --url https://app.internal --login basic --login-user app --secret env:APP \
                     --http-version 2 --host-field client --allow-method GET --allow-method HEAD --allow-path /api/* \
-                    --allow-websocket false --no-identity --reflection true --sslrootcert /ca.pem --sslcert file:/c --sslkey file:/k";
+                    --allow-websocket false --no-identity --reflection true --grpc-web pass --sslrootcert /ca.pem --sslcert file:/c --sslkey file:/k";
         let target = json!({
             "kind": "http", "url": "https://app.internal", "login": { "kind": "basic", "user": "app" }, "secret": "env:APP",
-            "version": "2", "host": "client", "identity": false, "reflection": true, "sslrootcert": "/ca.pem", "sslcert": "file:/c",
+            "version": "2", "host": "client", "identity": false, "reflection": true, "grpc_web": "pass", "sslrootcert": "/ca.pem", "sslcert": "file:/c",
             "sslkey": "file:/k", "allow": { "methods": ["GET", "HEAD"], "paths": ["/api/*"], "websocket": false },
         });
         let read = read(line);

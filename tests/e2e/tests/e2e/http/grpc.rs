@@ -87,6 +87,20 @@ fn a_program_is_answered_as_by_the_service_itself() {
     }
 }
 
+/// The service has no schema, and no reflection.
+#[test]
+fn messages_of_types_that_are_not_told_are_not_shown() {
+    if direct_only() {
+        return;
+    }
+    let target = json!({ "kind": "http", "url": calls().url(), "reflection": true });
+    let rules = json!({ "masking": { "detectors": {}, "fields": [{ "grpc": "calls.v1.Text.word" }] } });
+    let role = json!({ "name": "calls-unknown", "agent": AGENT, "target": target, "plugins": rules });
+    stand().gateway.api().post("/api/v1/roles", &role);
+    let told = through(&Client::new(&stand().gateway, "calls-unknown"), "kinds");
+    assert!(!told.status.success() && !told.text().contains("hello"), "{told}");
+}
+
 /// The codes of [gRPC](https://github.com/grpc/grpc/blob/master/doc/statuscodes.md), and the gateway's words.
 #[test]
 fn a_refusal_is_a_status_of_the_call() {

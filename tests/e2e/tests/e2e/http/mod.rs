@@ -5,6 +5,7 @@ mod bulk;
 mod cli;
 mod clients;
 mod grpc;
+mod grpc_web;
 mod identity;
 mod isolation;
 mod services;
