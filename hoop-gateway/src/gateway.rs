@@ -272,6 +272,7 @@ impl Gateway {
             pages: endpoints.pages.clone(),
             sign_ins: Arc::clone(&parts.browser_sign_ins),
             credential_ttl: parts.config.credentials.ttl,
+            cors: Default::default(),
             types: Arc::default(),
             identity: IdentityKey::new(parts.identity_key.clone(), &endpoints.pages),
             telemetry: Arc::clone(&parts.telemetry),

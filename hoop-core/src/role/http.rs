@@ -53,6 +53,9 @@ pub struct HttpTarget {
     /// What becomes of calls of gRPC-Web.
     #[serde(default)]
     pub grpc_web: GrpcWeb,
+    /// Which pages of other origins may ask for something. Without it what the target says of that goes to browsers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<HttpCors>,
     /// What clients may ask for.
     #[serde(default)]
     pub allow: HttpAllow,
@@ -163,6 +166,50 @@ pub enum GrpcWeb {
     Translate,
     /// They reach the target as they are: it speaks gRPC-Web itself.
     Pass,
+}
+
+/// What pages of other origins may ask for ([the CORS protocol](https://fetch.spec.whatwg.org/#http-cors-protocol)). The gateway answers what
+/// browsers ask beforehand, and what the target says of it goes to nobody.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpCors {
+    /// Their origins, such as `https://app.example.com`; `*` is any but those of other roles, and not to be had with `credentials`.
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
+    pub origins: Vec<String>,
+    /// Methods that they may use.
+    pub methods: Vec<String>,
+    /// Fields that they may send.
+    pub headers: Vec<String>,
+    /// Fields of answers that they may read beside those that all may; of gRPC-Web how a call ended is among them.
+    pub expose: Vec<String>,
+    /// Whether they ask in the name of a user who has signed in: browsers send the role's cookie along for pages of the same site.
+    pub credentials: bool,
+    /// How long a browser believes what it was told beforehand, in seconds; at most a day.
+    #[cfg_attr(feature = "openapi", schema(maximum = 86400))]
+    pub max_age_seconds: u32,
+}
+
+impl Default for HttpCors {
+    fn default() -> Self {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Self {
+            origins: Vec::new(),
+            methods: words(&["GET", "HEAD", "POST"]),
+            headers: words(&[
+                "accept",
+                "authorization",
+                "content-type",
+                "grpc-timeout",
+                "hoop-token",
+                "x-grpc-web",
+                "x-user-agent",
+            ]),
+            expose: Vec::new(),
+            credentials: false,
+            max_age_seconds: 600,
+        }
+    }
 }
 
 /// What clients of an HTTP role may ask for. What stands in no list is refused.

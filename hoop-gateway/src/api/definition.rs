@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hoop_core::id::{OrgId, RoleId};
-use hoop_core::role::{HttpLogin, HttpTarget, SshTarget};
+use hoop_core::role::{HttpCors, HttpLogin, HttpTarget, SshTarget};
 use hoop_core::{PostgresTarget, RecordingMode, ResourceRole, Target};
 use russh::keys::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -145,7 +145,40 @@ fn check_http(target: &HttpTarget) -> Result<(), Problem> {
         }
     }
     check_references(&[("sslcert", &target.sslcert), ("sslkey", &target.sslkey), ("secret", &target.secret)])?;
+    if let Some(cors) = &target.cors {
+        check_cors(cors)?;
+    }
     check_http_login(&target.login)
+}
+
+fn check_cors(cors: &HttpCors) -> Result<(), Problem> {
+    const MOST_ORIGINS: usize = 100;
+    const DAY: u32 = 86_400;
+    let wrong = |field: String, what: &str| Err(Problem::field(format!("/target/cors/{field}"), what));
+    let is_origin = |text: &str| {
+        url::Url::parse(text).is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text)
+    };
+    if let Some(at) = cors.origins.iter().position(|origin| origin != "*" && !is_origin(origin)) {
+        return wrong(format!("origins/{at}"), "an origin, such as https://app.example.com, or *");
+    }
+    if cors.credentials && cors.origins.iter().any(|origin| origin == "*") {
+        return wrong("credentials".to_owned(), "not with the origin *: name the origins");
+    }
+    if cors.origins.len() > MOST_ORIGINS {
+        return wrong("origins".to_owned(), "at most 100");
+    }
+    if let Some(at) = cors.methods.iter().position(|method| http::Method::from_bytes(method.as_bytes()).is_err()) {
+        return wrong(format!("methods/{at}"), "a method");
+    }
+    for (field, names) in [("headers", &cors.headers), ("expose", &cors.expose)] {
+        if let Some(at) = names.iter().position(|name| http::HeaderName::from_bytes(name.as_bytes()).is_err()) {
+            return wrong(format!("{field}/{at}"), "the name of a field");
+        }
+    }
+    if cors.max_age_seconds > DAY {
+        return wrong("max_age_seconds".to_owned(), "at most 86400");
+    }
+    Ok(())
 }
 
 fn check_http_login(login: &HttpLogin) -> Result<(), Problem> {

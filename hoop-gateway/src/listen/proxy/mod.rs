@@ -3,6 +3,7 @@
 //! Each role has an origin of its own, `<role>.<domain>`, so that browsers keep roles apart. Programs show the token of a
 //! credential with every request; browsers get it as a cookie of that origin. All requests with one token are one session.
 
+pub(crate) mod cors;
 mod enter;
 mod open;
 mod origin;
@@ -38,7 +39,9 @@ use crate::config::TlsUse;
 use crate::proxy::http::{self, Asker, Body, Descriptors, IdentityKey, Limits};
 use crate::session::Sessions;
 use crate::telemetry::Telemetry;
+use cors::Across;
 use open::Slot;
+use origin::Asked;
 pub use origin::Domain;
 use strict::Strict;
 use token::{Key, Shown, take};
@@ -76,6 +79,8 @@ pub(crate) struct ProxyDoor {
     pub(crate) sign_ins: Arc<BrowserSignIns>,
     /// How long a browser is let in.
     pub(crate) credential_ttl: Duration,
+    /// What roles let pages of other origins do.
+    pub(crate) cors: cors::Rules,
     /// What targets have told of their messages' types.
     pub(crate) types: Arc<Descriptors>,
     /// Says to targets who asks.
@@ -200,7 +205,16 @@ impl ProxyDoor {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, visit: &Visit) -> Response<Body> {
         let asks = refuse::Asks::of(&request);
-        match self.serve_request(request, visit).await {
+        let asked = self.domain.asked(&request, visit.scheme);
+        let across = match &asked {
+            Ok(asked) => self.across(&request, asked).await,
+            Err(_) => None,
+        };
+        let served = match asked {
+            Ok(asked) => self.serve_request(request, asked, across.as_ref(), visit).await,
+            Err(denial) => Err(denial),
+        };
+        let mut response = match served {
             Ok(response) => response,
             Err(denial) => {
                 let request_id = RequestId::new(&*self.clock);
@@ -211,22 +225,33 @@ impl ProxyDoor {
                 }
                 response
             }
+        };
+        if let Some(across) = &across {
+            across.answered(response.headers_mut());
         }
+        response
     }
 
     async fn serve_request(
         self: &Arc<Self>,
         mut request: Request<Incoming>,
+        asked: Asked,
+        across: Option<&Across>,
         visit: &Visit,
     ) -> Result<Response<Body>, Denial> {
-        let asked = self.domain.asked(&request, visit.scheme)?;
+        if let Some(response) = across.and_then(|across| across.preflight(&request)) {
+            return Ok(response);
+        }
+        across.map_or(Ok(()), |across| across.may(&request))?;
         if let Some(response) = self.own_page(&request, &asked, visit).await? {
             return Ok(response);
         }
         let token = match take(request.headers_mut())? {
             Shown::Program(token) => token,
             Shown::Browser(token) => {
-                asked.only_own_pages(&request)?;
+                if !across.is_some_and(Across::brings_cookies) {
+                    asked.only_own_pages(&request)?;
+                }
                 token
             }
             Shown::Nothing => return self.sign_in(&request, &asked),
@@ -250,7 +275,7 @@ impl ProxyDoor {
     }
 
     /// A token is not sent where others can read it.
-    fn only_encrypted(&self, visit: &Visit, asked: &origin::Asked) -> Result<(), Denial> {
+    fn only_encrypted(&self, visit: &Visit, asked: &Asked) -> Result<(), Denial> {
         let is_own = visit.peer.ip().to_canonical().is_loopback();
         let is_private = match self.tls_use {
             TlsUse::Required => visit.encrypted,

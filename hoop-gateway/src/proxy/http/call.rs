@@ -93,7 +93,9 @@ impl Call {
                 Received::Http(http_message::Body::End(end)) => {
                     return Err(status(&head::from_wire(end.trailers)?).unwrap_or_else(|| broken("no status").into()));
                 }
-                Received::Http(http_message::Body::Failed(failure)) => return Err(OpenFailure::from(failure).denial.into()),
+                Received::Http(http_message::Body::Failed(failure)) => {
+                    return Err(OpenFailure::from(failure).denial.into());
+                }
                 _ => return Err(broken("what is no answer to a call").into()),
             }
         }

@@ -165,9 +165,7 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, aske
     validators::asked(&mut head.headers, &session.variant);
     let wires = Wires::of(&mut head, session.target.grpc_web)?;
     let is_call = wires.is_some();
-    if is_call
-        && let Some(types) = session.types().await
-    {
+    if is_call && let Some(types) = session.types().await {
         head.known.insert(types);
     }
     let mut head = ask(&session, head).await?;
@@ -271,7 +269,15 @@ fn asked(channel: ChannelId, parts: &mut request::Parts, websocket: bool) -> Res
     strip_request(&mut headers);
     let method = if websocket { Method::GET } else { parts.method.clone() };
     let kind = if websocket { ExchangeKind::WebSocket } else { kind(&method, path.path(), &headers) };
-    Ok(HttpRequest { channel, method, uri: Uri::from(path), headers, kind, body: Default::default(), known: Default::default() })
+    Ok(HttpRequest {
+        channel,
+        method,
+        uri: Uri::from(path),
+        headers,
+        kind,
+        body: Default::default(),
+        known: Default::default(),
+    })
 }
 
 fn kind(method: &Method, path: &str, headers: &HeaderMap) -> ExchangeKind {

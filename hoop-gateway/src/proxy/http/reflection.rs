@@ -257,9 +257,12 @@ mod tests {
             MessageRequest::FileByFilename(_) => told(&[file("b.proto", &["a.proto"])]),
             _ => told(&[file("a.proto", &["b.proto"])]),
         });
-        let own = gather(|question| {
-            if first(question) { list(["a.S".to_owned()]) } else { told(&[file("a.proto", &["a.proto"])]) }
-        });
+        let own =
+            gather(
+                |question| {
+                    if first(question) { list(["a.S".to_owned()]) } else { told(&[file("a.proto", &["a.proto"])]) }
+                },
+            );
         let mut last = 0;
         let endless = gather(|question| match question {
             question if first(question) => list(["0.S".to_owned()]),

@@ -283,7 +283,8 @@ mod tests {
             let expected = expected.map(|(wire, rest)| (wire, rest.as_bytes()));
             assert_eq!(Wire::parse(text.as_bytes()), expected, "{text}");
         }
-        let mut fields = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/grpc-web-text+json"))]);
+        let mut fields =
+            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/grpc-web-text+json"))]);
         Wire::Grpc.say(&mut fields);
         assert_eq!(fields[CONTENT_TYPE], "application/grpc+json");
     }

@@ -70,6 +70,25 @@ pub(crate) struct Http {
     /// What becomes of calls of gRPC-Web: they reach the service as calls of gRPC, or as they are.
     #[arg(long, value_name = "HOW", value_parser = ["translate", "pass"])]
     grpc_web: Option<String>,
+    /// An origin whose pages may ask for something, `https://app.example.com`; again for each. They replace those from before, and
+    /// `--cors-origin ''` leaves the matter to the service.
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    cors_origins: Vec<String>,
+    /// A method that pages of other origins may use; again for each. A new role allows GET, HEAD and POST.
+    #[arg(long = "cors-method", value_name = "METHOD")]
+    cors_methods: Vec<String>,
+    /// A field that they may send; again for each. A new role allows those for tokens, types and gRPC-Web.
+    #[arg(long = "cors-header", value_name = "NAME")]
+    cors_headers: Vec<String>,
+    /// A field of answers that they may read; again for each.
+    #[arg(long = "cors-expose", value_name = "NAME")]
+    cors_expose: Vec<String>,
+    /// Whether they ask in the name of a user who has signed in.
+    #[arg(long, value_name = "BOOL")]
+    cors_credentials: Option<bool>,
+    /// How long a browser believes what it was told beforehand, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    cors_max_age: Option<u32>,
     /// Does not tell the service who asks, in the field `Hoop-Identity`.
     #[arg(long)]
     no_identity: bool,
@@ -89,6 +108,15 @@ impl Http {
         set(target, "reflection", self.reflection);
         set(target, "grpc_web", self.grpc_web);
         set(target, "identity", self.no_identity.then_some(false));
+        let none = self.cors_origins == [""];
+        let mut cors = Map::new();
+        set(&mut cors, "origins", some(self.cors_origins));
+        set(&mut cors, "methods", some(self.cors_methods));
+        set(&mut cors, "headers", some(self.cors_headers));
+        set(&mut cors, "expose", some(self.cors_expose));
+        set(&mut cors, "credentials", self.cors_credentials);
+        set(&mut cors, "max_age_seconds", self.cors_max_age);
+        set(target, "cors", (!cors.is_empty()).then(|| if none { Value::Null } else { cors.into() }));
         let mut login = Map::new();
         set(&mut login, "kind", self.login);
         set(&mut login, "user", self.login_user);
@@ -125,15 +153,22 @@ mod tests {
     fn a_web_app_is_what_the_command_line_says() {
         let line = "--kind http --agent here --url https://app.internal --login basic --login-user app --secret env:APP \
                     --http-version 2 --host-field client --allow-method GET --allow-method HEAD --allow-path /api/* \
-                    --allow-websocket false --no-identity --reflection true --grpc-web pass --sslrootcert /ca.pem --sslcert file:/c --sslkey file:/k";
+                    --allow-websocket false --no-identity --reflection true --grpc-web pass --cors-origin https://a.example --cors-method GET --cors-credentials true --sslrootcert /ca.pem --sslcert file:/c --sslkey file:/k";
         let target = json!({
             "kind": "http", "url": "https://app.internal", "login": { "kind": "basic", "user": "app" }, "secret": "env:APP",
-            "version": "2", "host": "client", "identity": false, "reflection": true, "grpc_web": "pass", "sslrootcert": "/ca.pem", "sslcert": "file:/c",
+            "version": "2", "host": "client", "identity": false, "reflection": true, "grpc_web": "pass",
+            "cors": { "origins": ["https://a.example"], "methods": ["GET"], "credentials": true }, "sslrootcert": "/ca.pem", "sslcert": "file:/c",
             "sslkey": "file:/k", "allow": { "methods": ["GET", "HEAD"], "paths": ["/api/*"], "websocket": false },
         });
         let read = read(line);
         assert_eq!(read, json!({ "agent": "here", "target": target }));
         serde_json::from_value::<hoop_core::Target>(target).expect("it is one");
+    }
+
+    #[test]
+    fn an_empty_origin_takes_the_rule_away() {
+        let target = json!({ "cors": null });
+        assert_eq!(read(&["--cors-origin", ""].join("=")), json!({ "target": target }));
     }
 
     #[test]

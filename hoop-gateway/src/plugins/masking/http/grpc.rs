@@ -87,7 +87,8 @@ impl Masked {
         if depth > MAX_DEPTH {
             return Err(Broken::Unreadable(TOO_DEEP));
         }
-        let packed = of.filter(|of| of.full_name() == "google.protobuf.Any").and_then(|of| any(bytes, of.parent_pool()));
+        let packed =
+            of.filter(|of| of.full_name() == "google.protobuf.Any").and_then(|of| any(bytes, of.parent_pool()));
         for field in Wire::new(bytes) {
             let field = field?;
             let known = of.and_then(|of| of.get_field(field.number));

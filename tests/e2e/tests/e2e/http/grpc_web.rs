@@ -45,10 +45,15 @@ fn through(name: &str, other: &Client, plugins: Value) -> Client {
 
 /// What the service says by itself.
 fn is_answered(told: &Value) {
-    assert_eq!((&told["ada"]["name"], &told["ada"]["card"]), (&json!("Ada Lovelace"), &json!("4111 1111 1111 1111")), "{told}");
+    assert_eq!(
+        (&told["ada"]["name"], &told["ada"]["card"]),
+        (&json!("Ada Lovelace"), &json!("4111 1111 1111 1111")),
+        "{told}"
+    );
     let failed = &told["nobody"]["failed"];
     assert_eq!((&failed["code"], &failed["message"]), (&json!(5), &json!("there is no customer 9")), "{told}");
-    let names = told["all"].as_array().expect("a list").iter().map(|customer| customer["name"].clone()).collect::<Vec<_>>();
+    let names =
+        told["all"].as_array().expect("a list").iter().map(|customer| customer["name"].clone()).collect::<Vec<_>>();
     assert_eq!(names, ["Ada Lovelace", "Grace Hopper", "Alan Turing"], "{told}");
 }
 
@@ -81,7 +86,11 @@ fn messages_are_masked_by_types_that_the_service_tells() {
         let told = call(format, &translated);
         let card = told["ada"]["card"].as_str().expect("a card");
         assert!(card.ends_with("1111") && !card.contains("4111"), "{told}");
-        assert_eq!((&told["ada"]["name"], &told["nobody"]["failed"]["code"]), (&json!("Ada Lovelace"), &json!(5)), "{told}");
+        assert_eq!(
+            (&told["ada"]["name"], &told["nobody"]["failed"]["code"]),
+            (&json!("Ada Lovelace"), &json!(5)),
+            "{told}"
+        );
         let twice = call(format, &passed);
         assert_eq!((&twice["ada"]["name"], &twice["ada"]["card"]), (&json!("[name]"), &told["ada"]["card"]), "{twice}");
         assert_eq!(twice["all"].as_array().map(Vec::len), Some(3), "{twice}");
@@ -89,7 +98,17 @@ fn messages_are_masked_by_types_that_the_service_tells() {
     }
     let host = translated.origin.replace("http://", "");
     let line = translated.line();
-    let words = ["-plaintext", "-H", &line, "-authority", &host, "-d", r#"{"id":1}"#, &translated.address, "shop.v1.Customers/Get"];
+    let words = [
+        "-plaintext",
+        "-H",
+        &line,
+        "-authority",
+        &host,
+        "-d",
+        r#"{"id":1}"#,
+        &translated.address,
+        "shop.v1.Customers/Get",
+    ];
     let told = output(std::process::Command::new(grpcurl()).args(words), b"").ok();
     assert!(told.contains("Ada Lovelace") && told.contains("1111\"") && !told.contains("4111"), "{told}");
 }
@@ -122,11 +141,16 @@ fn calls_are_ruled_on_and_recorded_as_those_of_grpc() {
         return;
     }
     let rules = json!([{ "name": "no-lists", "services": ["shop.v1.Customers/List"] }]);
-    let client = role("web-ruled", json!({ "detectors": {} }), |role| role["plugins"]["guardrail"] = json!({ "http": rules }));
+    let client =
+        role("web-ruled", json!({ "detectors": {} }), |role| role["plugins"]["guardrail"] = json!({ "http": rules }));
     let nobody = Client { token: String::new(), ..client.clone() };
     for format in FORMATS {
         let told = call(format, &client);
-        assert_eq!((&told["ada"]["name"], &told["all"][0]["failed"]["code"]), (&json!("Ada Lovelace"), &json!(7)), "{told}");
+        assert_eq!(
+            (&told["ada"]["name"], &told["all"][0]["failed"]["code"]),
+            (&json!("Ada Lovelace"), &json!(7)),
+            "{told}"
+        );
         let refused = call(format, &nobody);
         assert_eq!(refused["ada"]["failed"]["code"], 16, "{refused}");
     }

@@ -1,5 +1,6 @@
 //! Services that speak HTTP, through the gateway: as browsers, programs and `hoop` reach them.
 
+mod across;
 mod browser;
 mod bulk;
 mod cli;
