@@ -56,6 +56,9 @@ pub struct HttpTarget {
     /// Which pages of other origins may ask for something. Without it what the target says of that goes to browsers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<HttpCors>,
+    /// How it is found out whether it is well. Without it nobody asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HttpHealth>,
     /// What clients may ask for.
     #[serde(default)]
     pub allow: HttpAllow,
@@ -209,6 +212,32 @@ impl Default for HttpCors {
             credentials: false,
             max_age_seconds: 600,
         }
+    }
+}
+
+/// How it is found out whether a target is well: it is asked through the agent, with `login`, again and again.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpHealth {
+    /// The path that is asked for with `GET`.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^/.*$"))]
+    pub path: String,
+    /// The service that is asked about by `grpc.health.v1`, in the place of a path; the empty one is the server as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc_service: Option<String>,
+    /// How often, in seconds.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 3600))]
+    pub interval_seconds: u32,
+    /// The statuses of which one is expected; any from 200 to 399 when empty.
+    pub status: Vec<u16>,
+    /// Whether nobody reaches it while its last check has failed. Unless said, a check only explains why a connection has failed.
+    pub blocks: bool,
+}
+
+impl Default for HttpHealth {
+    fn default() -> Self {
+        Self { path: "/".to_owned(), grpc_service: None, interval_seconds: 30, status: Vec::new(), blocks: false }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hoop_core::id::{OrgId, RoleId};
-use hoop_core::role::{HttpCors, HttpLogin, HttpTarget, SshTarget};
+use hoop_core::role::{HttpCors, HttpHealth, HttpLogin, HttpTarget, SshTarget};
 use hoop_core::{PostgresTarget, RecordingMode, ResourceRole, Target};
 use russh::keys::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -148,7 +148,27 @@ fn check_http(target: &HttpTarget) -> Result<(), Problem> {
     if let Some(cors) = &target.cors {
         check_cors(cors)?;
     }
+    if let Some(health) = &target.health {
+        check_health(health)?;
+    }
     check_http_login(&target.login)
+}
+
+fn check_health(health: &HttpHealth) -> Result<(), Problem> {
+    let HttpHealth { path, interval_seconds, status, grpc_service, .. } = health;
+    if !path.starts_with('/') || path.parse::<http::uri::PathAndQuery>().is_err() {
+        return Err(Problem::field("/target/health/path", "a path, such as /healthz"));
+    }
+    if grpc_service.as_deref().is_some_and(|service| service.len() > 500) {
+        return Err(Problem::field("/target/health/grpc_service", "the name of a service, or empty"));
+    }
+    if !(1..=3_600).contains(interval_seconds) {
+        return Err(Problem::field("/target/health/interval_seconds", "from 1 to 3600"));
+    }
+    match status.iter().position(|status| !(200..600).contains(status)) {
+        Some(at) => Err(Problem::field(format!("/target/health/status/{at}"), "a status, from 200 to 599")),
+        None => Ok(()),
+    }
 }
 
 fn check_cors(cors: &HttpCors) -> Result<(), Problem> {

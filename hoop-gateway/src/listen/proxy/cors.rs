@@ -40,8 +40,11 @@ const OF_CALLS: &str = "grpc-status, grpc-message, grpc-status-details-bin";
 /// The rules of roles, for a moment.
 #[derive(Default)]
 pub(crate) struct Rules {
-    known: Mutex<HashMap<String, (Instant, Option<Arc<HttpCors>>)>>,
+    known: Mutex<HashMap<String, Read>>,
 }
+
+/// When a role's rules were read, and what they are.
+type Read = (Instant, Option<Arc<HttpCors>>);
 
 impl Rules {
     fn fresh(&self, role: &str) -> Option<Option<Arc<HttpCors>>> {

@@ -36,6 +36,7 @@ use crate::auth::browser::BrowserSignIns;
 use crate::auth::credential::NativeCredentials;
 use crate::auth::{Bearer, Throttle};
 use crate::config::TlsUse;
+use crate::health::Health;
 use crate::proxy::http::{self, Asker, Body, Descriptors, IdentityKey, Limits};
 use crate::session::Sessions;
 use crate::telemetry::Telemetry;
@@ -79,6 +80,8 @@ pub(crate) struct ProxyDoor {
     pub(crate) sign_ins: Arc<BrowserSignIns>,
     /// How long a browser is let in.
     pub(crate) credential_ttl: Duration,
+    /// How targets are.
+    pub(crate) health: Arc<Health>,
     /// What roles let pages of other origins do.
     pub(crate) cors: cors::Rules,
     /// What targets have told of their messages' types.
@@ -271,7 +274,12 @@ impl ProxyDoor {
         asked.is_for(slot.role())?;
         visit.known.cancel();
         let asker = Asker { peer: visit.peer, origin: asked.origin };
-        http::serve(slot.session(), request, &asker).await
+        let session = slot.session();
+        let role = session.role();
+        if let Some(refusal) = self.health.refusal(&role) {
+            return Err(refusal);
+        }
+        http::serve(session, request, &asker).await.map_err(|denial| self.health.explain(&role, denial))
     }
 
     /// A token is not sent where others can read it.

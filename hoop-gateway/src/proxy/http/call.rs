@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hoop_core::{Code, Denial};
-use hoop_proto::tunnel::v1::{self, HttpField, http_message};
+use hoop_proto::tunnel::v1::{self, HttpEnd, HttpField, http_message};
 use http::{HeaderMap, StatusCode};
 use prost::Message;
 
@@ -72,6 +72,14 @@ impl Call {
     /// When the channel has ended.
     pub(super) async fn say(&mut self, message: &impl Message) -> Result<(), Denial> {
         self.sender.data(grpc::framed(&message.encode_to_vec().into())).await
+    }
+
+    /// No more messages are sent.
+    ///
+    /// # Errors
+    /// When the channel has ended.
+    pub(super) async fn end(&mut self) -> Result<(), Denial> {
+        self.sender.http(http_message::Body::End(HttpEnd::default())).await
     }
 
     /// The next message of the answer.

@@ -217,6 +217,7 @@ mod tests {
             reflection: false,
             grpc_web: Default::default(),
             cors: None,
+            health: None,
             allow: HttpAllow::default(),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hoop_core::role::HttpTarget;
-use hoop_core::{ChannelId, Code, Denial, Interest, Outcome, SessionChain, SessionContext};
+use hoop_core::{ChannelId, Code, Denial, Interest, Outcome, ResourceRole, SessionChain, SessionContext};
 use hoop_proto::tunnel::v1::{HttpChannel, open};
 use parking_lot::Mutex;
 use prost_reflect::DescriptorPool;
@@ -131,6 +131,11 @@ impl HttpSession {
             why: OnceLock::new(),
         });
         (session, receiver, sender)
+    }
+
+    /// The role that it is of.
+    pub(crate) fn role(&self) -> Arc<ResourceRole> {
+        Arc::clone(&self.context.role)
     }
 
     /// Whether no exchange can begin in it any more.

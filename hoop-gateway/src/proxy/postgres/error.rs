@@ -61,7 +61,11 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         // system_error
         Code::PluginFailed | Code::SecretUnavailable => "58000",
         // cannot_connect_now
-        Code::AgentUnavailable | Code::TargetUnavailable | Code::TargetTimeout | Code::StoreUnavailable => "57P03",
+        Code::AgentUnavailable
+        | Code::TargetUnavailable
+        | Code::TargetUnhealthy
+        | Code::TargetTimeout
+        | Code::StoreUnavailable => "57P03",
         // admin_shutdown
         Code::AgentLost | Code::SessionKilled | Code::SessionExpired | Code::AccessRevoked | Code::GatewayDraining => {
             "57P01"

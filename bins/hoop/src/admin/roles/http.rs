@@ -89,6 +89,21 @@ pub(crate) struct Http {
     /// How long a browser believes what it was told beforehand, in seconds.
     #[arg(long, value_name = "SECONDS")]
     cors_max_age: Option<u32>,
+    /// A path that is asked for again and again, to find out whether the service is well; `--health-path ''` ends the checks.
+    #[arg(long, value_name = "PATH")]
+    health_path: Option<String>,
+    /// The service that is asked about by gRPC's health checks, in the place of a path; `''` is the server as a whole.
+    #[arg(long, value_name = "SERVICE", conflicts_with = "health_path")]
+    health_grpc: Option<String>,
+    /// How often, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    health_interval: Option<u32>,
+    /// A status that is expected; again for each. Unless said, any from 200 to 399 is.
+    #[arg(long = "health-status", value_name = "STATUS")]
+    health_status: Vec<u16>,
+    /// Whether nobody reaches the service while its last check has failed.
+    #[arg(long, value_name = "BOOL")]
+    health_blocks: Option<bool>,
     /// Does not tell the service who asks, in the field `Hoop-Identity`.
     #[arg(long)]
     no_identity: bool,
@@ -108,6 +123,18 @@ impl Http {
         set(target, "reflection", self.reflection);
         set(target, "grpc_web", self.grpc_web);
         set(target, "identity", self.no_identity.then_some(false));
+        let unasked = self.health_path.as_deref() == Some("");
+        let mut health = Map::new();
+        if self.health_path.is_some() {
+            // A service that is asked by a path is not asked by gRPC any more.
+            health.insert("grpc_service".to_owned(), Value::Null);
+        }
+        set(&mut health, "path", self.health_path);
+        set(&mut health, "grpc_service", self.health_grpc);
+        set(&mut health, "interval_seconds", self.health_interval);
+        set(&mut health, "status", (!self.health_status.is_empty()).then_some(self.health_status));
+        set(&mut health, "blocks", self.health_blocks);
+        set(target, "health", (!health.is_empty()).then(|| if unasked { Value::Null } else { health.into() }));
         let none = self.cors_origins == [""];
         let mut cors = Map::new();
         set(&mut cors, "origins", some(self.cors_origins));
@@ -163,6 +190,21 @@ mod tests {
         let read = read(line);
         assert_eq!(read, json!({ "agent": "here", "target": target }));
         serde_json::from_value::<hoop_core::Target>(target).expect("it is one");
+    }
+
+    #[test]
+    fn checks_are_of_one_kind() {
+        let health = |line: &str| read(line)["target"]["health"].clone();
+        let by_path = json!({ "path": "/healthz", "grpc_service": null, "interval_seconds": 5, "status": [200, 204] });
+        assert_eq!(
+            health("--health-path /healthz --health-interval 5 --health-status 200 --health-status 204"),
+            by_path
+        );
+        assert_eq!(
+            health("--health-grpc shop.v1.Customers --health-blocks true"),
+            json!({ "grpc_service": "shop.v1.Customers", "blocks": true })
+        );
+        assert_eq!(health("--health-path="), Value::Null);
     }
 
     #[test]

@@ -48,7 +48,11 @@ fn who_asks_beforehand_is_told_by_the_rule() {
         return;
     }
     let place = place();
-    role("asked", &place.site.url(), json!({ "origins": ["https://app.example"], "methods": ["GET"], "max_age_seconds": 60 }));
+    role(
+        "asked",
+        &place.site.url(),
+        json!({ "origins": ["https://app.example"], "methods": ["GET"], "max_age_seconds": 60 }),
+    );
     let address = place.gateway.ready()["proxy"].as_str().expect("the line has the door").to_owned();
     let to = format!("::{address}");
     let ask = |version: &str, origin: &str, host: &str| {
@@ -60,13 +64,17 @@ fn who_asks_beforehand_is_told_by_the_rule() {
     for version in ["--http1.1", "--http2"] {
         let told = ask(version, "https://app.example", "asked");
         assert!(told.lines().next().is_some_and(|line| line.contains(" 204")), "{told}");
-        for line in
-            ["access-control-allow-origin: https://app.example", "access-control-allow-methods: get", "access-control-max-age: 60"]
-        {
+        for line in [
+            "access-control-allow-origin: https://app.example",
+            "access-control-allow-methods: get",
+            "access-control-max-age: 60",
+        ] {
             assert!(told.lines().any(|said| said == line), "{line}: {told}");
         }
         assert!(!told.contains("access-control-allow-credentials") && !told.contains("patch"), "{told}");
-        for (origin, host) in [("https://evil.example", "asked"), ("https://app.example", "site"), ("https://app.example", "nowhere")] {
+        for (origin, host) in
+            [("https://evil.example", "asked"), ("https://app.example", "site"), ("https://app.example", "nowhere")]
+        {
             let told = ask(version, origin, host);
             assert!(told.lines().next().is_some_and(|line| line.contains(" 401")), "{told}");
             assert!(!told.contains("access-control"), "{told}");

@@ -7,6 +7,7 @@ mod cli;
 mod clients;
 mod grpc;
 mod grpc_web;
+mod health;
 mod identity;
 mod isolation;
 mod services;
