@@ -41,6 +41,10 @@ pub struct HttpTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
     pub secret: Option<String>,
+    /// Where the agent finds the session token that goes with temporary keys of AWS, as for `sslcert`: signatures of `login` have it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
+    pub aws_session_token: Option<String>,
     /// Which host it is asked as.
     #[serde(default)]
     pub host: HostField,

@@ -144,7 +144,12 @@ fn check_http(target: &HttpTarget) -> Result<(), Problem> {
             return Err(Problem::field(format!("/target/{field}"), "an absolute path on the agent's machine"));
         }
     }
-    check_references(&[("sslcert", &target.sslcert), ("sslkey", &target.sslkey), ("secret", &target.secret)])?;
+    check_references(&[
+        ("sslcert", &target.sslcert),
+        ("sslkey", &target.sslkey),
+        ("secret", &target.secret),
+        ("aws_session_token", &target.aws_session_token),
+    ])?;
     if let Some(cors) = &target.cors {
         check_cors(cors)?;
     }

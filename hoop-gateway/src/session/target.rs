@@ -132,6 +132,7 @@ pub(crate) fn http_target(target: &HttpTarget) -> Result<v1::HttpTarget, Denial>
         sslcert: target.sslcert.clone().unwrap_or_default(),
         sslkey: target.sslkey.clone().unwrap_or_default(),
         secret: target.secret.clone().unwrap_or_default(),
+        aws_session_token: target.aws_session_token.clone().unwrap_or_default(),
         login,
     })
 }

@@ -212,6 +212,7 @@ mod tests {
             sslkey: None,
             login: Default::default(),
             secret: None,
+            aws_session_token: None,
             host,
             identity: true,
             reflection: false,

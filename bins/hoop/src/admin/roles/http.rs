@@ -48,6 +48,9 @@ pub(crate) struct Http {
     /// The access key of `--login aws-sigv4`; `--secret` is where its secret is.
     #[arg(long, value_name = "ID", requires = "login")]
     aws_access_key_id: Option<String>,
+    /// Where the agent finds the session token of a temporary key: a reference like `--secret`.
+    #[arg(long, value_name = "REFERENCE")]
+    aws_session_token: Option<String>,
     /// Where the agent finds the secret of the login: the token, the password, the value, the client secret or the secret access
     /// key. Never the secret itself.
     #[arg(long, value_name = "REFERENCE")]
@@ -119,6 +122,7 @@ impl Http {
         set(target, "socket", self.socket);
         set(target, "version", self.http_version);
         set(target, "secret", self.secret);
+        set(target, "aws_session_token", self.aws_session_token);
         set(target, "host", self.host_field);
         set(target, "reflection", self.reflection);
         set(target, "grpc_web", self.grpc_web);
@@ -178,11 +182,11 @@ mod tests {
 
     #[test]
     fn a_web_app_is_what_the_command_line_says() {
-        let line = "--kind http --agent here --url https://app.internal --login basic --login-user app --secret env:APP \
+        let line = "--kind http --agent here --url https://app.internal --login basic --login-user app --secret env:APP --aws-session-token env:TOKEN \
                     --http-version 2 --host-field client --allow-method GET --allow-method HEAD --allow-path /api/* \
                     --allow-websocket false --no-identity --reflection true --grpc-web pass --cors-origin https://a.example --cors-method GET --cors-credentials true --sslrootcert /ca.pem --sslcert file:/c --sslkey file:/k";
         let target = json!({
-            "kind": "http", "url": "https://app.internal", "login": { "kind": "basic", "user": "app" }, "secret": "env:APP",
+            "kind": "http", "url": "https://app.internal", "login": { "kind": "basic", "user": "app" }, "secret": "env:APP", "aws_session_token": "env:TOKEN",
             "version": "2", "host": "client", "identity": false, "reflection": true, "grpc_web": "pass",
             "cors": { "origins": ["https://a.example"], "methods": ["GET"], "credentials": true }, "sslrootcert": "/ca.pem", "sslcert": "file:/c",
             "sslkey": "file:/k", "allow": { "methods": ["GET", "HEAD"], "paths": ["/api/*"], "websocket": false },
