@@ -6,7 +6,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic_reflection::server::Builder;
 
-use super::InProcess;
+use super::{InProcess, Told};
 
 /// A running service `shop.v1.Customers`: `Get`, `List`, `Count` and `Shout` are one call of each kind; with health and reflection.
 #[derive(Debug)]
@@ -37,6 +37,14 @@ impl Grpc {
             server.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("it serves until it is stopped");
         };
         Self { server: InProcess::start(serve) }
+    }
+
+    /// One that is hostile to who asks it for its types, and serves calls like others.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub fn hostile(told: Told) -> Self {
+        Self { server: InProcess::start(move |listener| super::hostile::serve(listener, told)) }
     }
 
     /// Its types, as a `FileDescriptorSet`.

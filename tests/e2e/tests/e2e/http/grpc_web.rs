@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hoop_testkit::clients::{grpc_web, grpcurl};
-use hoop_testkit::{Grpc, direct_only, output};
+use hoop_testkit::{Grpc, Told, direct_only, output};
 use serde_json::{Value, json};
 
 use super::services::{client, services};
@@ -123,6 +123,28 @@ fn types_are_told_in_the_version_before_too() {
     let client = role("web-older", rules, |role| role["target"]["url"] = json!(older.url()));
     let told = call("connect", &client);
     assert_eq!((&told["ada"]["name"], &told["ada"]["card"]), (&json!("Ada Lovelace"), &json!("")), "{told}");
+}
+
+/// Each takes its role along and nothing else; who is silent is left alone after a while.
+#[test]
+fn a_service_that_tells_without_end_or_sense_is_not_shown() {
+    if direct_only() {
+        return;
+    }
+    let rules = json!({ "detectors": {}, "fields": [{ "grpc": "shop.v1.Customer.card" }] });
+    std::thread::scope(|scope| {
+        for told in [Told::Circle, Told::Endless, Told::Huge, Told::Flood, Told::Nothing] {
+            let rules = rules.clone();
+            scope.spawn(move || {
+                let service = Grpc::hostile(told);
+                let name = format!("web-{told:?}").to_lowercase();
+                let client = role(&name, rules, |role| role["target"]["url"] = json!(service.url()));
+                let shown = call("connect", &client);
+                assert!(shown["ada"]["failed"].is_object() && !shown.to_string().contains("Ada"), "{told:?}: {shown}");
+            });
+        }
+    });
+    is_answered(&call("connect", &client("grpc")));
 }
 
 #[test]
