@@ -166,6 +166,12 @@ if stale go "$clients"/go/*; then
   made go
 fi
 
+# Go's library for gRPC.
+if stale go-grpc "$clients"/go-grpc/*; then
+  (cd "$clients/go-grpc" && go build -o "$out/go-grpc-client" .)
+  made go-grpc
+fi
+
 # grpcurl, and h2spec, which tests what speaks HTTP/2.
 if stale http-tools "$clients"/http-tools/*; then
   mkdir -p "$out/http-tools"
