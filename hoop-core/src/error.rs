@@ -109,6 +109,8 @@ codes! {
     TargetUnavailable "target_unavailable" Target
     /// The target took too long to answer.
     TargetTimeout "target_timeout" Target
+    /// The target did not answer, and its last check has failed as well; or its role lets nobody there meanwhile.
+    TargetUnhealthy "target_unhealthy" Target
     /// The target's certificate or TLS support is not what the role asks for.
     TargetTls "target_tls" Target
     /// The target's host key is not one that the role trusts.

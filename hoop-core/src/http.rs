@@ -7,7 +7,7 @@
 //! [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 
 use crate::channel::ChannelId;
 
@@ -26,6 +26,9 @@ pub struct HttpRequest {
     pub kind: ExchangeKind,
     /// What plugins want of its body.
     pub body: BodyUse,
+    /// What is known of it beside, each by its type: of a gRPC call the types of its messages, as a `prost_reflect::DescriptorPool`,
+    /// where the role has them asked of the target.
+    pub known: Extensions,
 }
 
 /// The kind of an exchange.

@@ -216,6 +216,7 @@ impl GatewayBuilder {
             recorder,
             passwords,
             telemetry,
+            health: Arc::default(),
             tls,
             public,
             clock,

@@ -24,6 +24,7 @@ use crate::builder::{BuildProblem, GatewayBuilder};
 use crate::changes::Changes;
 use crate::config::{Config, TlsUse};
 use crate::data::DataFolder;
+use crate::health::{Checks, Health};
 use crate::listen::{
     AccessService, Certificate, CertificateFiles, Domain, Doors, Expiry, Listener, PostgresDoor, PreAuthLimits,
     ProxyDoor, Renewal, Services, SignIns, SshDoor, SshHostKeys, serve_grpc, serve_http, ssh_config,
@@ -67,6 +68,7 @@ pub(crate) struct Parts {
     pub(crate) changes: Arc<Changes>,
     pub(crate) request_key: Secret<[u8; 32]>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) health: Arc<Health>,
     pub(crate) tls: Tls,
     pub(crate) ssh_host_keys: SshHostKeys,
     /// Says to HTTP targets who asks.
@@ -186,6 +188,7 @@ impl Gateway {
         self.watch_recorder(&stop);
         self.watch_access(&stop);
         self.watch_certificate(&stop);
+        self.watch_targets(&stop);
         self.tell(&addresses);
         Ok(Running::new(self, addresses, endpoints, router, clients, stop))
     }
@@ -273,6 +276,9 @@ impl Gateway {
             access: parts.access.clone(),
             sign_ins: Arc::clone(&parts.browser_sign_ins),
             credential_ttl: parts.config.credentials.ttl,
+            cors: Default::default(),
+            health: Arc::clone(&parts.health),
+            types: Arc::default(),
             identity: IdentityKey::new(parts.identity_key.clone(), &endpoints.pages),
             telemetry: Arc::clone(&parts.telemetry),
             clock: Arc::clone(&parts.clock),
@@ -306,6 +312,7 @@ impl Gateway {
             request_key: parts.request_key.clone(),
             tasks: parts.tasks.clone(),
             telemetry: Arc::clone(&parts.telemetry),
+            health: Arc::clone(&parts.health),
             identity_keys: IdentityKey::new(parts.identity_key.clone(), &endpoints.pages).public(),
             endpoints,
             settings: self.api_settings(),
@@ -403,6 +410,12 @@ impl Gateway {
         let Some(files) = files.clone() else { return };
         let watch = Renewal::new(certificate.clone(), files).watch();
         tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
+    }
+
+    fn watch_targets(&self, stop: &CancellationToken) {
+        let Parts { sessions, health, tasks, .. } = &self.parts;
+        let checks = Checks::new(sessions.clone(), Arc::clone(health), tasks.clone());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(checks.run()));
     }
 
     fn tell(&self, addresses: &Addresses) {

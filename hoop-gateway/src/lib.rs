@@ -30,6 +30,7 @@ pub mod config;
 mod data;
 mod folder_lock;
 mod gateway;
+pub mod health;
 pub mod listen;
 pub mod plugins;
 mod proxy;

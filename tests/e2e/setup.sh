@@ -132,6 +132,14 @@ if stale node "$clients/node/package.json" "$clients/node/package-lock.json"; th
   made node
 fi
 
+# Libraries with which web apps call gRPC services.
+if stale grpc-web "$clients/grpc-web/package.json" "$clients/grpc-web/package-lock.json"; then
+  mkdir -p "$out/grpc-web"
+  cp "$clients/grpc-web/package.json" "$clients/grpc-web/package-lock.json" "$out/grpc-web/"
+  (cd "$out/grpc-web" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+  made grpc-web
+fi
+
 # What drives Chromium; the browser itself is Debian's.
 if stale browser "$clients/browser/package.json" "$clients/browser/package-lock.json"; then
   mkdir -p "$out/browser"
@@ -156,6 +164,12 @@ fi
 if stale go "$clients"/go/*; then
   (cd "$clients/go" && go build -o "$out/go-client" .)
   made go
+fi
+
+# Go's library for gRPC.
+if stale go-grpc "$clients"/go-grpc/*; then
+  (cd "$clients/go-grpc" && go build -o "$out/go-grpc-client" .)
+  made go-grpc
 fi
 
 # grpcurl, and h2spec, which tests what speaks HTTP/2.

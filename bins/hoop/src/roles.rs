@@ -45,8 +45,8 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
 }
 
 pub(crate) const HEAD: [&str; 4] = ["role", "kind", "agent", "labels"];
-pub(crate) const FIELDS: [&str; 9] =
-    ["name", "kind", "agent", "labels", "target", "recording", "plugins", "allowed_groups", "id"];
+pub(crate) const FIELDS: [&str; 10] =
+    ["name", "kind", "agent", "labels", "health", "target", "recording", "plugins", "allowed_groups", "id"];
 
 pub(crate) fn row(role: &Value) -> Vec<String> {
     ["name", "kind", "agent", "labels"].map(|field| text(role, field)).to_vec()

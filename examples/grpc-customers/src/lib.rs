@@ -15,8 +15,8 @@ pub mod shop {
 use shop::customers_server::{Customers, CustomersServer};
 use shop::{Counted, Customer, GetRequest, ListRequest};
 
-/// What reflection tells.
-const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shop.bin"));
+/// What reflection tells: a `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shop.bin"));
 
 const CUSTOMERS: &[(u32, &str, &str, &str)] = &[
     (1, "Ada Lovelace", "ada@example.com", "4111 1111 1111 1111"),

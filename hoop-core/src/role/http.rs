@@ -41,15 +41,36 @@ pub struct HttpTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
     pub secret: Option<String>,
+    /// Where the agent finds the session token that goes with temporary keys of AWS, as for `sslcert`: signatures of `login` have it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(env:|file:/|vault:|aws-sm:).*$"))]
+    pub aws_session_token: Option<String>,
     /// Which host it is asked as.
     #[serde(default)]
     pub host: HostField,
     /// Whether it is told who asks, in the signed field `Hoop-Identity`.
     #[serde(default = "yes")]
     pub identity: bool,
+    /// Whether the types of gRPC messages are asked of its reflection service (`grpc.reflection.v1`, or `v1alpha`), with `login`.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub reflection: bool,
+    /// What becomes of calls of gRPC-Web.
+    #[serde(default)]
+    pub grpc_web: GrpcWeb,
+    /// Which pages of other origins may ask for something. Without it what the target says of that goes to browsers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<HttpCors>,
+    /// How it is found out whether it is well. Without it nobody asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HttpHealth>,
     /// What clients may ask for.
     #[serde(default)]
     pub allow: HttpAllow,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_not(value: &bool) -> bool {
+    !*value
 }
 
 const fn yes() -> bool {
@@ -140,6 +161,88 @@ pub enum HostField {
     Target,
     /// The one that the client has asked.
     Client,
+}
+
+/// What becomes of calls of gRPC-Web. Rules see them as calls of gRPC either way.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GrpcWeb {
+    /// They reach the target as calls of gRPC.
+    #[default]
+    Translate,
+    /// They reach the target as they are: it speaks gRPC-Web itself.
+    Pass,
+}
+
+/// What pages of other origins may ask for ([the CORS protocol](https://fetch.spec.whatwg.org/#http-cors-protocol)). The gateway answers what
+/// browsers ask beforehand, and what the target says of it goes to nobody.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpCors {
+    /// Their origins, such as `https://app.example.com`; `*` is any but those of other roles, and not to be had with `credentials`.
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
+    pub origins: Vec<String>,
+    /// Methods that they may use.
+    pub methods: Vec<String>,
+    /// Fields that they may send.
+    pub headers: Vec<String>,
+    /// Fields of answers that they may read beside those that all may; of gRPC-Web how a call ended is among them.
+    pub expose: Vec<String>,
+    /// Whether they ask in the name of a user who has signed in: browsers send the role's cookie along for pages of the same site.
+    pub credentials: bool,
+    /// How long a browser believes what it was told beforehand, in seconds; at most a day.
+    #[cfg_attr(feature = "openapi", schema(maximum = 86400))]
+    pub max_age_seconds: u32,
+}
+
+impl Default for HttpCors {
+    fn default() -> Self {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Self {
+            origins: Vec::new(),
+            methods: words(&["GET", "HEAD", "POST"]),
+            headers: words(&[
+                "accept",
+                "authorization",
+                "content-type",
+                "grpc-timeout",
+                "hoop-token",
+                "x-grpc-web",
+                "x-user-agent",
+            ]),
+            expose: Vec::new(),
+            credentials: false,
+            max_age_seconds: 600,
+        }
+    }
+}
+
+/// How it is found out whether a target is well: it is asked through the agent, with `login`, again and again.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpHealth {
+    /// The path that is asked for with `GET`.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^/.*$"))]
+    pub path: String,
+    /// The service that is asked about by `grpc.health.v1`, in the place of a path; the empty one is the server as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc_service: Option<String>,
+    /// How often, in seconds.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 3600))]
+    pub interval_seconds: u32,
+    /// The statuses of which one is expected; any from 200 to 399 when empty.
+    pub status: Vec<u16>,
+    /// Whether nobody reaches it while its last check has failed. Unless said, a check only explains why a connection has failed.
+    pub blocks: bool,
+}
+
+impl Default for HttpHealth {
+    fn default() -> Self {
+        Self { path: "/".to_owned(), grpc_service: None, interval_seconds: 30, status: Vec::new(), blocks: false }
+    }
 }
 
 /// What clients of an HTTP role may ask for. What stands in no list is refused.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::error::{Code, Denial};
 use crate::id::{OrgId, RoleId};
 
-pub use http::{HostField, HttpAllow, HttpLogin, HttpTarget, HttpVersion};
+pub use http::{GrpcWeb, HostField, HttpAllow, HttpCors, HttpHealth, HttpLogin, HttpTarget, HttpVersion};
 pub use postgres::{ChannelBinding, PostgresTarget, SslMode};
 pub use ssh::{SshAllow, SshTarget};
 

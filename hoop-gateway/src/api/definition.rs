@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hoop_core::id::{OrgId, RoleId};
-use hoop_core::role::{HttpLogin, HttpTarget, SshTarget};
+use hoop_core::role::{HttpCors, HttpHealth, HttpLogin, HttpTarget, SshTarget};
 use hoop_core::{PostgresTarget, RecordingMode, ResourceRole, Target};
 use russh::keys::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -144,8 +144,66 @@ fn check_http(target: &HttpTarget) -> Result<(), Problem> {
             return Err(Problem::field(format!("/target/{field}"), "an absolute path on the agent's machine"));
         }
     }
-    check_references(&[("sslcert", &target.sslcert), ("sslkey", &target.sslkey), ("secret", &target.secret)])?;
+    check_references(&[
+        ("sslcert", &target.sslcert),
+        ("sslkey", &target.sslkey),
+        ("secret", &target.secret),
+        ("aws_session_token", &target.aws_session_token),
+    ])?;
+    if let Some(cors) = &target.cors {
+        check_cors(cors)?;
+    }
+    if let Some(health) = &target.health {
+        check_health(health)?;
+    }
     check_http_login(&target.login)
+}
+
+fn check_health(health: &HttpHealth) -> Result<(), Problem> {
+    let HttpHealth { path, interval_seconds, status, grpc_service, .. } = health;
+    if !path.starts_with('/') || path.parse::<http::uri::PathAndQuery>().is_err() {
+        return Err(Problem::field("/target/health/path", "a path, such as /healthz"));
+    }
+    if grpc_service.as_deref().is_some_and(|service| service.len() > 500) {
+        return Err(Problem::field("/target/health/grpc_service", "the name of a service, or empty"));
+    }
+    if !(1..=3_600).contains(interval_seconds) {
+        return Err(Problem::field("/target/health/interval_seconds", "from 1 to 3600"));
+    }
+    match status.iter().position(|status| !(200..600).contains(status)) {
+        Some(at) => Err(Problem::field(format!("/target/health/status/{at}"), "a status, from 200 to 599")),
+        None => Ok(()),
+    }
+}
+
+fn check_cors(cors: &HttpCors) -> Result<(), Problem> {
+    const MOST_ORIGINS: usize = 100;
+    const DAY: u32 = 86_400;
+    let wrong = |field: String, what: &str| Err(Problem::field(format!("/target/cors/{field}"), what));
+    let is_origin = |text: &str| {
+        url::Url::parse(text).is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text)
+    };
+    if let Some(at) = cors.origins.iter().position(|origin| origin != "*" && !is_origin(origin)) {
+        return wrong(format!("origins/{at}"), "an origin, such as https://app.example.com, or *");
+    }
+    if cors.credentials && cors.origins.iter().any(|origin| origin == "*") {
+        return wrong("credentials".to_owned(), "not with the origin *: name the origins");
+    }
+    if cors.origins.len() > MOST_ORIGINS {
+        return wrong("origins".to_owned(), "at most 100");
+    }
+    if let Some(at) = cors.methods.iter().position(|method| http::Method::from_bytes(method.as_bytes()).is_err()) {
+        return wrong(format!("methods/{at}"), "a method");
+    }
+    for (field, names) in [("headers", &cors.headers), ("expose", &cors.expose)] {
+        if let Some(at) = names.iter().position(|name| http::HeaderName::from_bytes(name.as_bytes()).is_err()) {
+            return wrong(format!("{field}/{at}"), "the name of a field");
+        }
+    }
+    if cors.max_age_seconds > DAY {
+        return wrong("max_age_seconds".to_owned(), "at most 86400");
+    }
+    Ok(())
 }
 
 fn check_http_login(login: &HttpLogin) -> Result<(), Problem> {

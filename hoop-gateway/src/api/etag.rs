@@ -77,6 +77,12 @@ impl IfMatch {
     pub(super) fn check(&self, etag: &str) -> Result<(), Problem> {
         if tags(&self.0).any(|tag| tag == "*" || tag == etag) { Ok(()) } else { Err(stale()) }
     }
+
+    /// Whether it is one of this version. A representation may have more in it than what is stored.
+    pub(super) fn check_version(&self, version: i64) -> Result<(), Problem> {
+        let of_it = format!("\"{version}-");
+        if tags(&self.0).any(|tag| tag == "*" || tag.starts_with(&of_it)) { Ok(()) } else { Err(stale()) }
+    }
 }
 
 /// It is another one by now.

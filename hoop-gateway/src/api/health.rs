@@ -75,5 +75,5 @@ async fn metrics(State(api): State<Api>) -> Metrics {
     let number = |count: usize| count as f64;
     api.telemetry.agents_attached.set(number(api.agents.count()));
     api.telemetry.sessions_open.set(number(api.sessions.count()));
-    Metrics(api.telemetry.render())
+    Metrics(api.telemetry.render() + &api.health.render())
 }

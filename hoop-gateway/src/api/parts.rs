@@ -27,6 +27,7 @@ use crate::auth::device::DeviceSignIns;
 use crate::auth::token::AgentTokens;
 use crate::auth::{Passwords, SetupToken, Throttle};
 use crate::changes::Changes;
+use crate::health::Health;
 use crate::listen::Domain;
 use crate::record::PublicKey;
 use crate::secrets::SecretKeeper;
@@ -81,6 +82,8 @@ pub struct ApiParts {
     pub tasks: TaskTracker,
     /// Metrics.
     pub telemetry: Arc<Telemetry>,
+    /// How targets are.
+    pub health: Arc<Health>,
     /// The keys that say to HTTP targets who asks.
     pub identity_keys: JwkSet,
     /// Where clients and agents find the gateway.

@@ -127,7 +127,8 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::GatewayDraining
         | Code::RecordingFailed
         | Code::AgentUnavailable
-        | Code::AgentBusy => StatusCode::SERVICE_UNAVAILABLE,
+        | Code::AgentBusy
+        | Code::TargetUnhealthy => StatusCode::SERVICE_UNAVAILABLE,
         Code::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         Code::Timeout | Code::TargetTimeout => StatusCode::GATEWAY_TIMEOUT,
         Code::Unsupported => StatusCode::METHOD_NOT_ALLOWED,

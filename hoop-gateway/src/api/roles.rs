@@ -14,13 +14,14 @@ use utoipa::ToSchema;
 use super::body::{Body, Named, convert};
 use super::definition::{Definition, Patch, merge, resource_role};
 use super::describe::{Created, Done};
-use super::etag::{IfMatch, Tagged, etag, stale};
+use super::etag::{IfMatch, Tagged, stale};
 use super::jump;
 use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes, Source};
 use crate::changes::Subject;
+use crate::health::Checked;
 use crate::secrets::SecretField;
 use crate::store::{self, Role};
 
@@ -53,14 +54,19 @@ struct RoleView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     allowed_groups: Option<Vec<String>>,
+    /// How the checks of its target went, where it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    health: Option<Checked>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
 
-fn view(role: Role, caller: &Caller) -> RoleView {
+fn view(api: &Api, role: Role, caller: &Caller) -> RoleView {
     let Role { role, allowed_groups, created_at, updated_at } = role;
     let (kind, all) = (role.kind().as_str(), caller.scope().is_none());
     RoleView {
+        health: api.health.of(&role),
         id: role.id,
         name: role.name.to_string(),
         kind,
@@ -86,7 +92,7 @@ async fn list(
         None => api.store.roles().list(caller.user.org, after.as_deref(), paging.limit()).await?,
         Some(_) => visible(&api, &caller, source, after, paging.limit()).await?,
     };
-    Ok(paging.page(page, |role| role.role.name.to_string(), |role| view(role, &caller)))
+    Ok(paging.page(page, |role| role.role.name.to_string(), |role| view(&api, role, &caller)))
 }
 
 /// Roles that are read from the store at once, and how often, for a page of those that a caller may reach.
@@ -137,7 +143,7 @@ async fn create(
     jump::check(&api, &role.role).await?;
     api.store.roles().create(&role).await?;
     api.changes.tell(role.role.org, Subject::Role, role.role.id, None, "created");
-    Ok(Created { at: format!("/api/v1/roles/{}", role.role.name), view: view(role, &caller) })
+    Ok(Created { at: format!("/api/v1/roles/{}", role.role.name), view: view(&api, role, &caller) })
 }
 
 /// The time as the store keeps it, so that what is answered is what is read again.
@@ -153,7 +159,7 @@ async fn show(
 ) -> Result<Tagged<RoleView>, Problem> {
     let version = version(&api, &caller, &name).await?;
     let role = reachable(&api, &caller, source, &name).await?;
-    Ok(Tagged { version, view: view(role, &caller) })
+    Ok(Tagged { version, view: view(&api, role, &caller) })
 }
 
 async fn update(
@@ -182,7 +188,7 @@ async fn update(
     }
     forget_replaced(&api, &before.role, &role.role).await?;
     api.changes.tell(role.role.org, Subject::Role, role.role.id, None, "updated");
-    Ok(Tagged { version: version + 1, view: view(role, &caller) })
+    Ok(Tagged { version: version + 1, view: view(&api, role, &caller) })
 }
 
 /// A secret that the gateway keeps goes when a reference takes its place.
@@ -213,7 +219,8 @@ async fn delete(
 async fn matched(api: &Api, caller: &Caller, name: &str, if_match: &IfMatch) -> Result<(i64, Role), Problem> {
     let version = version(api, caller, name).await?;
     let role = find(api, caller, name).await?;
-    if_match.check(&etag(version, &view(role.clone(), caller)))?;
+    // How its target is, is no part of it.
+    if_match.check_version(version)?;
     Ok((version, role))
 }
 

@@ -40,8 +40,9 @@ struct SecretsView {
     passphrase: SecretView,
     certificate: SecretView,
     certificate_authority: SecretView,
-    /// HTTP's, which has `sslcert` and `sslkey`, too.
+    /// HTTP's, as is what follows; it has `sslcert` and `sslkey`, too.
     secret: SecretView,
+    aws_session_token: SecretView,
 }
 
 /// Whether a secret is kept. What it is, is shown to nobody.
@@ -73,6 +74,7 @@ async fn show(State(api): State<Api>, caller: Caller, Named(name): Named) -> Res
             Some(SecretField::Certificate) => view.certificate = secret,
             Some(SecretField::CertificateAuthority) => view.certificate_authority = secret,
             Some(SecretField::Secret) => view.secret = secret,
+            Some(SecretField::AwsSessionToken) => view.aws_session_token = secret,
             None => {}
         }
     }

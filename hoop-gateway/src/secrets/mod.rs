@@ -50,11 +50,13 @@ pub enum SecretField {
     CertificateAuthority,
     /// What requests are authenticated with: a token, a password, a key.
     Secret,
+    /// The session token that goes with temporary keys of AWS.
+    AwsSessionToken,
 }
 
 impl SecretField {
     /// Every field.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Password,
         Self::SslCert,
         Self::SslKey,
@@ -63,6 +65,7 @@ impl SecretField {
         Self::Certificate,
         Self::CertificateAuthority,
         Self::Secret,
+        Self::AwsSessionToken,
     ];
 
     /// The field's name.
@@ -76,6 +79,7 @@ impl SecretField {
             Self::Certificate => "certificate",
             Self::CertificateAuthority => "certificate_authority",
             Self::Secret => "secret",
+            Self::AwsSessionToken => "aws_session_token",
         }
     }
 
@@ -91,7 +95,7 @@ impl SecretField {
             ResourceKind::Ssh => {
                 &[Self::Password, Self::PrivateKey, Self::Passphrase, Self::Certificate, Self::CertificateAuthority]
             }
-            ResourceKind::Http => &[Self::Secret, Self::SslCert, Self::SslKey],
+            ResourceKind::Http => &[Self::Secret, Self::AwsSessionToken, Self::SslCert, Self::SslKey],
             _ => &[],
         }
     }
@@ -108,6 +112,7 @@ impl SecretField {
             (Target::Ssh(target), Self::Certificate) => &target.certificate,
             (Target::Ssh(target), Self::CertificateAuthority) => &target.certificate_authority,
             (Target::Http(target), Self::Secret) => &target.secret,
+            (Target::Http(target), Self::AwsSessionToken) => &target.aws_session_token,
             (Target::Http(target), Self::SslCert) => &target.sslcert,
             (Target::Http(target), Self::SslKey) => &target.sslkey,
             _ => return None,

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! **Invariants.** No channel to a target exists without a `Session`, but for the one that `Sessions::try_target` closes
-//! as soon as the target's login is done. A session ends once: `Session::close` consumes
+//! as soon as the target's login is done, and the one on which `Sessions::check_target` asks what the role says. A session ends once: `Session::close` consumes
 //! it, and one that is dropped is closed as [`Outcome::Aborted`] and counted as a bug.
 
 mod control;

@@ -13,7 +13,8 @@ use hoop_proto::tunnel::v1::{self, Parameter, PostgresReady, open, ready};
 
 use super::Sessions;
 use super::jump::through;
-use crate::tunnel::{OpenFailure, OpenTarget};
+use crate::proxy::http::probe;
+use crate::tunnel::{Channel, OpenFailure, OpenTarget};
 
 /// A target that lets the agent in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,29 @@ impl Sessions {
     /// # Errors
     /// The refusal that a session would get from the agent or the target, with the target's own error.
     pub(crate) async fn try_target(&self, role: &ResourceRole, request_id: RequestId) -> Result<Reached, OpenFailure> {
+        let (_, ready) = self.reach(role, request_id).await?;
+        tracing::info!(role = %role.name, agent = %role.agent, request = %request_id, "target was tried");
+        let server_version = match ready {
+            ready::Target::Postgres(ready) => server_version(&ready),
+            ready::Target::Ssh(ready) => Some(shown(&ready.server_id)),
+            ready::Target::SshChannel(_) | ready::Target::Http(_) => None,
+        };
+        Ok(Reached { server_version })
+    }
+
+    /// Has the agent of a role ask its target whether it is well, as the role says, and ends that connection at once. What is asked
+    /// stands in the role alone.
+    ///
+    /// # Errors
+    /// Why it is not, or why that cannot be found out.
+    pub(crate) async fn check_target(&self, role: &ResourceRole, request_id: RequestId) -> Result<(), Denial> {
+        let Target::Http(HttpTarget { url, health: Some(checks), .. }) = &role.target else { return Ok(()) };
+        let (channel, _) = self.reach(role, request_id).await.map_err(|failure| failure.denial)?;
+        probe(channel, &HttpUrl::parse(url)?, checks).await
+    }
+
+    /// A channel to a target that is nobody's session.
+    async fn reach(&self, role: &ResourceRole, request_id: RequestId) -> Result<(Channel, ready::Target), OpenFailure> {
         self.ready()?;
         let target = match &role.target {
             Target::Postgres(target) => {
@@ -53,14 +77,7 @@ impl Sessions {
             target: through(target, &jumps),
             secrets: self.secrets(role, &jumps).await?,
         };
-        let (_, ready) = self.parts().agents.open(opened).await?;
-        tracing::info!(role = %role.name, agent = %role.agent, request = %request_id, "target was tried");
-        let server_version = match ready {
-            ready::Target::Postgres(ready) => server_version(&ready),
-            ready::Target::Ssh(ready) => Some(shown(&ready.server_id)),
-            ready::Target::SshChannel(_) | ready::Target::Http(_) => None,
-        };
-        Ok(Reached { server_version })
+        self.parts().agents.open(opened).await
     }
 }
 
@@ -115,6 +132,7 @@ pub(crate) fn http_target(target: &HttpTarget) -> Result<v1::HttpTarget, Denial>
         sslcert: target.sslcert.clone().unwrap_or_default(),
         sslkey: target.sslkey.clone().unwrap_or_default(),
         secret: target.secret.clone().unwrap_or_default(),
+        aws_session_token: target.aws_session_token.clone().unwrap_or_default(),
         login,
     })
 }

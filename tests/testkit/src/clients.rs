@@ -58,6 +58,25 @@ pub fn python(environment: &str, program: &str, arguments: &[&str]) -> Output {
     output(command.arg(sources().join("python").join(program)).args(arguments), b"")
 }
 
+/// Runs a part of the Go program that calls the service `calls.v1.Calls`, by Go's library for gRPC.
+///
+/// # Panics
+/// With the line that installs what is missing.
+pub fn go_grpc(part: &str, address: &str, authority: &str, token: &str) -> Output {
+    output(Command::new(made("go-grpc-client")).args([part, address, authority, token]), b"")
+}
+
+/// Calls `shop.v1.Customers` by gRPC-Web, and gives what came as JSON: `format` is `connect` (Connect's library), `binary` or `text` (the
+/// library `grpc-web`).
+///
+/// # Panics
+/// With the line that installs what is missing.
+pub fn grpc_web(format: &str, url: &str, token: &str, descriptors: &str) -> Output {
+    let mut command = Command::new("node");
+    command.env("NODE_PATH", made("grpc-web/node_modules"));
+    output(command.arg(sources().join("grpc-web/client.cjs")).args([format, url, token, descriptors]), b"")
+}
+
 /// The program `grpcurl`.
 ///
 /// # Panics

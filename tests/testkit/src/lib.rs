@@ -49,7 +49,7 @@ pub use fake::{Answer, FakePostgres};
 pub use folder::Folder;
 pub use gateway::{Credential, Gateway, Options, direct_only, hoop, hoop_agent, hoop_gateway};
 pub use guarded::{Guarded, Plan};
-pub use http::{Calls, Grpc, HttpEcho, Nginx, Node, Site, Uvicorn};
+pub use http::{Calls, Grpc, HttpEcho, Nginx, Node, Site, Told, Uvicorn};
 pub use postgres::{Postgres, free_port};
 pub use program::{Output, find, output, psql, psql_script};
 pub use rest::Api;

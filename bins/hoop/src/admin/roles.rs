@@ -70,7 +70,7 @@ pub(crate) enum Command {
         /// The role's name.
         name: String,
         /// PostgreSQL: `password`, `sslcert` or `sslkey`; SSH: `password`, `private_key`, `passphrase`, `certificate` or
-        /// `certificate_authority`; HTTP: `secret`, `sslcert` or `sslkey`.
+        /// `certificate_authority`; HTTP: `secret`, `aws_session_token`, `sslcert` or `sslkey`.
         field: String,
     },
     /// Removes a secret that the gateway keeps.
@@ -78,7 +78,7 @@ pub(crate) enum Command {
         /// The role's name.
         name: String,
         /// PostgreSQL: `password`, `sslcert` or `sslkey`; SSH: `password`, `private_key`, `passphrase`, `certificate` or
-        /// `certificate_authority`; HTTP: `secret`, `sslcert` or `sslkey`.
+        /// `certificate_authority`; HTTP: `secret`, `aws_session_token`, `sslcert` or `sslkey`.
         field: String,
     },
 }
@@ -227,8 +227,17 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
 }
 
 /// What the gateway may keep of roles of all kinds.
-const SECRETS: [&str; 8] =
-    ["password", "sslcert", "sslkey", "private_key", "passphrase", "certificate", "certificate_authority", "secret"];
+const SECRETS: [&str; 9] = [
+    "password",
+    "sslcert",
+    "sslkey",
+    "private_key",
+    "passphrase",
+    "certificate",
+    "certificate_authority",
+    "secret",
+    "aws_session_token",
+];
 
 /// Why a target could not be reached, with the exit code that a session would have.
 fn failed(name: &str, tried: &Value) -> Option<Failure> {
@@ -254,7 +263,7 @@ fn secret(field: &str, shell: &Shell) -> Result<Secret<String>, Failure> {
     if io::stdin().is_terminal() {
         return shell.ask_secret(field, "give it on standard input");
     }
-    if matches!(field, "password" | "passphrase" | "secret") {
+    if matches!(field, "password" | "passphrase" | "secret" | "aws_session_token") {
         return Ok(Secret::new(shell::line()?));
     }
     let mut pem = String::new();

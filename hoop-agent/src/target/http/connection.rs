@@ -157,7 +157,8 @@ async fn find(
         _ => None,
     };
     let secret = settings.secrets.find("secret", &target.secret, supplied).await?;
-    let login = Login::new(target, secret, settings).await?;
+    let session_token = settings.secrets.find("aws_session_token", &target.aws_session_token, supplied).await?;
+    let login = Login::new(target, secret, session_token, settings).await?;
     Ok((login, Dialer::new(target.host.clone(), port, target.socket.clone(), tls)))
 }
 

@@ -35,10 +35,11 @@ pub(super) enum Login {
 pub(super) type Used = Option<HeaderValue>;
 
 impl Login {
-    /// As a role says, with its secret.
+    /// As a role says, with its secrets.
     pub(super) async fn new(
         target: &HttpTarget,
         secret: Option<Secret<Vec<u8>>>,
+        session_token: Option<Secret<Vec<u8>>>,
         settings: &Settings,
     ) -> Result<Self, TargetFailure> {
         let Some(said) = &target.login else { return Ok(Self::None) };
@@ -57,7 +58,7 @@ impl Login {
             Said::OauthClientCredentials(said) => {
                 Self::Oauth(Box::new(Oauth::new(said, secret, target, settings).await?))
             }
-            Said::AwsSigv4(said) => Self::Sigv4(Box::new(Sigv4::new(said, &secret)?)),
+            Said::AwsSigv4(said) => Self::Sigv4(Box::new(Sigv4::new(said, &secret, session_token.as_ref())?)),
         })
     }
 

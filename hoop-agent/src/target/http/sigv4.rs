@@ -1,6 +1,6 @@
 //! [AWS Signature Version 4], in the field `Authorization`.
 //!
-//! Signed are the method, the path, the query, the host, the time, the type and the hash of the body. A body that is not known
+//! Signed are the method, the path, the query, the host, the time, the type, the session token and the hash of the body. A body that is not known
 //! whole, or is longer than [`MOST_HASHED_BYTES`], goes as `UNSIGNED-PAYLOAD`.
 //!
 //! [AWS Signature Version 4]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
@@ -38,11 +38,20 @@ pub(super) struct Sigv4 {
 }
 
 impl Sigv4 {
-    /// With the secret access key.
-    pub(super) fn new(said: &HttpAwsSigv4, secret: &Secret<Vec<u8>>) -> Result<Self, TargetFailure> {
+    /// With the secret access key and, where the key is a temporary one, its session token.
+    pub(super) fn new(
+        said: &HttpAwsSigv4,
+        secret: &Secret<Vec<u8>>,
+        session_token: Option<&Secret<Vec<u8>>>,
+    ) -> Result<Self, TargetFailure> {
         let key = std::str::from_utf8(secret.expose())
             .map_err(|_| unusable("the role's secret is no secret access key of AWS"))?;
-        let credentials = Credentials::new(&said.access_key_id, key, None, None, "role");
+        let is_one = |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let token = session_token.map(|token| {
+            let text = std::str::from_utf8(token.expose()).ok().filter(|text| is_one(text));
+            text.map(str::to_owned).ok_or_else(|| unusable("the role's session token is none of AWS"))
+        });
+        let credentials = Credentials::new(&said.access_key_id, key, token.transpose()?, None, "role");
         Ok(Self { credentials, region: said.region.clone(), service: said.service.clone() })
     }
 

@@ -328,6 +328,7 @@ impl Gateway {
             request_key: secret.request_key(),
             tasks: tasks.clone(),
             telemetry: Arc::new(Telemetry::new().expect("buckets")),
+            health: Arc::default(),
             identity_keys: JwkSet { keys: Vec::new() },
             endpoints: Endpoints {
                 pages: "https://gw.example.com".to_owned(),

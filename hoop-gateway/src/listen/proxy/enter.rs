@@ -24,7 +24,7 @@ use crate::auth::token::unavailable;
 use crate::proxy::http::{Body, RequestBody, empty};
 
 /// The paths of an origin that are the gateway's own.
-const OWN: &str = "/.hoop/";
+pub(super) const OWN: &str = "/.hoop/";
 const ENTER: &str = "/.hoop/enter";
 const LEAVE: &str = "/.hoop/leave";
 /// What a browser keeps while it is away to sign in: what the code is bound to, and where it wanted to go.
@@ -76,7 +76,7 @@ impl ProxyDoor {
         let random: [u8; 32] = rand::random();
         let verifier = BASE64_URL_SAFE_NO_PAD.encode(random);
         let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("redirect_uri", &format!("{}{ENTER}", own(asked)))
+            .append_pair("redirect_uri", &format!("{}{ENTER}", asked.own()))
             .append_pair("code_challenge", &challenge(&verifier))
             .finish();
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -99,7 +99,7 @@ impl ProxyDoor {
         let (verifier, path) = state.split_once('.').ok_or_else(again)?;
         let path = BASE64_URL_SAFE_NO_PAD.decode(path).ok().and_then(|path| String::from_utf8(path).ok());
         let path = path.filter(|path| is_own_path(path)).unwrap_or_else(|| "/".to_owned());
-        let redirect_uri = format!("{}{ENTER}", own(asked));
+        let redirect_uri = format!("{}{ENTER}", asked.own());
         let issued = TokenId::new(&*self.clock);
         let approved = self.sign_ins.redeem(&code, verifier, &redirect_uri, issued).await.map_err(unavailable)?;
         let approved = approved.ok_or_else(again)?;
@@ -151,10 +151,6 @@ impl ProxyDoor {
 pub(super) fn forget(headers: &mut HeaderMap) {
     // A name and a number make a value.
     let _ = set_cookie(headers, SESSION_COOKIE, "", 0);
-}
-
-fn own(asked: &Asked) -> String {
-    format!("{}://{}", asked.origin.scheme, asked.origin.authority)
 }
 
 /// A path of the same origin, whatever a browser makes of it.

@@ -3,6 +3,7 @@
 //! Each role has an origin of its own, `<role>.<domain>`, so that browsers keep roles apart. Programs show the token of a
 //! credential with every request; browsers get it as a cookie of that origin. All requests with one token are one session.
 
+pub(crate) mod cors;
 mod enter;
 mod open;
 mod origin;
@@ -36,10 +37,13 @@ use crate::auth::browser::BrowserSignIns;
 use crate::auth::credential::NativeCredentials;
 use crate::auth::{Bearer, Throttle};
 use crate::config::TlsUse;
-use crate::proxy::http::{self, Asker, Body, IdentityKey, Limits, RequestBody};
+use crate::health::Health;
+use crate::proxy::http::{self, Asker, Body, Descriptors, IdentityKey, Limits, RequestBody};
 use crate::session::Sessions;
 use crate::telemetry::Telemetry;
+use cors::Across;
 use open::Slot;
+use origin::Asked;
 pub use origin::Domain;
 use strict::Strict;
 use token::{Key, Shown, take};
@@ -79,6 +83,12 @@ pub(crate) struct ProxyDoor {
     pub(crate) sign_ins: Arc<BrowserSignIns>,
     /// How long a browser is let in.
     pub(crate) credential_ttl: Duration,
+    /// How targets are.
+    pub(crate) health: Arc<Health>,
+    /// What roles let pages of other origins do.
+    pub(crate) cors: cors::Rules,
+    /// What targets have told of their messages' types.
+    pub(crate) types: Arc<Descriptors>,
     /// Says to targets who asks.
     pub(crate) identity: IdentityKey,
     /// Counts.
@@ -208,7 +218,17 @@ impl ProxyDoor {
     async fn answer(self: Arc<Self>, request: Request<Incoming>, visit: &Visit) -> Response<Body> {
         let asks = refuse::Asks::of(&request);
         let request = RequestBody::of(request, &self.tasks);
-        match self.serve_request(request, visit).await {
+        let asked = self.domain.asked(&request, visit.way.scheme);
+        let asked = asked.and_then(|asked| self.domain.only_here(&request, visit.way.local).map(|()| asked));
+        let across = match &asked {
+            Ok(asked) => self.across(&request, asked).await,
+            Err(_) => None,
+        };
+        let served = match asked {
+            Ok(asked) => self.serve_request(request, asked, across.as_ref(), visit).await,
+            Err(denial) => Err(denial),
+        };
+        let mut response = match served {
             Ok(response) => response,
             Err(denial) => {
                 let request_id = RequestId::new(&*self.clock);
@@ -219,23 +239,33 @@ impl ProxyDoor {
                 }
                 response
             }
+        };
+        if let Some(across) = &across {
+            across.answered(response.headers_mut());
         }
+        response
     }
 
     async fn serve_request(
         self: &Arc<Self>,
         mut request: Request<RequestBody>,
+        asked: Asked,
+        across: Option<&Across>,
         visit: &Visit,
     ) -> Result<Response<Body>, Denial> {
-        let asked = self.domain.asked(&request, visit.way.scheme)?;
-        self.domain.only_here(&request, visit.way.local)?;
+        if let Some(response) = across.and_then(|across| across.preflight(&request)) {
+            return Ok(response);
+        }
+        across.map_or(Ok(()), |across| across.may(&request))?;
         if let Some(response) = self.own_page(&request, &asked, visit).await? {
             return Ok(response);
         }
         let token = match take(request.headers_mut())? {
             Shown::Program(token) => token,
             Shown::Browser(token) => {
-                asked.only_own_pages(&request)?;
+                if !across.is_some_and(Across::brings_cookies) {
+                    asked.only_own_pages(&request)?;
+                }
                 token
             }
             Shown::Nothing => return self.sign_in(&request, &asked),
@@ -255,11 +285,16 @@ impl ProxyDoor {
         asked.is_for(slot.role())?;
         visit.known.cancel();
         let asker = Asker { peer: visit.peer, origin: asked.origin };
-        http::serve(slot.session(), request, &asker).await
+        let session = slot.session();
+        let role = session.role();
+        if let Some(refusal) = self.health.refusal(&role) {
+            return Err(refusal);
+        }
+        http::serve(session, request, &asker).await.map_err(|denial| self.health.explain(&role, denial))
     }
 
     /// A token is not sent where others can read it.
-    fn only_encrypted(&self, visit: &Visit, asked: &origin::Asked) -> Result<(), Denial> {
+    fn only_encrypted(&self, visit: &Visit, asked: &Asked) -> Result<(), Denial> {
         let is_own = visit.peer.ip().to_canonical().is_loopback();
         let is_private = match self.tls_use {
             TlsUse::Required => visit.way.encrypted,

@@ -152,7 +152,11 @@ impl ProxyDoor {
                 Denial::new("gateway", Code::RoleNotFound, reason).hint("connect with the client that the role is for")
             );
         };
+        if let Some(refusal) = self.health.refusal(role) {
+            return Err(refusal);
+        }
         let url = HttpUrl::parse(&target.url)?;
+        let role = role.clone();
         let expires_at = proven.expires_at;
         let credential = (proven.principal.org, proven.credential);
         let bearer = visit.bearer.as_ref().map(|bearer| bearer.token.id);
@@ -173,7 +177,7 @@ impl ProxyDoor {
         let opened = Box::pin(self.sessions.open(opening).instrument(span::open(&span, request_id))).await;
         let mut session = opened.map_err(|failure| {
             span::refused(&span, &failure.denial);
-            failure.denial
+            self.health.explain(&role, failure.denial)
         })?;
         span::runs(&span, &session.context);
         self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
@@ -188,6 +192,7 @@ impl ProxyDoor {
             url,
             limits: self.session_limits,
             identity: Identity::new(self.identity.clone(), Arc::clone(&self.clock), Arc::clone(&context)),
+            types: Arc::clone(&self.types),
             context: Arc::clone(&context),
         });
         // Neither the grant nor the token may be outlived.

@@ -132,6 +132,11 @@ fn authority<B>(request: &Request<B>) -> Result<Authority, Denial> {
 }
 
 impl Asked {
+    /// The origin that was asked.
+    pub(super) fn own(&self) -> String {
+        format!("{}://{}", self.origin.scheme, self.origin.authority)
+    }
+
     /// Whether the host is one where this role is found. A host that is no role's is the door's own, for programs.
     pub(super) fn is_for(&self, role: &str) -> Result<(), Denial> {
         match &self.role {
@@ -166,9 +171,8 @@ impl Asked {
             return refuse();
         }
         let text = |name: &HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
-        let own = format!("{}://{}", self.origin.scheme, self.origin.authority);
         if let Some(origin) = text(&ORIGIN) {
-            return if origin.eq_ignore_ascii_case(&own) { Ok(()) } else { refuse() };
+            return if origin.eq_ignore_ascii_case(&self.own()) { Ok(()) } else { refuse() };
         }
         let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
         match text(&SEC_FETCH_SITE) {

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 
 use crate::api::{Page, status_of};
-use crate::proxy::http::Body;
+use crate::proxy::http::{Body, Wire};
 
 /// How long who is refused for a while should wait, in seconds.
 const SOON: u64 = 5;
@@ -28,14 +28,14 @@ pub(super) struct Asks {
 enum Form {
     Page,
     Problem,
-    Grpc,
+    Grpc(Wire),
 }
 
 impl Asks {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         let text = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let form = if text(&CONTENT_TYPE).starts_with("application/grpc") {
-            Form::Grpc
+        let form = if let Some(wire) = Wire::of(request.headers()) {
+            Form::Grpc(wire)
         } else if text(&ACCEPT).split(',').any(|kind| kind.trim().starts_with("text/html")) {
             Form::Page
         } else {
@@ -54,7 +54,7 @@ impl Asks {
 pub(super) fn answer(denial: &Denial, request_id: RequestId, asks: &Asks) -> Response<Body> {
     let status = status_of(denial.code);
     let mut response = match asks.form {
-        Form::Grpc => grpc(denial),
+        Form::Grpc(wire) => grpc(denial, wire),
         Form::Page => page(denial, status, request_id),
         Form::Problem => problem(denial, status, request_id, asks.uri.path()),
     };
@@ -111,10 +111,10 @@ fn page(denial: &Denial, status: StatusCode, request_id: RequestId) -> Response<
 }
 
 /// A response of trailers alone ([the protocol](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)).
-fn grpc(denial: &Denial) -> Response<Body> {
+fn grpc(denial: &Denial, wire: Wire) -> Response<Body> {
     let mut response = Response::new(crate::proxy::http::empty());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire.content_type()));
     headers.insert("grpc-status", HeaderValue::from(grpc_status(denial.code)));
     let message = match &denial.hint {
         Some(hint) => format!("{}; {hint}", denial.reason),
@@ -203,6 +203,10 @@ mod tests {
         assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(busy.headers().contains_key(RETRY_AFTER));
         assert_eq!(refused(&[("content-type", "application/grpc")], Code::AgentBusy).headers()["grpc-status"], "14");
+        let web = refused(&[("content-type", "application/grpc-web-text+proto")], Code::RequestDenied);
+        assert_eq!(web.status(), StatusCode::OK);
+        assert_eq!(web.headers()[CONTENT_TYPE], "application/grpc-web-text");
+        assert_eq!(web.headers()["grpc-status"], "7");
         assert!(refused(&[], Code::CredentialExpired).headers().contains_key(WWW_AUTHENTICATE));
     }
 }

@@ -21,7 +21,8 @@ use super::coding::{Decoder, Encoder};
 use super::exchange::{Begun, Exchange, GiveUp, confused};
 use super::fields::strip_trailers;
 use super::sending::Sending;
-use super::{grpc, head, validators};
+use super::web::Between;
+use super::{grpc, head, validators, web};
 use crate::tunnel::{Channel, ChannelReceiver, OpenFailure, Received};
 
 /// What the door sends.
@@ -45,9 +46,12 @@ pub(super) async fn give(
     begun: Begun,
 ) -> Result<http::Response<Body>, Denial> {
     let HttpResponse { status, mut headers, body: wanted, .. } = *head;
-    let Begun { receiver, sending, give_up, bodiless, coding, is_call } = begun;
+    let Begun { receiver, sending, give_up, bodiless, coding, wires } = begun;
     let most = exchange.session.limits.message_bytes;
-    let messages = (is_call && wanted.read).then(|| grpc::Messages::new(&headers, most));
+    let messages = wires.filter(|_| wanted.read).map(|wires| match wires.target.is_web() {
+        true => grpc::Messages::of_web(&headers, most),
+        false => grpc::Messages::new(&headers, most),
+    });
     if wanted.change {
         validators::changed(&mut headers, &exchange.session.variant);
     }
@@ -55,8 +59,9 @@ pub(super) async fn give(
         headers.remove(CONTENT_LENGTH);
     }
     // Nobody keeps the answer of a call, and its fields may be its trailers.
-    if !is_call {
-        keep_private(&mut headers);
+    match wires {
+        Some(wires) => wires.shown(&mut headers),
+        None => keep_private(&mut headers),
     }
     let all_given = Arc::new(AtomicBool::new(false));
     let mut answer = Answer {
@@ -69,6 +74,7 @@ pub(super) async fn give(
         decoder: coding.map(Decoder::new),
         encoder: coding.map(Encoder::new),
         messages,
+        between: wires.map_or(Between::nothing(), |wires| wires.down(wanted.read)),
         ready: VecDeque::new(),
         held_back: false,
         over: false,
@@ -146,6 +152,8 @@ struct Answer {
     encoder: Option<Encoder>,
     /// Of a call of gRPC whose messages are read.
     messages: Option<grpc::Messages>,
+    /// What else is done with the body of a call.
+    between: Between,
     ready: VecDeque<Frame<Bytes>>,
     held_back: bool,
     over: bool,
@@ -192,8 +200,12 @@ impl Answer {
             () = tokio::time::sleep(FLUSH), if self.held_back => return self.flush().await,
         };
         match received {
-            Received::Data(data) if self.messages.is_some() => self.call(&data).await,
+            Received::Data(data) if self.messages.is_some() => {
+                let data = self.between.read(data)?;
+                self.call(&data).await
+            }
             Received::Data(data) if !self.wanted.read => {
+                let data = self.between.read(data)?;
                 self.push(data);
                 Ok(())
             }
@@ -252,13 +264,26 @@ impl Answer {
                 self.push(end);
             }
         }
-        if let Some(trailers) = part.trailers.filter(|trailers| !trailers.is_empty()) {
-            self.ready.push_back(Frame::trailers(trailers));
+        if let Some(trailers) = part.trailers {
+            self.follow(trailers);
         }
         Ok(())
     }
 
+    /// What follows the body goes where the client finds it.
+    fn follow(&mut self, trailers: HeaderMap) {
+        if trailers.is_empty() {
+            return;
+        }
+        if self.between.trailers_within {
+            self.push(web::frame(&trailers));
+        } else {
+            self.ready.push_back(Frame::trailers(trailers));
+        }
+    }
+
     fn push(&mut self, bytes: Bytes) {
+        let bytes = self.between.write(bytes);
         if !bytes.is_empty() {
             let length = bytes.len() as u64;
             self.exchange.traffic.to_client.fetch_add(length, Ordering::Relaxed);
@@ -282,8 +307,12 @@ impl Answer {
     async fn finish(&mut self, trailers: Vec<HttpField>) -> Result<(), Denial> {
         let mut trailers = head::from_wire(trailers)?;
         strip_trailers(&mut trailers);
-        if self.messages.as_ref().is_some_and(|messages| !messages.is_empty()) {
+        if !self.between.is_whole() || self.messages.as_ref().is_some_and(|messages| !messages.is_empty()) {
             return Err(grpc::cut_off());
+        }
+        if let Some(within) = self.messages.as_mut().and_then(grpc::Messages::take_trailers) {
+            trailers = within;
+            strip_trailers(&mut trailers);
         }
         // The trailers of a call are shown as those of a body.
         if self.wanted.read {
@@ -295,8 +324,8 @@ impl Answer {
                 self.show(rest, None).await?;
             }
             self.show(Bytes::new(), Some(trailers)).await?;
-        } else if !trailers.is_empty() {
-            self.ready.push_back(Frame::trailers(trailers));
+        } else {
+            self.follow(trailers);
         }
         self.over = true;
         self.exchange.end(ChannelEnd::Answered(self.status)).await?;

@@ -24,6 +24,7 @@ use super::head::{self, Names, Origin};
 use super::identity::HOOP_IDENTITY;
 use super::sending::{self, Outgoing, Sending};
 use super::session::{HttpSession, Place};
+use super::web::{Wire, Wires};
 use super::{validators, websocket};
 use crate::tunnel::{Canceller, ChannelReceiver, OpenFailure, Received};
 
@@ -130,8 +131,8 @@ pub(super) struct Begun {
     pub(super) bodiless: bool,
     /// The target's coding of the body, where it is decoded.
     pub(super) coding: Option<Coding>,
-    /// It is the answer to a call of gRPC.
-    pub(super) is_call: bool,
+    /// It is the answer to a call of gRPC, or gRPC-Web.
+    pub(super) wires: Option<Wires>,
 }
 
 /// Dropped before its time, it has the agent give the exchange up: the end of a stream alone is not seen by one that waits for a
@@ -139,6 +140,10 @@ pub(super) struct Begun {
 pub(super) struct GiveUp(Option<Canceller>);
 
 impl GiveUp {
+    pub(super) const fn of(canceller: Canceller) -> Self {
+        Self(Some(canceller))
+    }
+
     /// The exchange has ended as it should.
     pub(super) fn ended(mut self) {
         self.0 = None;
@@ -162,10 +167,14 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
     let mut head = asked(exchange.id, &mut parts, upgrade.is_some())?;
     names.request(&mut head.headers);
     validators::asked(&mut head.headers, &session.variant);
+    let wires = Wires::of(&mut head, session.target.grpc_web)?;
+    let is_call = wires.is_some();
+    if is_call && let Some(types) = session.types().await {
+        head.known.insert(types);
+    }
     let mut head = ask(&session, head).await?;
     // After the chain has seen it: what somebody tried is recorded, too.
     allowed(&session.target.allow, &session.url.prefix, &head)?;
-    let is_call = matches!(head.kind, ExchangeKind::Grpc { .. });
     let reads_body = head.body.read && !bodiless && !is_call;
     let coding = if reads_body { Coding::of(&head.headers)? } else { None };
     if reads_body {
@@ -173,12 +182,11 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
         head.headers.remove(CONTENT_ENCODING);
         head.headers.remove(CONTENT_LENGTH);
     }
-    if head.body.read && is_call {
-        // Its messages are framed anew.
-        head.headers.remove(CONTENT_LENGTH);
+    if let Some(wires) = wires {
+        wires.asked(&mut head.headers, head.body.read);
     }
     assert_caller(&session, &mut head.headers, &parts, asker);
-    let mut outgoing = Outgoing::new(exchange, &head, coding);
+    let mut outgoing = Outgoing::new(exchange, &head, wires, coding);
     let mut body = Some(body);
     let mut whole = None;
     if head.body.whole
@@ -191,10 +199,11 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
     }
     loop {
         let channel = session.channel().await?;
-        let give_up = GiveUp(Some(channel.canceller()));
+        let give_up = GiveUp::of(channel.canceller());
         let (mut receiver, mut sender) = channel.split();
         let nothing_follows = bodiless && upgrade.is_none();
-        let wire = head::request(&head, &session.url.prefix, names.authority(), nothing_follows);
+        let mut wire = head::request(&head, &session.url.prefix, names.authority(), nothing_follows);
+        wire.grpc = wires.is_some_and(|wires| wires.target == Wire::Grpc);
         sender.http(http_message::Body::Request(wire)).await?;
         let mut sending = match (&whole, body.take()) {
             (Some(whole), _) => outgoing.send_whole(whole.clone(), sender).await?,
@@ -212,6 +221,7 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
             let begun = websocket::Begun { upgrade, receiver, sender, reads, _give_up: give_up };
             return Ok(Ran::WebSocket(Box::new(shown), begun));
         }
+        let wires = wires.map(|wires| wires.answered(&mut shown)).transpose()?;
         names.response(&mut shown.headers);
         let shown = show(&session, shown).await?;
         if shown.body.change && is_part(&shown) {
@@ -222,10 +232,14 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
             }
             return Err(Denial::new("gateway", Code::MaskingFailed, "the target sent a part, which cannot be masked"));
         }
+        if wires.is_none() && shown.body.change && !bodiless_answer && Wire::of(&shown.headers).is_some() {
+            let reason = "the target answered with messages of gRPC what is no call of it, so they cannot be masked";
+            return Err(Denial::new("gateway", Code::MaskingFailed, reason));
+        }
         let coding = if shown.body.read && !bodiless_answer && !is_call { Coding::of(&shown.headers)? } else { None };
         return Ok(Ran::Answer(
             Box::new(shown),
-            Begun { receiver, sending, give_up, bodiless: bodiless_answer, coding, is_call },
+            Begun { receiver, sending, give_up, bodiless: bodiless_answer, coding, wires },
         ));
     }
 }
@@ -254,16 +268,26 @@ fn asked(channel: ChannelId, parts: &mut request::Parts, websocket: bool) -> Res
         return Err(Denial::new("gateway", Code::ProtocolViolation, "the request names no path"));
     }
     let mut headers = std::mem::take(&mut parts.headers);
+    // Whether it is a call would be one thing here and another there.
+    if headers.get_all(CONTENT_TYPE).iter().count() > 1 {
+        return Err(Denial::new("gateway", Code::ProtocolViolation, "the request has more than one Content-Type"));
+    }
     strip_request(&mut headers);
     let method = if websocket { Method::GET } else { parts.method.clone() };
     let kind = if websocket { ExchangeKind::WebSocket } else { kind(&method, path.path(), &headers) };
-    Ok(HttpRequest { channel, method, uri: Uri::from(path), headers, kind, body: Default::default() })
+    Ok(HttpRequest {
+        channel,
+        method,
+        uri: Uri::from(path),
+        headers,
+        kind,
+        body: Default::default(),
+        known: Default::default(),
+    })
 }
 
 fn kind(method: &Method, path: &str, headers: &HeaderMap) -> ExchangeKind {
-    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let is_grpc = content_type.get(..16).is_some_and(|begin| begin.eq_ignore_ascii_case(b"application/grpc"))
-        && matches!(content_type.get(16), None | Some(b'+' | b';'));
+    let is_grpc = Wire::of(headers).is_some();
     match path.strip_prefix('/').and_then(|path| path.rsplit_once('/')) {
         Some((service, name)) if is_grpc && method == Method::POST => {
             ExchangeKind::Grpc { service: service.into(), method: name.into() }
@@ -498,6 +522,19 @@ mod tests {
     }
 
     #[test]
+    fn a_request_has_one_type() {
+        let asked = |types: &[&str]| {
+            let request = types
+                .iter()
+                .fold(http::Request::post("/a.v1.B/C"), |request, kind| request.header(CONTENT_TYPE, *kind));
+            asked(ChannelId(1), &mut request.body(()).expect("a request").into_parts().0, false)
+        };
+        assert!(asked(&[]).is_ok() && asked(&["application/grpc"]).is_ok());
+        let denial = asked(&["text/plain", "application/grpc"]).expect_err("which of them?");
+        assert_eq!(denial.code, Code::ProtocolViolation);
+    }
+
+    #[test]
     fn calls_of_grpc_are_known_by_their_type() {
         let kind = |content_type: &'static str, path| {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
@@ -506,7 +543,9 @@ mod tests {
         let call = ExchangeKind::Grpc { service: "a.v1.B".into(), method: "C".into() };
         assert_eq!(kind("application/grpc", "/a.v1.B/C"), call);
         assert_eq!(kind("application/grpc+proto", "/a.v1.B/C"), call);
-        assert_eq!(kind("application/grpc-web", "/a.v1.B/C"), ExchangeKind::Plain);
+        assert_eq!(kind("application/grpc-web+proto", "/a.v1.B/C"), call);
+        assert_eq!(kind("application/grpc-web-text", "/a.v1.B/C"), call);
+        assert_eq!(kind("application/grpc-webs", "/a.v1.B/C"), ExchangeKind::Plain);
         assert_eq!(kind("application/json", "/a.v1.B/C"), ExchangeKind::Plain);
     }
 }

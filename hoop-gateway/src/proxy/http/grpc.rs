@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 
 use super::coding::{Coding, Decoder};
+use super::web;
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
@@ -19,6 +20,8 @@ pub(super) struct Messages {
     buffer: BytesMut,
     most: usize,
     coding: Result<Option<Coding>, Denial>,
+    /// What follows them, where it may stand in the body, and whether it has come.
+    trailers: Option<Option<HeaderMap>>,
 }
 
 impl Messages {
@@ -28,7 +31,17 @@ impl Messages {
         if let Some(value) = fields.get(&GRPC_ENCODING) {
             as_content.insert(http::header::CONTENT_ENCODING, value.clone());
         }
-        Self { buffer: BytesMut::new(), most, coding: Coding::of(&as_content) }
+        Self { buffer: BytesMut::new(), most, coding: Coding::of(&as_content), trailers: None }
+    }
+
+    /// The same of gRPC-Web, whose last frame has what follows the messages.
+    pub(super) fn of_web(fields: &HeaderMap, most: usize) -> Self {
+        Self { trailers: Some(None), ..Self::new(fields, most) }
+    }
+
+    /// What the last frame has said.
+    pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.as_mut()?.take()
     }
 
     pub(super) fn push(&mut self, data: &[u8]) {
@@ -48,11 +61,18 @@ impl Messages {
         if self.buffer.len() < PREFIX + len {
             return Ok(None);
         }
+        if matches!(self.trailers, Some(Some(_))) {
+            return Err(Denial::new("gateway", Code::ProtocolViolation, "a call of gRPC-Web goes on after its end"));
+        }
         self.buffer.advance(PREFIX);
         let message = self.buffer.split_to(len).freeze();
         match compressed {
             0 => Ok(Some(message)),
             1 => self.uncompressed(message).map(Some),
+            web::TRAILERS if self.trailers.is_some() => {
+                self.trailers = Some(Some(web::trailers(&message)?));
+                self.next()
+            }
             _ => Err(Denial::new("gateway", Code::ProtocolViolation, "a message of gRPC has an unknown flag")),
         }
     }
@@ -123,6 +143,23 @@ mod tests {
             assert!(messages.is_empty());
             assert_eq!(all, [&b"one"[..], b"", b"three"]);
         }
+    }
+
+    #[test]
+    fn a_call_of_grpc_web_ends_with_its_trailers() {
+        let fields = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), 0.into())]);
+        let body = [framed(&Bytes::from_static(b"one")), web::frame(&fields)].concat();
+        let mut messages = Messages::of_web(&HeaderMap::new(), 100);
+        messages.push(&body);
+        assert_eq!(messages.next().expect("a message").expect("whole"), "one");
+        assert!(messages.next().expect("the end").is_none() && messages.is_empty());
+        assert_eq!(messages.take_trailers(), Some(fields));
+        messages = Messages::of_web(&HeaderMap::new(), 100);
+        messages.push(&[&body[8..], &body[..8]].concat());
+        assert_eq!(messages.next().expect_err("after the end").code, Code::ProtocolViolation);
+        messages = Messages::new(&HeaderMap::new(), 100);
+        messages.push(&body[8..]);
+        assert_eq!(messages.next().expect_err("not of gRPC").code, Code::ProtocolViolation);
     }
 
     #[test]

@@ -5,12 +5,23 @@ use hoop_core::role::{HostField, HttpTarget};
 use hoop_core::{Code, Denial, HttpRequest};
 use hoop_proto::tunnel::v1::{self, HttpField};
 use http::header::{
-    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ALT_SVC, CONTENT_LENGTH, CONTENT_LOCATION, HeaderMap, HeaderName,
-    HeaderValue, LOCATION, ORIGIN, REFERER, SET_COOKIE,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALT_SVC, CONTENT_LENGTH,
+    CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, REFERER, SET_COOKIE, VARY,
 };
 
 use super::coding::Coding;
 use crate::session::HttpUrl;
+
+/// What a target says of pages of other origins.
+const CORS: [HeaderName; 6] = [
+    ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    ACCESS_CONTROL_ALLOW_HEADERS,
+    ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS,
+    ACCESS_CONTROL_MAX_AGE,
+];
 
 /// Most fields of a head that comes from a target.
 const MOST_FIELDS: usize = 200;
@@ -96,7 +107,13 @@ impl Names<'_> {
                 }
             });
         }
-        if self.target.host == HostField::Target {
+        if self.target.cors.is_some() {
+            // The door says who may read it.
+            for name in CORS {
+                fields.remove(name);
+            }
+            fields.append(VARY, HeaderValue::from_static("origin"));
+        } else if self.target.host == HostField::Target {
             rewrite(fields, &ACCESS_CONTROL_ALLOW_ORIGIN, |value| {
                 moved(value, &self.own(), &self.client.text(), "", "")
             });
@@ -200,8 +217,13 @@ mod tests {
             sslkey: None,
             login: Default::default(),
             secret: None,
+            aws_session_token: None,
             host,
             identity: true,
+            reflection: false,
+            grpc_web: Default::default(),
+            cors: None,
+            health: None,
             allow: HttpAllow::default(),
         }
     }
@@ -236,6 +258,20 @@ mod tests {
         ] {
             assert_eq!(response(HostField::Target, name, given), [expected], "{name}: {given}");
         }
+    }
+
+    #[test]
+    fn what_a_target_says_of_other_origins_counts_where_the_role_says_nothing() {
+        let (client, mut target) = (client(), target(HostField::Target));
+        target.cors = Some(Default::default());
+        let url = HttpUrl::parse(&target.url).expect("a URL");
+        let mut fields = HeaderMap::new();
+        for name in ["access-control-allow-origin", "access-control-allow-credentials", "access-control-allow-headers"]
+        {
+            fields.insert(name, HeaderValue::from_static("*"));
+        }
+        Names { client: &client, target: &target, url: &url }.response(&mut fields);
+        assert_eq!((fields.len(), &fields[VARY]), (1, &HeaderValue::from_static("origin")));
     }
 
     #[test]

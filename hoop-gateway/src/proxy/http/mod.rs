@@ -8,20 +8,28 @@ pub(crate) mod fields;
 
 mod answer;
 mod asked;
+mod call;
 mod coding;
+mod descriptors;
 mod exchange;
 mod grpc;
 mod head;
 mod identity;
+mod probe;
+mod reflection;
 mod resting;
 mod sending;
 mod session;
 mod validators;
+mod web;
 mod websocket;
 
 pub(crate) use answer::{Body, empty};
 pub(crate) use asked::RequestBody;
+pub(crate) use descriptors::Descriptors;
 pub(crate) use exchange::{Asker, serve};
 pub(crate) use head::{OWN_COOKIES, Origin};
 pub(crate) use identity::{Identity, IdentityKey};
+pub(crate) use probe::probe;
 pub(crate) use session::{HttpSession, Limits, Parts, Time};
+pub(crate) use web::Wire;

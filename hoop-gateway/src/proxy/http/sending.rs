@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
-use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, ExchangeKind, HttpRequest, Message, MessageKind, Request};
+use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, HttpRequest, Message, MessageKind, Request};
 use hoop_proto::tunnel::v1::{HttpEnd, http_message};
 use http::HeaderMap;
 use http_body::Body as _;
@@ -16,6 +16,7 @@ use super::coding::{Coding, Decoder};
 use super::exchange::{Exchange, Traffic, confused};
 use super::fields::strip_trailers;
 use super::session::HttpSession;
+use super::web::{Between, Wires};
 use super::{grpc, head};
 use crate::tunnel::ChannelSender;
 
@@ -76,6 +77,8 @@ pub(super) struct Outgoing {
     messages: Option<grpc::Messages>,
     /// How much of the body is still to come, where that was said.
     missing: Option<u64>,
+    /// What else is done with the body of a call.
+    between: Between,
 }
 
 /// A body that was decided on.
@@ -86,11 +89,11 @@ pub(super) struct Whole {
 }
 
 impl Outgoing {
-    pub(super) fn new(exchange: &Exchange, head: &HttpRequest, coding: Option<Coding>) -> Self {
-        let is_call = matches!(head.kind, ExchangeKind::Grpc { .. });
+    pub(super) fn new(exchange: &Exchange, head: &HttpRequest, wires: Option<Wires>, coding: Option<Coding>) -> Self {
         let most = exchange.session.limits.message_bytes;
         Self {
-            messages: (is_call && head.body.read).then(|| grpc::Messages::new(&head.headers, most)),
+            messages: (wires.is_some() && head.body.read).then(|| grpc::Messages::new(&head.headers, most)),
+            between: wires.map_or(Between::nothing(), |wires| wires.up(head.body.read)),
             session: Arc::clone(&exchange.session),
             channel: exchange.id,
             traffic: Arc::clone(&exchange.traffic),
@@ -110,6 +113,7 @@ impl Outgoing {
             decoder: self.decoder.take(),
             messages: self.messages.take(),
             missing: self.missing,
+            between: std::mem::replace(&mut self.between, Between::nothing()),
         };
         let session = Arc::clone(&self.session);
         // Whoever waits for it may not: an answer that its client does not read is not looked at.
@@ -125,11 +129,17 @@ impl Outgoing {
         while let Some(frame) = body.frame().await {
             match frame.map_err(broken)?.into_data() {
                 Ok(data) if data.is_empty() => {}
-                Ok(data) if self.messages.is_some() => self.call(&data, &mut sender).await?,
+                Ok(data) if self.messages.is_some() => {
+                    let data = self.between.read(data)?;
+                    self.call(&data, &mut sender).await?;
+                }
                 // What completes the body waits for the client's word that it is complete: over HTTP/2 more could come, and the
                 // target has taken the request for whole by then.
-                Ok(data) if !self.wanted.read && self.is_last(&data) => last = data,
-                Ok(data) if !self.wanted.read => self.pass(data, &mut sender).await?,
+                Ok(data) if !self.wanted.read && self.is_last(&data) => last = self.between.read(data)?,
+                Ok(data) if !self.wanted.read => {
+                    let data = self.between.read(data)?;
+                    self.pass(data, &mut sender).await?;
+                }
                 Ok(mut data) => loop {
                     let piece = self.decode(&mut data)?;
                     if piece.is_empty() {
@@ -143,11 +153,10 @@ impl Outgoing {
         }
         self.pass(last, &mut sender).await?;
         strip_trailers(&mut trailers);
-        if let Some(messages) = &self.messages {
-            if !messages.is_empty() {
-                return Err(grpc::cut_off());
-            }
-        } else if self.wanted.read {
+        if !self.between.is_whole() || self.messages.as_ref().is_some_and(|messages| !messages.is_empty()) {
+            return Err(grpc::cut_off());
+        }
+        if self.messages.is_none() && self.wanted.read {
             let rest = self.rest()?;
             let (piece, kept) = self.ask(rest, Some(trailers)).await?;
             self.pass(piece, &mut sender).await?;
@@ -222,6 +231,7 @@ impl Outgoing {
         if data.is_empty() {
             return Ok(());
         }
+        let data = self.between.write(data);
         self.traffic.to_target.fetch_add(data.len() as u64, Ordering::Relaxed);
         sender.data(data).await
     }

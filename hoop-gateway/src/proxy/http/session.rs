@@ -5,15 +5,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hoop_core::role::HttpTarget;
-use hoop_core::{ChannelId, Code, Denial, Outcome, SessionChain, SessionContext};
+use hoop_core::{ChannelId, Code, Denial, Interest, Outcome, ResourceRole, SessionChain, SessionContext};
 use hoop_proto::tunnel::v1::{HttpChannel, open};
 use parking_lot::Mutex;
+use prost_reflect::DescriptorPool;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::descriptors::{self, Descriptors};
 use super::identity::Identity;
+use super::reflection;
 use super::resting::{BUSY, Resting};
 use crate::proxy::chain::SharedChain;
 use crate::proxy::pump::expired;
@@ -53,6 +56,8 @@ pub(crate) struct HttpSession {
     pub(super) identity: Identity,
     /// Names what rules make of the target's representations: those of other rules are other ones.
     pub(super) variant: String,
+    /// What targets have told of their messages' types, and the name of what this one has.
+    types: (Arc<Descriptors>, descriptors::Key),
     agents: Agents,
     route: Route,
     open: OpenTarget,
@@ -86,6 +91,7 @@ pub(crate) struct Parts {
     pub(crate) url: HttpUrl,
     pub(crate) limits: Limits,
     pub(crate) identity: Identity,
+    pub(crate) types: Arc<Descriptors>,
 }
 
 /// An exchange's place in its session.
@@ -108,12 +114,13 @@ impl Drop for Place {
 impl HttpSession {
     /// The session, and what its end is seen by.
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, ChannelReceiver, tunnel::ChannelSender) {
-        let Parts { chain, context, channel, agents, open, target, url, limits, identity } = parts;
+        let Parts { chain, context, channel, agents, open, target, url, limits, identity, types } = parts;
         let route = channel.route();
         let (receiver, sender) = channel.split();
         let session = Arc::new(Self {
             chain: SharedChain::new(chain),
             variant: variant(&context),
+            types: (types, descriptors::key(&context.role)),
             context,
             target,
             url,
@@ -131,6 +138,11 @@ impl HttpSession {
             why: OnceLock::new(),
         });
         (session, receiver, sender)
+    }
+
+    /// The role that it is of.
+    pub(crate) fn role(&self) -> Arc<ResourceRole> {
+        Arc::clone(&self.context.role)
     }
 
     /// Whether no exchange can begin in it any more.
@@ -235,6 +247,17 @@ impl HttpSession {
         drop(state);
         let place = Place { session: Arc::clone(self), _turn: turn };
         Ok((place, ChannelId(self.last.fetch_add(1, Ordering::Relaxed) + 1)))
+    }
+
+    /// The types of the messages of gRPC calls, where the role has them asked of the target and somebody looks at them.
+    pub(super) async fn types(&self) -> Option<DescriptorPool> {
+        if !self.target.reflection || !self.chain.wants(Interest::HTTP) {
+            return None;
+        }
+        let (known, key) = &self.types;
+        let told = known.of(*key, || reflection::ask(self));
+        // What it takes is not in the future of every exchange.
+        self.ending.run_until_cancelled(Box::pin(told)).await.flatten()
     }
 
     /// A channel of the tunnel: one that rests, or a new one.

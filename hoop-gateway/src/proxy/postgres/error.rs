@@ -63,7 +63,11 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         // too_many_connections
         Code::AgentBusy => "53300",
         // cannot_connect_now
-        Code::AgentUnavailable | Code::TargetUnavailable | Code::TargetTimeout | Code::StoreUnavailable => "57P03",
+        Code::AgentUnavailable
+        | Code::TargetUnavailable
+        | Code::TargetUnhealthy
+        | Code::TargetTimeout
+        | Code::StoreUnavailable => "57P03",
         // admin_shutdown
         Code::AgentLost | Code::SessionKilled | Code::SessionExpired | Code::AccessRevoked | Code::GatewayDraining => {
             "57P01"

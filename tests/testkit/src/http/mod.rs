@@ -2,11 +2,13 @@
 
 mod echo;
 mod grpc;
+mod hostile;
 mod nginx;
 mod programs;
 
 pub use echo::HttpEcho;
 pub use grpc::Grpc;
+pub use hostile::Told;
 pub use nginx::Nginx;
 pub use programs::{Calls, Node, Site, Uvicorn};
 

@@ -87,6 +87,32 @@ async fn requests_are_signed_for_aws() {
     assert!(text.contains("x-amz-content-sha256: UNSIGNED-PAYLOAD\n") && text.ends_with("\n\nbody"), "{text}");
 }
 
+#[tokio::test]
+async fn the_token_of_a_temporary_key_is_sent_and_signed() {
+    let server = Server::start().await;
+    let login = Login::AwsSigv4(HttpAwsSigv4 {
+        region: "eu-central-1".to_owned(),
+        service: "es".to_owned(),
+        access_key_id: "ASIAEXAMPLE".to_owned(),
+    });
+    let supplied = |token: &str| {
+        let token = SuppliedSecret { field: "aws_session_token".to_owned(), value: token.to_owned() };
+        [secret("s3cret"), vec![token]].concat()
+    };
+    let target = with(server.port, login);
+    let mut channel = Channel::with(&target, &supplied("tempo/rary+="), &settings()).await.expect("a session");
+    let asked = HttpRequest { fields: vec![field("x-amz-security-token", "theirs")], ..get("/a") };
+    let text = channel.ask(asked).await.text();
+    assert!(text.contains("x-amz-security-token: tempo/rary+=\n") && !text.contains("theirs"), "{text}");
+    let signed = "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,";
+    assert!(text.contains(signed), "{text}");
+    for wrong in ["", "two lines\n"] {
+        let failure = Channel::with(&target, &supplied(wrong), &settings()).await.err().expect("no login");
+        assert_eq!(failure.code, Code::SecretUnavailable);
+        assert!(!failure.reason.contains("two lines"), "{}", failure.reason);
+    }
+}
+
 /// An endpoint that gives the tokens `t1`, `t2` … and a target that takes those that are listed.
 async fn issuer(asked: Asked, answer: fn(usize) -> (StatusCode, String)) -> Server {
     Server::with(move |io| {

@@ -34,7 +34,8 @@ fn fields(fields: &[(&str, &str)]) -> HeaderMap {
 
 fn head(channel: ChannelId, method: &str, url: &str, headers: HeaderMap, kind: ExchangeKind) -> Request {
     let (method, uri) = (method.parse().expect("a method"), url.parse().expect("a URL"));
-    Request::Http(HttpRequest { channel, method, uri, headers, kind, body: BodyUse::default() })
+    let (body, known) = (BodyUse::default(), Default::default());
+    Request::Http(HttpRequest { channel, method, uri, headers, kind, body, known })
 }
 
 fn get(url: &str) -> Request {

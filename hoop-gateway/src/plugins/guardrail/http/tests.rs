@@ -63,6 +63,7 @@ impl Asked {
             headers,
             kind,
             body: BodyUse::default(),
+            known: Default::default(),
         };
         match self.chain.request(Request::Http(head)) {
             Flow::Pass(Request::Http(head)) => Ok(head.body),

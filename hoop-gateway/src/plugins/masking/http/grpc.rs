@@ -5,11 +5,11 @@ use hoop_core::Label;
 use hoop_proto::http::protobuf::{Field, Fields as Wire, NotAMessage, Value, put_bytes, put_varint};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 
 use super::super::action::Action;
 use super::super::detect::{Builtin, is_card_number};
-use super::rules::FieldMask;
+use super::rules::{FieldMask, knows};
 use super::search::{Search, Unreadable};
 
 /// How deep messages may lie in each other.
@@ -17,9 +17,17 @@ const MAX_DEPTH: usize = 64;
 
 const TOO_DEEP: Unreadable = Unreadable("it has messages that are nested too deep");
 
-/// The method's type of responses, where it is known.
-pub(super) fn response_type(service: &str, method: &str, search: Search<'_>) -> Option<MessageDescriptor> {
-    let service = search.fields.pool.as_ref()?.get_service_by_name(service)?;
+/// The method's type of responses, where it is known: from the role's own descriptors, or as the target has told it. What it tells
+/// counts only where it has every field that a rule names: one that was renamed would be shown.
+pub(super) fn response_type(
+    service: &str,
+    method: &str,
+    reflected: Option<&DescriptorPool>,
+    search: Search<'_>,
+) -> Option<MessageDescriptor> {
+    let in_pool = |pool: &DescriptorPool| pool.get_service_by_name(service);
+    let told = || in_pool(reflected.filter(|pool| search.fields.grpc.keys().all(|name| knows(pool, name)))?);
+    let service = search.fields.pool.as_ref().and_then(in_pool).or_else(told)?;
     service.methods().find(|known| known.name() == method).map(|method| method.output())
 }
 
@@ -91,7 +99,8 @@ impl Masked {
         if depth > MAX_DEPTH {
             return Err(Broken::Unreadable(TOO_DEEP));
         }
-        let packed = of.filter(|of| of.full_name() == "google.protobuf.Any").and_then(|_| any(bytes, search));
+        let packed =
+            of.filter(|of| of.full_name() == "google.protobuf.Any").and_then(|of| any(bytes, of.parent_pool()));
         for field in Wire::new(bytes) {
             let field = field?;
             let known = of.and_then(|of| of.get_field(field.number));
@@ -272,10 +281,10 @@ impl Masked {
 }
 
 /// The type of what is packed in an `Any`, where it is known.
-fn any(bytes: &[u8], search: Search<'_>) -> Option<MessageDescriptor> {
+fn any(bytes: &[u8], pool: &DescriptorPool) -> Option<MessageDescriptor> {
     let url = Wire::new(bytes).flatten().find_map(|field| match field.value {
         Value::Bytes(url) if field.number == 1 => std::str::from_utf8(url).ok(),
         _ => None,
     })?;
-    search.fields.pool.as_ref()?.get_message_by_name(url.rsplit('/').next()?)
+    pool.get_message_by_name(url.rsplit('/').next()?)
 }

@@ -34,7 +34,7 @@ use hoop_core::{
     BodyPart, ChannelId, Code, Denial, ExchangeKind, HttpRequest, HttpResponse, Label, Message, MessageKind,
 };
 use http::StatusCode;
-use prost_reflect::MessageDescriptor;
+use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 use super::mask::Masker;
 use body::Body;
@@ -86,7 +86,10 @@ impl Exchanges {
     pub(crate) fn request(&mut self, request: &HttpRequest, masker: &Masker) {
         let search = Search { masker, fields: &self.fields };
         let messages = match &request.kind {
-            ExchangeKind::Grpc { service, method } => grpc::response_type(service, method, search),
+            ExchangeKind::Grpc { service, method } => {
+                let reflected = request.known.get::<DescriptorPool>();
+                grpc::response_type(service, method, reflected, search)
+            }
             ExchangeKind::Plain | ExchangeKind::WebSocket => None,
         };
         let is_call = matches!(request.kind, ExchangeKind::Grpc { .. });

@@ -28,7 +28,8 @@ pub struct FieldRule {
     /// In XML, an element by its name without a prefix, or as `@name` an attribute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub element: Option<String>,
-    /// In gRPC, a field by its full name, such as `payments.v1.Card.number`.
+    /// In gRPC, a field by its full name, such as `payments.v1.Card.number`. It needs `grpc.descriptor_set`, or `reflection` of the
+    /// role's target; without, or where the target has no such field, nothing of a call can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc: Option<String>,
     /// What is done; unless given `label`, or `partial` for fields called `email` or `card`. Of a gRPC call, numbers become zero,
@@ -177,7 +178,8 @@ fn pool(text: &str) -> Result<DescriptorPool, String> {
     DescriptorPool::decode(bytes.as_slice()).map_err(|error| format!("grpc.descriptor_set: {error}"))
 }
 
-fn knows(pool: &DescriptorPool, field: &str) -> bool {
+/// Whether a message, or an extension, has a field of this full name.
+pub(super) fn knows(pool: &DescriptorPool, field: &str) -> bool {
     let field = field.trim_start_matches('.');
     let message = field.rsplit_once('.').and_then(|(message, _)| pool.get_message_by_name(message));
     message.is_some_and(|message| message.fields().any(|known| known.full_name() == field))

@@ -16,7 +16,7 @@ use hoop_core::{
     BodyPart, BodyUse, ChannelClosed, ChannelEnd, ChannelId, Code, ExchangeKind, Flow, HttpRequest, HttpResponse,
     Message, MessageKind, Plugin as _, PluginChain, Request, ResourceRole, Response, SessionChain,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::json;
 
 use super::super::Masking;
@@ -67,6 +67,11 @@ impl Session {
 
     /// A request of a kind goes to the target.
     fn ask(&self, kind: ExchangeKind) -> ChannelId {
+        self.ask_knowing(kind, Extensions::new())
+    }
+
+    /// The same, and this is known of it.
+    fn ask_knowing(&self, kind: ExchangeKind, known: Extensions) -> ChannelId {
         let channel = ChannelId(self.next.get());
         self.next.set(self.next.get() + 1);
         let request = HttpRequest {
@@ -76,6 +81,7 @@ impl Session {
             headers: HeaderMap::new(),
             kind,
             body: BodyUse::default(),
+            known,
         };
         let asked = self.chain.borrow_mut().request(Request::Http(request));
         assert!(matches!(asked, Flow::Pass(_)));

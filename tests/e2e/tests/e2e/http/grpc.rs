@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::sync::OnceLock;
 
-use hoop_testkit::clients::{grpcurl, python};
+use hoop_testkit::clients::{go_grpc, grpcurl, python};
 use hoop_testkit::{Calls, Output, direct_only, output};
 use serde_json::{Value, json};
 
@@ -85,6 +85,43 @@ fn a_program_is_answered_as_by_the_service_itself() {
         assert_eq!(told, straight(part).ok(), "{part} at {first}");
         assert!(told.starts_with(expected), "{part}: {told}");
     }
+}
+
+#[test]
+fn go_is_answered_as_by_the_service_itself() {
+    if direct_only() {
+        return;
+    }
+    let straight = format!("127.0.0.1:{}", calls().port);
+    let client = Client::new(&stand().gateway, "calls");
+    let host = client.origin.replace("http://", "");
+    for (part, expected) in [
+        ("kinds", "hello\n8\n0\n1\n2\n3\n4\nONE\nTWO\nTHREE\nfalse\n"),
+        ("deadline", "DeadlineExceeded\n"),
+        ("cancelled", "Canceled\nthe service has noticed\n"),
+        // The details have words of their own, and Go shows these.
+        ("details", "FailedPrecondition sorry"),
+    ] {
+        let told = go_grpc(part, &client.address, &host, &client.token).ok();
+        assert_eq!(told, go_grpc(part, &straight, "", "").ok(), "{part}");
+        assert!(told.starts_with(expected), "{part}: {told}");
+    }
+    let told = go_grpc("refused", &client.address, &host, "").ok();
+    assert_eq!(told, "false Unauthenticated\n");
+}
+
+/// The service has no schema, and no reflection.
+#[test]
+fn messages_of_types_that_are_not_told_are_not_shown() {
+    if direct_only() {
+        return;
+    }
+    let target = json!({ "kind": "http", "url": calls().url(), "reflection": true });
+    let rules = json!({ "masking": { "detectors": {}, "fields": [{ "grpc": "calls.v1.Text.word" }] } });
+    let role = json!({ "name": "calls-unknown", "agent": AGENT, "target": target, "plugins": rules });
+    stand().gateway.api().post("/api/v1/roles", &role);
+    let told = through(&Client::new(&stand().gateway, "calls-unknown"), "kinds");
+    assert!(!told.status.success() && !told.text().contains("hello"), "{told}");
 }
 
 /// The codes of [gRPC](https://github.com/grpc/grpc/blob/master/doc/statuscodes.md), and the gateway's words.

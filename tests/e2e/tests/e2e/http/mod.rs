@@ -1,5 +1,6 @@
 //! Services that speak HTTP, through the gateway: as browsers, programs and `hoop` reach them.
 
+mod across;
 mod allowed;
 mod autobahn;
 mod browser;
@@ -8,6 +9,8 @@ mod canary;
 mod cli;
 mod clients;
 mod grpc;
+mod grpc_web;
+mod health;
 mod identity;
 mod isolation;
 mod revoked;

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hoop_proto::http::protobuf::{put_bytes, put_varint};
 use prost::Message as _;
+use prost_reflect::DescriptorPool;
 use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
 use prost_reflect::prost_types::{
     DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
@@ -78,6 +79,10 @@ fn field(name: &str, number: i32, kind: Type, of: Option<&str>) -> FieldDescript
 }
 
 fn descriptors() -> String {
+    STANDARD.encode(set().encode_to_vec())
+}
+
+fn set() -> FileDescriptorSet {
     let message =
         |name: &str, field| DescriptorProto { name: Some(name.to_owned()), field, ..DescriptorProto::default() };
     let card = message(
@@ -115,13 +120,33 @@ fn descriptors() -> String {
         syntax: Some("proto3".into()),
         ..FileDescriptorProto::default()
     };
-    let set = FileDescriptorSet {
+    FileDescriptorSet {
         file: vec![
             file("any.proto", "google.protobuf", vec![any], Vec::new(), Vec::new()),
             file("cards.proto", "payments.v1", vec![card, cards], vec!["any.proto".into()], vec![service]),
         ],
+    }
+}
+
+#[test]
+fn what_a_target_tells_of_its_types_counts_where_it_has_every_field_with_a_rule() {
+    let card = [bytes(1, b"12345678"), bytes(2, b"Ada")].concat();
+    let reply = bytes(1, &card);
+    let shown = |rules: &str, told: bool| {
+        let session = Session::new(&format!(r#"{{"fields": [{rules}]}}"#));
+        let mut known = Extensions::new();
+        if told {
+            known.insert(DescriptorPool::from_file_descriptor_set(set()).expect("types"));
+        }
+        let kind = ExchangeKind::Grpc { service: "payments.v1.Cards".into(), method: "Get".into() };
+        session.message(session.ask_knowing(kind, known), MessageKind::Grpc, &reply)
     };
-    STANDARD.encode(set.encode_to_vec())
+    let number = r#"{"grpc": "payments.v1.Card.number", "action": "partial"}"#;
+    let renamed = r#"{"grpc": "payments.v1.Card.old_number"}"#;
+    let masked = bytes(1, &[bytes(1, b"****5678"), bytes(2, b"Ada")].concat());
+    assert_eq!(shown(number, true).expect("a message"), masked);
+    assert_eq!(shown(number, false), Err(Code::MaskingFailed));
+    assert_eq!(shown(&format!("{number}, {renamed}"), true), Err(Code::MaskingFailed));
 }
 
 #[test]
