@@ -34,6 +34,7 @@ pub mod listen;
 pub mod plugins;
 mod proxy;
 pub mod record;
+pub mod review;
 mod running;
 pub mod secrets;
 pub mod session;

@@ -29,6 +29,7 @@ use crate::auth::{Passwords, SetupToken, Throttle};
 use crate::changes::Changes;
 use crate::listen::Domain;
 use crate::record::PublicKey;
+use crate::review::Reviews;
 use crate::secrets::SecretKeeper;
 use crate::session::Reached;
 use crate::store::Store;
@@ -75,6 +76,8 @@ pub struct ApiParts {
     pub check_role: Arc<dyn CheckRole>,
     /// What changed, for those who watch.
     pub changes: Arc<Changes>,
+    /// What somebody must agree to.
+    pub reviews: Reviews,
     /// Hashes requests with an idempotency key, so that the store's copy of it tells nothing.
     pub request_key: Secret<[u8; 32]>,
     /// Owns requests that go on without their caller.

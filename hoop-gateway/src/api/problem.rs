@@ -123,9 +123,12 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         Code::Conflict => StatusCode::CONFLICT,
         Code::LimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        Code::StoreUnavailable | Code::GatewayDraining | Code::RecordingFailed | Code::AgentUnavailable => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        // Whoever asks again later may get another answer; HTTP clients know this status as such.
+        Code::StoreUnavailable
+        | Code::GatewayDraining
+        | Code::RecordingFailed
+        | Code::AgentUnavailable
+        | Code::ReviewRequired => StatusCode::SERVICE_UNAVAILABLE,
         Code::Timeout | Code::TargetTimeout => StatusCode::GATEWAY_TIMEOUT,
         Code::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -299,6 +299,9 @@ fn merge(into: &mut Table, from: Table) {
 /// What agents wait, too.
 const OPEN_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(120);
 
+/// Somebody must be able to decide, and an approval is of what was asked today.
+const REVIEW_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+
 fn check(config: &Config) -> Result<(), ConfigError> {
     let conflict = |text: &str| Err(ConfigError::Conflict(text.to_owned()));
     if config.tls.certificate.is_some() != config.tls.key.is_some() {
@@ -309,6 +312,9 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     if !OPEN_TIMEOUT.contains(&config.limits.open_timeout) {
         return conflict("`limits.open_timeout` is from 1s to 2m");
+    }
+    if !REVIEW_TIMEOUT.contains(&config.limits.review_timeout) {
+        return conflict("`limits.review_timeout` is from 1s to 24h");
     }
     if config.agents.heartbeat_interval.is_zero() {
         return conflict("`agents.heartbeat_interval` must not be zero");
@@ -465,6 +471,13 @@ mod tests {
                 error(&format!("[limits]\nopen_timeout = '{timeout}'")).contains("limits.open_timeout"),
                 "{timeout}"
             );
+        }
+        for timeout in ["0s", "999ms", "86401s"] {
+            let error = error(&format!("[limits]\nreview_timeout = '{timeout}'"));
+            assert!(error.contains("limits.review_timeout"), "{timeout}");
+        }
+        for timeout in ["1s", "24h"] {
+            assert!(Loader::new().text("g.toml", format!("[limits]\nreview_timeout = '{timeout}'")).load().is_ok());
         }
         for timeout in ["1s", "2m"] {
             assert!(Loader::new().text("g.toml", format!("[limits]\nopen_timeout = '{timeout}'")).load().is_ok());

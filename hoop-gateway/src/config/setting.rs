@@ -67,6 +67,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("tls.names", ValueKind::List, "host names and addresses in a self-signed certificate"),
     setting("limits.login_timeout", ValueKind::Text, "everything before a client is authenticated"),
     setting("limits.open_timeout", ValueKind::Text, "the agent's connection and login to a session's target"),
+    setting("limits.review_timeout", ValueKind::Text, "how long a review may wait for somebody's decision"),
+    setting("limits.held_sessions", ValueKind::Integer, "sessions that wait for a review, at once"),
     setting("limits.ssh_keys", ValueKind::Integer, "public keys that an SSH client may try"),
     setting("limits.pending_logins", ValueKind::Integer, "connections not yet authenticated, at once"),
     setting("limits.message_bytes", ValueKind::Integer, "longest message or row that is read as a whole"),

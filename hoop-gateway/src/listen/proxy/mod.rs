@@ -40,6 +40,7 @@ use crate::session::Sessions;
 use crate::telemetry::Telemetry;
 use open::Slot;
 pub use origin::Domain;
+use refuse::Refused;
 use strict::Strict;
 use token::{Key, Shown, take};
 
@@ -200,10 +201,11 @@ impl ProxyDoor {
         let asks = refuse::Asks::of(&request);
         match self.serve_request(request, visit).await {
             Ok(response) => response,
-            Err(denial) => {
+            Err(refused) => {
+                let denial = &refused.denial;
                 let request_id = RequestId::new(&*self.clock);
                 tracing::info!(peer = %visit.peer, request = %request_id, code = %denial.code, reason = denial.reason, "request refused");
-                let mut response = refuse::answer(&denial, request_id, &asks);
+                let mut response = refuse::answer(&refused, request_id, &asks, &self.pages);
                 if asks.is_page() && matches!(denial.code, Code::SessionKilled | Code::CredentialRevoked) {
                     enter::forget(response.headers_mut());
                 }
@@ -216,7 +218,7 @@ impl ProxyDoor {
         self: &Arc<Self>,
         mut request: Request<Incoming>,
         visit: &Visit,
-    ) -> Result<Response<Body>, Denial> {
+    ) -> Result<Response<Body>, Refused> {
         let asked = self.domain.asked(&request, visit.scheme)?;
         if let Some(response) = self.own_page(&request, &asked, visit).await? {
             return Ok(response);
@@ -227,24 +229,24 @@ impl ProxyDoor {
                 asked.only_own_pages(&request)?;
                 token
             }
-            Shown::Nothing => return self.sign_in(&request, &asked),
+            Shown::Nothing => return Ok(self.sign_in(&request, &asked)?),
         };
         self.only_encrypted(visit, &asked)?;
         let slot = match self.slot(&token, visit, request.headers()).await {
             // A browser whose time is over signs in again.
-            Err(denial) if token.from_browser && is_over(&denial) => {
-                return self.sign_in(&request, &asked).map_err(|_| denial);
+            Err(refused) if token.from_browser && is_over(&refused.denial) => {
+                return self.sign_in(&request, &asked).map_err(|_| refused);
             }
             // Somebody took it away: who has the page before them is told so, and not let in again in silence.
-            Err(denial) if token.from_browser && denial.code == Code::CredentialRevoked => {
-                return Err(denial.hint("open the page again to sign in"));
+            Err(refused) if token.from_browser && refused.denial.code == Code::CredentialRevoked => {
+                return Err(refused.denial.hint("open the page again to sign in").into());
             }
             slot => slot?,
         };
         asked.is_for(slot.role())?;
         visit.known.cancel();
         let asker = Asker { peer: visit.peer, origin: asked.origin };
-        http::serve(slot.session(), request, &asker).await
+        Ok(http::serve(slot.session(), request, &asker).await?)
     }
 
     /// A token is not sent where others can read it.
