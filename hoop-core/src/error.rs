@@ -73,6 +73,12 @@ codes! {
     AccessDenied "access_denied" Policy
     /// The rule that allows it asks what for, and nothing was said.
     ReasonRequired "reason_required" Policy
+    /// Somebody must agree first, and nobody has yet.
+    ReviewRequired "review_required" Policy
+    /// Somebody was asked to agree, and did not.
+    ReviewDenied "review_denied" Policy
+    /// Nobody has decided on the review in time.
+    ReviewExpired "review_expired" Policy
     /// There is no such resource role.
     RoleNotFound "role_not_found" Client
     /// The role does not reach this database.

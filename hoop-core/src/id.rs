@@ -120,6 +120,8 @@ ids! {
     TokenId "tok"
     /// A user's public key.
     KeyId "key"
+    /// A review: what somebody must agree to before it is done.
+    ReviewId "rev"
 }
 
 impl OrgId {

@@ -24,6 +24,7 @@ use crate::plugins::guardrail::Guardrail;
 use crate::plugins::masking::Masking;
 use crate::plugins::masking::detect::Detectors;
 use crate::record::{KeyError, PublicKey, RecordError, Recorder, RecorderConfig, Recovery};
+use crate::review::{ReviewLimits, Reviews};
 use crate::secrets::{OperatorKey, SecretKeeper};
 use crate::session::{SessionParts, Sessions, WeakSessions};
 use crate::start::close_orphans;
@@ -166,12 +167,19 @@ impl GatewayBuilder {
         let changes = Arc::new(Changes::new());
         let secrets = SecretKeeper::new(Arc::clone(&store.shared), Arc::clone(&self.clock), keys.operator);
         secrets.check().await.map_err(|error| BuildProblem::Store(DataError::Store(error)))?;
+        let reviews = Reviews::new(
+            Arc::clone(&store.shared),
+            Arc::clone(&self.clock),
+            Arc::clone(&changes),
+            review_limits(&self.config),
+        );
         let sessions = Sessions::new(SessionParts {
             store: Arc::clone(&store.shared),
             policy: Arc::clone(&policy),
             chain: chain.clone(),
             agents: agents.clone(),
             secrets: secrets.clone(),
+            reviews: reviews.clone(),
             clock: Arc::clone(&self.clock),
             changes: Arc::clone(&changes),
             telemetry: Arc::clone(&telemetry),
@@ -202,6 +210,7 @@ impl GatewayBuilder {
             identity_key: keys.secret.identity_key(),
             ssh_authorities: ssh_authorities.unwrap_or_default(),
             changes,
+            reviews,
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
             recording_key: PublicKey::from(&keys.recording),
             config: self.config,
@@ -372,6 +381,10 @@ fn tunnel_limits(config: &Config) -> TunnelLimits {
         connect_timeout: config.limits.open_timeout,
         ..TunnelLimits::default()
     }
+}
+
+const fn review_limits(config: &Config) -> ReviewLimits {
+    ReviewLimits { timeout: config.limits.review_timeout, held: config.limits.held_sessions }
 }
 
 /// One thing that keeps a gateway from being built, and what to do about it.

@@ -37,6 +37,8 @@ pub enum Subject {
     Credential,
     /// A user's public key.
     Key,
+    /// A review.
+    Review,
 }
 
 impl Subject {
@@ -51,6 +53,7 @@ impl Subject {
         Self::Agent,
         Self::Credential,
         Self::Key,
+        Self::Review,
     ];
 
     /// The name as the API spells it.
@@ -65,6 +68,7 @@ impl Subject {
             Self::Agent => "agent",
             Self::Credential => "credential",
             Self::Key => "key",
+            Self::Review => "review",
         }
     }
 }
@@ -82,7 +86,9 @@ pub struct Change {
     pub id: Arc<str>,
     /// Whose it is, where it is somebody's.
     pub owner: Option<UserId>,
-    /// What became of it: `created`, `updated`, `deleted`, `opened`, `ended`.
+    /// The group whose members may know of it, too.
+    pub group: Option<Arc<str>>,
+    /// What became of it: `created`, `updated`, `deleted`, `opened`, `ended`; of a review `asked`, or its new state.
     pub what: &'static str,
 }
 
@@ -158,9 +164,29 @@ impl Changes {
         owner: Option<UserId>,
         what: &'static str,
     ) {
+        self.tell_group(org, subject, id, (owner, None), what);
+    }
+
+    /// As [`tell`](Self::tell), of something that the members of a group may know of, too.
+    pub(crate) fn tell_group(
+        &self,
+        org: OrgId,
+        subject: Subject,
+        id: impl std::fmt::Display,
+        (owner, group): (Option<UserId>, Option<&str>),
+        what: &'static str,
+    ) {
         let mut past = self.past.lock();
         past.last += 1;
-        let change = Change { number: past.last, org, subject, id: id.to_string().into(), owner, what };
+        let change = Change {
+            number: past.last,
+            org,
+            subject,
+            id: id.to_string().into(),
+            owner,
+            group: group.map(Into::into),
+            what,
+        };
         if past.changes.len() == REMEMBERED {
             past.changes.pop_front();
         }

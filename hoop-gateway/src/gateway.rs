@@ -31,6 +31,7 @@ use crate::listen::{
 };
 use crate::proxy::{self, http::IdentityKey};
 use crate::record::{PublicKey, Recorder};
+use crate::review::Reviews;
 use crate::running::{Addresses, Running};
 use crate::secrets::SecretKeeper;
 use crate::session::{Sessions, recheck};
@@ -66,6 +67,7 @@ pub(crate) struct Parts {
     pub(crate) setup_token: SetupToken,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) changes: Arc<Changes>,
+    pub(crate) reviews: Reviews,
     pub(crate) request_key: Secret<[u8; 32]>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) health: Arc<Health>,
@@ -187,6 +189,7 @@ impl Gateway {
         tasks.spawn(proxy_door.serve(proxy, tasks.clone(), clients.clone()));
         self.watch_recorder(&stop);
         self.watch_access(&stop);
+        self.watch_reviews(&stop);
         self.watch_certificate(&stop);
         self.watch_targets(&stop);
         self.tell(&addresses);
@@ -309,6 +312,7 @@ impl Gateway {
             readiness: Arc::new(self.readiness()),
             check_role: Arc::new(parts.chain.clone()),
             changes: Arc::clone(&parts.changes),
+            reviews: parts.reviews.clone(),
             request_key: parts.request_key.clone(),
             tasks: parts.tasks.clone(),
             telemetry: Arc::clone(&parts.telemetry),
@@ -400,6 +404,12 @@ impl Gateway {
         let Parts { sessions, access, tasks, .. } = &self.parts;
         let watch = recheck::watch(sessions.clone(), access.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(watch));
+    }
+
+    /// Reviews expire, and may be decided on through another gateway.
+    fn watch_reviews(&self, stop: &CancellationToken) {
+        let Parts { reviews, tasks, .. } = &self.parts;
+        tasks.spawn(stop.clone().run_until_cancelled_owned(reviews.clone().watch()));
     }
 
     /// A certificate of somebody else's is renewed by somebody else, who need not know of this gateway.

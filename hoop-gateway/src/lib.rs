@@ -35,6 +35,7 @@ pub mod listen;
 pub mod plugins;
 mod proxy;
 pub mod record;
+pub mod review;
 mod running;
 pub mod secrets;
 pub mod session;

@@ -10,7 +10,7 @@ use crate::store::{Ended, Store, StoreError};
 const GATEWAY_LOST: &str = "gateway_lost";
 
 /// Gives every session that was left open its outcome: from its recording where there is one, and otherwise as
-/// `gateway_lost`. Returns how many there were.
+/// `gateway_lost`. Reviews that such a session has waited for are withdrawn. Returns how many there were.
 pub(crate) async fn close_orphans(
     store: &dyn Store,
     recovery: &Recovery,
@@ -22,6 +22,7 @@ pub(crate) async fn close_orphans(
         closed += u64::from(store.sessions().close(org, log.session, &ended(log, now)).await?);
     }
     closed += store.sessions().close_orphans(now).await?;
+    store.reviews().withdraw_orphans().await?;
     if closed > 0 {
         tracing::warn!(sessions = closed, recordings = recovery.logs.len(), "closed sessions of a gateway that died");
     }

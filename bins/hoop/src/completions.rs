@@ -49,6 +49,19 @@ pub(crate) fn roles() -> ArgValueCompleter {
     })
 }
 
+/// Completes the id of a review that is pending.
+pub(crate) fn reviews() -> ArgValueCompleter {
+    ArgValueCompleter::new(|begin: &OsStr| {
+        let shell = quiet();
+        let asked = crate::small(async {
+            let asked = async { shell.api().await?.all("/api/v1/reviews?state=pending").await };
+            tokio::time::timeout(PATIENCE, asked).await?
+        });
+        let reviews: Vec<Value> = asked.unwrap_or_default();
+        matching(reviews.iter().filter_map(|review| review["id"].as_str()), begin)
+    })
+}
+
 /// Completes the name of a context.
 pub(crate) fn contexts() -> ArgValueCompleter {
     ArgValueCompleter::new(|begin: &OsStr| {

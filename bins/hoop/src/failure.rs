@@ -22,6 +22,10 @@ impl Failure {
     pub(crate) const NOT_SIGNED_IN: u8 = 3;
     /// The gateway refuses.
     pub(crate) const DENIED: u8 = 4;
+    /// Somebody must agree first, and it is not waited for.
+    pub(crate) const WAITING: u8 = 5;
+    /// Somebody was asked to agree, and did not, or not in time.
+    pub(crate) const NOT_AGREED: u8 = 6;
     /// A guardrail refuses a statement.
     pub(crate) const GUARDRAIL: u8 = 7;
     /// There is no such thing, or none that may be seen.
@@ -48,6 +52,8 @@ impl Failure {
     pub(crate) fn exit_code(code: Code) -> u8 {
         match code {
             Code::StatementDenied | Code::StatementUnparsable => Self::GUARDRAIL,
+            Code::ReviewRequired => Self::WAITING,
+            Code::ReviewDenied | Code::ReviewExpired => Self::NOT_AGREED,
             Code::LoginFailed | Code::Unauthenticated | Code::CredentialExpired | Code::CredentialRevoked => {
                 Self::NOT_SIGNED_IN
             }

@@ -21,6 +21,7 @@ mod keys;
 mod login;
 mod output;
 mod place;
+mod reviews;
 mod roles;
 mod sessions;
 mod shell;
@@ -55,7 +56,7 @@ struct Cli {
 }
 
 const AFTER: &str = "Settings: an option counts before the environment (HOOP_URL, HOOP_TOKEN, HOOP_CONTEXT, HOOP_CA_FILE, HOOP_OUTPUT, HOOP_VIA), that before the context of the last hoop login, and that before a hoop dev in this folder. hoop doctor says what holds, and from where.
-Exit codes: 0 ok, 1 error, 2 wrong usage, 3 not signed in, 4 denied, 7 refused by a guardrail, 8 not found, 9 gateway, agent or target unavailable, 124 timed out, 130 interrupted; hoop connect has that of its client, and hoop exec on a machine that of the command there.
+Exit codes: 0 ok, 1 error, 2 wrong usage, 3 not signed in, 4 denied, 5 somebody must agree first and it is not waited for, 6 nobody has agreed, 7 refused by a guardrail, 8 not found, 9 gateway, agent or target unavailable, 124 timed out, 130 interrupted; hoop connect has that of its client, and hoop exec on a machine that of the command there.
 Data goes to standard output, everything else to standard error. NO_COLOR is respected.";
 
 /// What every command takes.
@@ -122,6 +123,9 @@ enum Command {
     /// API tokens of your own, for programs.
     #[command(subcommand)]
     Tokens(tokens::Command),
+    /// What somebody must agree to before it is done.
+    #[command(subcommand)]
+    Reviews(reviews::Command),
     /// Who used what.
     #[command(subcommand)]
     Sessions(sessions::Command),
@@ -213,6 +217,7 @@ async fn ask(command: Command, shell: &Shell) -> Result<(), Failure> {
         Command::SshConfig(options) => ssh::config::run(options, shell).await,
         Command::Tokens(command) => tokens::run(command, shell).await,
         Command::Access(command) => access::run(command, shell).await,
+        Command::Reviews(command) => reviews::run(command, shell).await,
         Command::Sessions(command) => sessions::run(command, shell).await,
         Command::Audit(command) => audit::run(command, shell).await,
         Command::Admin(command) => admin::run(command, shell).await,

@@ -18,7 +18,7 @@ pub(crate) mod tests;
 pub mod window;
 
 pub use live::Access;
-pub(crate) use oblige::unmet;
+pub(crate) use oblige::{unmet, unreviewed};
 pub use policy::AccessPolicy;
 pub(crate) use policy::unreadable;
 pub use rule::{AccessRule, Effect, RuleDefinition};

@@ -2,22 +2,12 @@
 
 use hoop_core::{AccessRequest, Code, Denial, Obligations, ResourceKind, ResourceRole};
 
-/// Sees whether the obligations of a session that is to be opened, or runs, are met.
+/// Sees whether the obligations of a session that is to be opened, or runs, are met: all that the caller can meet alone.
 ///
 /// # Errors
 /// The refusal, for the first that is not.
 pub(crate) fn unmet(ask: &AccessRequest<'_>, obligations: &Obligations) -> Result<(), Denial> {
-    let rule = match &obligations.rule {
-        Some(rule) => format!("access rule {rule}"),
-        None => "the access policy".to_owned(),
-    };
-    if let Some(group) = &obligations.review {
-        let reason = format!(
-            "{rule} allows role {} only if somebody of group {group} agrees, and this gateway has no reviews",
-            ask.role.name
-        );
-        return Err(Denial::new(rule, Code::AccessDenied, reason).hint("ask an administrator for another rule"));
-    }
+    let rule = by(obligations);
     if obligations.reason && ask.reason.is_none() {
         let reason = format!("{rule} asks what you need role {} for", ask.role.name);
         return Err(Denial::new(rule, Code::ReasonRequired, reason).hint(how_to_say(ask.role)));
@@ -27,6 +17,25 @@ pub(crate) fn unmet(ask: &AccessRequest<'_>, obligations: &Obligations) -> Resul
             .hint("ask for access again"));
     }
     Ok(())
+}
+
+/// The refusal of whoever needs somebody else's agreement, and has it not.
+///
+/// # Errors
+/// [`Code::ReviewRequired`].
+pub(crate) fn unreviewed(ask: &AccessRequest<'_>, obligations: &Obligations) -> Result<(), Denial> {
+    let Some(group) = &obligations.review else { return Ok(()) };
+    let (rule, role) = (by(obligations), &ask.role.name);
+    let reason = format!("{rule} allows role {role} only if somebody of group {group} agrees");
+    Err(Denial::new(rule, Code::ReviewRequired, reason).hint("whoever connects is told the review that waits for them"))
+}
+
+/// What obliges.
+fn by(obligations: &Obligations) -> String {
+    match &obligations.rule {
+        Some(rule) => format!("access rule {rule}"),
+        None => "the access policy".to_owned(),
+    }
 }
 
 /// How a client of this kind of resource gives a reason.

@@ -220,7 +220,10 @@ fn obligations_that_are_not_met_are_refusals_that_say_how() {
     assert!(reason.hint.as_deref().is_some_and(|hint| hint.contains("PGOPTIONS='-c hoop.reason=")), "{reason:?}");
     let said = AccessRequest { reason: Some("ticket"), ..ask };
     assert!(unmet(&said, &obliged("r", true, None, None)).is_ok());
-    let review = unmet(&said, &obliged("r", true, Some("leads"), None)).expect_err("nobody can");
+    let obliged_to_ask = obliged("r", true, Some("leads"), None);
+    assert!(unmet(&said, &obliged_to_ask).is_ok(), "nobody meets that alone");
+    let review = unreviewed(&said, &obliged_to_ask).expect_err("nobody has agreed");
+    assert_eq!(review.code, Code::ReviewRequired);
     assert!(review.reason.contains("leads") && review.reason.contains("access rule r"), "{review}");
     let over = unmet(&said, &obliged("r", false, None, Some(at))).expect_err("over");
     assert_eq!(over.code, Code::SessionExpired);

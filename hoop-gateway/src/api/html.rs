@@ -53,7 +53,7 @@ pub(crate) struct Page {
     /// Where its forms may lead, beside the gateway itself.
     forms: String,
     retry_after: Option<u64>,
-    /// Where the browser goes next by itself.
+    /// Where the browser goes next by itself, in the form of `Refresh`.
     onwards: Option<String>,
 }
 
@@ -102,8 +102,14 @@ impl Page {
     /// The browser goes on to this URL, which must have been checked. It is no redirect: a form that leads here may lead to no
     /// other origin, and browsers hold redirects against that.
     pub(super) fn goes_to(mut self, url: &str) -> Self {
-        self.onwards = Some(url.to_owned());
+        self.onwards = Some(format!("0; url={url}"));
         self.link(url, "Go on")
+    }
+
+    /// The browser loads the page again after this time, in seconds.
+    pub(crate) fn again(mut self, seconds: u64) -> Self {
+        self.onwards = Some(seconds.to_string());
+        self
     }
 
     /// Names and what they stand for.
@@ -139,7 +145,7 @@ impl IntoResponse for Page {
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         // With less, browsers would not say in `Origin` that a form is the gateway's own.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-        if let Some(Ok(onwards)) = onwards.map(|url| HeaderValue::try_from(format!("0; url={url}"))) {
+        if let Some(Ok(onwards)) = onwards.map(HeaderValue::try_from) {
             headers.insert(REFRESH, onwards);
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }

@@ -37,6 +37,7 @@ mod recording;
 mod recording_key;
 mod reference;
 mod request;
+mod reviews;
 mod roles;
 mod route;
 mod secrets;
@@ -117,6 +118,7 @@ fn with_all(routes: Routes) -> Routes {
         ssh::routes,
         web::routes,
         sessions::routes,
+        reviews::routes,
         files::routes,
         recording_key::routes,
         events::routes,

@@ -30,6 +30,7 @@ use crate::changes::Changes;
 use crate::health::Health;
 use crate::listen::Domain;
 use crate::record::PublicKey;
+use crate::review::Reviews;
 use crate::secrets::SecretKeeper;
 use crate::session::Reached;
 use crate::store::Store;
@@ -76,6 +77,8 @@ pub struct ApiParts {
     pub check_role: Arc<dyn CheckRole>,
     /// What changed, for those who watch.
     pub changes: Arc<Changes>,
+    /// What somebody must agree to.
+    pub reviews: Reviews,
     /// Hashes requests with an idempotency key, so that the store's copy of it tells nothing.
     pub request_key: Secret<[u8; 32]>,
     /// Owns requests that go on without their caller.

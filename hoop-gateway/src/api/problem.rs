@@ -123,12 +123,14 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         Code::Conflict => StatusCode::CONFLICT,
         Code::LimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        // Whoever asks again later may get another answer; HTTP clients know this status as such.
         Code::StoreUnavailable
         | Code::GatewayDraining
         | Code::RecordingFailed
         | Code::AgentUnavailable
         | Code::AgentBusy
-        | Code::TargetUnhealthy => StatusCode::SERVICE_UNAVAILABLE,
+        | Code::TargetUnhealthy
+        | Code::ReviewRequired => StatusCode::SERVICE_UNAVAILABLE,
         Code::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         Code::Timeout | Code::TargetTimeout => StatusCode::GATEWAY_TIMEOUT,
         Code::Unsupported => StatusCode::METHOD_NOT_ALLOWED,

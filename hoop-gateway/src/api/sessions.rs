@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use hoop_core::id::{RequestId, RoleId, SessionId, UserId};
+use hoop_core::id::{RequestId, ReviewId, RoleId, SessionId, UserId};
 use hoop_core::{Code, Denial};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -45,6 +45,8 @@ struct SessionView {
     source: Option<String>,
     application: Option<String>,
     database: Option<String>,
+    /// The review by which it was let in.
+    review_id: Option<ReviewId>,
     state: String,
     started_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
@@ -78,6 +80,7 @@ impl From<Session> for SessionView {
             source: session.source,
             application: session.application,
             database: session.database,
+            review_id: session.review,
             state: session.state,
             started_at: session.started_at,
         }

@@ -29,6 +29,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.get("/api/v1/events/stream", Permission::Member, "What changes, as server-sent events.", watch)
 }
 
+/// Whether these are the groups of somebody who may know of what a group may.
+fn is_in(groups: &[String], group: Option<&str>) -> bool {
+    group.is_some_and(|group| groups.iter().any(|own| own == group))
+}
+
 /// Streams at once.
 const MOST: usize = 1024;
 
@@ -201,7 +206,7 @@ impl Watcher {
         }
         let mut data = json!({ "kind": change.subject.as_str(), "what": change.what });
         match self.caller.scope() {
-            Some(own) if change.owner != Some(own) => {
+            Some(own) if change.owner != Some(own) && !is_in(&user.groups, change.group.as_deref()) => {
                 // Which roles a member may reach is asked when the list is read again.
                 if change.subject != Subject::Role {
                     return None;

@@ -118,6 +118,13 @@ pub const SETTINGS: &[Setting] = &[
         times(SECOND, Duration::from_secs(120)),
         "the agent's connection and login to a session's target",
     ),
+    setting(
+        "limits.review_timeout",
+        // Somebody must be able to decide, and an approval is of what was asked today.
+        times(SECOND, DAY),
+        "how long a review may wait for somebody's decision",
+    ),
+    setting("limits.held_sessions", numbers(0, 100_000), "sessions that wait for a review, at once"),
     setting("limits.ssh_keys", numbers(0, 1000), "public keys that an SSH client may try"),
     setting("limits.pending_logins", numbers(1, 1_000_000), "connections of a door not yet authenticated, at once"),
     setting(

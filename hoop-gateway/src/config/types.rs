@@ -267,6 +267,12 @@ pub struct Limits {
     /// How long it may take until a session's target is logged in to: the agent's connection and login. From 1 s to 2 min.
     #[serde(with = "duration")]
     pub open_timeout: Duration,
+    /// How long a review may wait for somebody's decision. It expires then, and the session that waits for it is refused. From 1 s
+    /// to 24 h.
+    #[serde(with = "duration")]
+    pub review_timeout: Duration,
+    /// Sessions that wait for a review, at once; one more is refused. Of one user, 16 may wait.
+    pub held_sessions: usize,
     /// Public keys that one SSH connection may ask about, or log in with, before it is let in.
     pub ssh_keys: usize,
     /// Connections of one door that are not authenticated yet, at once; more are closed on arrival.
@@ -302,6 +308,8 @@ impl Default for Limits {
         Self {
             login_timeout: Duration::from_secs(10),
             open_timeout: Duration::from_secs(15),
+            review_timeout: Duration::from_secs(30 * 60),
+            held_sessions: 256,
             ssh_keys: 20,
             pending_logins: 2048,
             message_bytes: 64 << 20,

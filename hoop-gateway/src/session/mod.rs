@@ -1,7 +1,7 @@
 //! Sessions: the one path to any target, whichever door a caller came in by.
 //!
 //! ```text
-//! Sessions::open ─▶ policy ─▶ a row in the store ─▶ chain opens ─▶ agent dials back ─▶ Session
+//! Sessions::open ─▶ policy ─▶ a row in the store ─▶ (a review) ─▶ chain opens ─▶ agent dials back ─▶ Session
 //! Session::close ─▶ chain closes (the recording is sealed) ─▶ the row gets its one outcome
 //! ```
 //!
@@ -10,6 +10,7 @@
 //! it, and one that is dropped is closed as [`Outcome::Aborted`] and counted as a bug.
 
 mod control;
+mod hold;
 mod jump;
 mod open;
 pub(crate) mod recheck;
@@ -30,6 +31,7 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use control::{Asked, Control};
+pub(crate) use hold::{Held, Tell};
 pub(crate) use jump::{fits, jump_of};
 pub(crate) use open::Opening;
 pub(crate) use registry::{CancelKey, Live, Pass};
@@ -39,6 +41,7 @@ pub(crate) use target::{HttpUrl, http_target, postgres_target, ssh_target};
 use crate::api::LiveSessions;
 use crate::changes::{Changes, Subject};
 use crate::plugins::audit::Closed;
+use crate::review::Reviews;
 use crate::secrets::SecretKeeper;
 use crate::store::{Ended, Store, StoreError};
 use crate::telemetry::Telemetry;
@@ -57,6 +60,8 @@ pub struct SessionParts {
     pub agents: Agents,
     /// Secrets of roles that the gateway keeps.
     pub secrets: SecretKeeper,
+    /// What somebody must agree to.
+    pub reviews: Reviews,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Tells that they open and end.
@@ -114,10 +119,11 @@ impl Sessions {
         }
     }
 
-    /// Takes no new sessions, waits up to `grace` for those that run, and then ends them. Returns when all have ended, or
-    /// a little after that.
+    /// Takes no new sessions, waits up to `grace` for those that run, and then ends them; those that wait for a review end at
+    /// once. Returns when all have ended, or a little after that.
     pub async fn drain(&self, grace: Duration) {
         let why = self.refuse_new();
+        self.inner.registry.end_held(&why);
         if tokio::time::timeout(grace, self.inner.registry.emptied()).await.is_ok() {
             return;
         }
@@ -194,6 +200,8 @@ pub(crate) struct Session {
     pub(crate) control: Arc<Control>,
     /// What the target said at its login.
     pub(crate) ready: ready::Target,
+    /// Whether somebody had to agree: how long it took to open says nothing then.
+    pub(crate) reviewed: bool,
     /// Where the target is, for whoever has to ask it something beside the session.
     pub(crate) target: OpenTarget,
     sessions: Sessions,

@@ -13,6 +13,7 @@ use hoop_proto::tunnel::v1::open;
 use tracing::{Instrument as _, info_span};
 
 use super::control::Control;
+use super::hold::{Allowed, Holding, Tell};
 use super::jump::through;
 use super::role::unchanged;
 use super::{Pass, Session, Sessions, finish};
@@ -49,10 +50,13 @@ pub(crate) struct Opening {
     pub(crate) reason: Option<Arc<str>>,
     /// Where the agent is to connect, and how.
     pub(crate) target: open::Target,
+    /// Where the door hears that somebody must agree first.
+    pub(crate) told: Option<Tell>,
 }
 
 impl Sessions {
-    /// Opens a session: asks the policy, remembers the session, opens the chain, and has the agent log in to the target.
+    /// Opens a session: asks the policy, remembers the session, waits for somebody's agreement where the policy asks for one,
+    /// opens the chain, and has the agent log in to the target.
     ///
     /// # Errors
     /// The refusal; with the target's own error where it is the target that refused. A refused session has its outcome.
@@ -69,6 +73,7 @@ impl Sessions {
     async fn begin(&self, opening: Opening) -> Result<Session, OpenFailure> {
         self.ready()?;
         let (target, passes, credential) = (opening.target.clone(), opening.passes.clone(), opening.credential);
+        let told = opening.told.clone();
         let mut context = self.context(opening);
         span::is_about(&context);
         let control = Arc::new(Control::default());
@@ -80,8 +85,15 @@ impl Sessions {
             self.decide(&context).instrument(info_span!(target: TARGET, "policy")),
         );
         remembered?;
-        let (Obligations { rule, expires_at, .. }, secrets) = match decided {
-            Ok(allowed) => allowed,
+        let holding = Holding { told: told.as_ref(), control: &control, passes: &passes };
+        let allowed = match decided {
+            // Seldom is anything held: what that needs is on the heap.
+            Ok(allowed) if allowed.0.review.is_some() => Box::pin(self.reviewed(&mut context, allowed, holding)).await,
+            Ok((obligations, secrets)) => Ok(Allowed { obligations, secrets, agreed: None }),
+            Err(denial) => Err(denial),
+        };
+        let (Obligations { rule, expires_at, .. }, secrets, agreed) = match allowed {
+            Ok(Allowed { obligations, secrets, agreed }) => (obligations, secrets, agreed),
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
         };
         context.expires_at = expires_at;
@@ -90,7 +102,7 @@ impl Sessions {
             Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
         };
         let (context, target) = (Arc::new(context), through(target, &jumps));
-        self.inner.registry.admit(&context, passes, jumps.clone());
+        self.inner.registry.admit(&context, passes, jumps.clone(), agreed.clone());
         let chained = self.parts().chain.open(&context).instrument(info_span!(target: TARGET, "chain")).await;
         let mut chain = match chained {
             Ok(chain) => chain,
@@ -132,6 +144,7 @@ impl Sessions {
             context,
             control,
             ready,
+            reviewed: agreed.is_some(),
             target,
             sessions: self.clone(),
             channel: Some(channel),
@@ -175,13 +188,14 @@ impl Sessions {
             database: context.database.as_deref().map(str::to_owned),
             state: "opening".to_owned(),
             started_at: context.started_at,
+            review: None,
             ended: None,
         };
         self.parts().store.sessions().open(&session).await.map_err(unavailable)
     }
 
     /// What the policy obliges to, and the secrets of the role, still encrypted.
-    async fn decide(&self, context: &SessionContext) -> Result<(Obligations, SealedSecrets), Denial> {
+    pub(super) async fn decide(&self, context: &SessionContext) -> Result<(Obligations, SealedSecrets), Denial> {
         let ask = ask(context, context.started_at);
         let stored = in_time(self.parts().store.admissions().role_and_secrets(context.org, context.role.id));
         let (decided, stored) = tokio::join!(self.parts().policy.decide(&ask), stored);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hoop_core::id::OrgId;
 use hoop_core::{AccessRequest, Code, Decision, Denial, SessionContext};
 
+use super::hold::other_group;
 use super::open::ask;
 use super::registry::Admitted;
 use super::role::unchanged;
@@ -75,8 +76,8 @@ impl Sessions {
             return Ok(());
         }
         let decisions = tokio::time::timeout(THOUGHT, self.parts().policy.decide_all(&asks)).await??;
-        for ((Admitted { context, control, .. }, ask), decision) in running.iter().zip(&asks).zip(decisions) {
-            if let Err(why) = allowed_still(ask, decision) {
+        for ((Admitted { context, control, agreed, .. }, ask), decision) in running.iter().zip(&asks).zip(decisions) {
+            if let Err(why) = allowed_still(ask, decision, agreed.as_deref()) {
                 end(context, control, why);
             }
         }
@@ -106,7 +107,7 @@ impl Sessions {
         Ok(())
     }
 
-    async fn is_there(&self, org: OrgId, pass: Pass) -> Result<bool, StoreError> {
+    pub(super) async fn is_there(&self, org: OrgId, pass: Pass) -> Result<bool, StoreError> {
         let store = &self.parts().store;
         match pass {
             Pass::Token(id) => {
@@ -146,7 +147,7 @@ impl Sessions {
     }
 }
 
-fn taken_away(pass: Pass) -> Denial {
+pub(super) fn taken_away(pass: Pass) -> Denial {
     let (what, next) = match pass {
         Pass::Token(_) => ("token or login", "sign in again or use another token, and connect again"),
         Pass::Credential(_) => ("credential", "get a new one (hoop connect), and connect again"),
@@ -161,10 +162,14 @@ fn end(context: &SessionContext, control: &Control, why: Denial) {
     control.end(why);
 }
 
-fn allowed_still(ask: &AccessRequest<'_>, decision: Decision) -> Result<(), Denial> {
+/// Whether a session may go on to which somebody of this group has agreed, if it needed that.
+fn allowed_still(ask: &AccessRequest<'_>, decision: Decision, agreed: Option<&str>) -> Result<(), Denial> {
     let refused = match decision {
         Decision::Allow(obligations) => match unmet(ask, &obligations) {
-            Ok(()) => return Ok(()),
+            Ok(()) => match obligations.review.as_deref().filter(|group| Some(*group) != agreed) {
+                None => return Ok(()),
+                Some(group) => return Err(other_group(&ask.role.name, group)),
+            },
             Err(denial) if denial.code == Code::SessionExpired => return Err(denial),
             Err(denial) => denial,
         },

@@ -42,6 +42,8 @@ struct Running {
     control: Arc<Control>,
     /// What is known of it, once it is allowed.
     admitted: Option<Known>,
+    /// Whether it waits until somebody agrees.
+    held: bool,
     key: Option<CancelKey>,
 }
 
@@ -50,6 +52,7 @@ struct Known {
     context: Arc<SessionContext>,
     passes: Arc<[Pass]>,
     jumps: Arc<[ResourceRole]>,
+    agreed: Option<Arc<str>>,
 }
 
 /// A session that was allowed.
@@ -60,6 +63,8 @@ pub(super) struct Admitted {
     pub(super) passes: Arc<[Pass]>,
     /// The roles through which its target is reached, as they were.
     pub(super) jumps: Arc<[ResourceRole]>,
+    /// The group of which somebody has agreed to it.
+    pub(super) agreed: Option<Arc<str>>,
     /// What ends it.
     pub(super) control: Arc<Control>,
 }
@@ -80,25 +85,60 @@ pub(crate) struct Live {
     id: SessionId,
 }
 
+/// A session waits. Dropping it says that it does not any more.
+pub(super) struct Waits {
+    shared: Arc<Shared>,
+    id: SessionId,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        if let Some(mut running) = self.shared.running.get_mut(&self.id) {
+            running.held = false;
+        }
+    }
+}
+
 impl Registry {
     pub(super) fn enter(&self, org: OrgId, id: SessionId, control: Arc<Control>) -> Live {
-        self.shared.running.insert(id, Running { org, control, admitted: None, key: None });
+        self.shared.running.insert(id, Running { org, control, admitted: None, held: false, key: None });
         Live { shared: Arc::clone(&self.shared), id }
     }
 
     /// The session is allowed: from now on it is asked about again and again.
-    pub(super) fn admit(&self, context: &Arc<SessionContext>, passes: Vec<Pass>, jumps: Vec<ResourceRole>) {
+    pub(super) fn admit(
+        &self,
+        context: &Arc<SessionContext>,
+        passes: Vec<Pass>,
+        jumps: Vec<ResourceRole>,
+        agreed: Option<Arc<str>>,
+    ) {
         if let Some(mut running) = self.shared.running.get_mut(&context.id) {
             let context = Arc::clone(context);
-            running.admitted = Some(Known { context, passes: passes.into(), jumps: jumps.into() });
+            running.admitted = Some(Known { context, passes: passes.into(), jumps: jumps.into(), agreed });
+        }
+    }
+
+    /// The session waits until somebody agrees, or what is given is dropped.
+    pub(super) fn hold(&self, id: SessionId) -> Waits {
+        if let Some(mut running) = self.shared.running.get_mut(&id) {
+            running.held = true;
+        }
+        Waits { shared: Arc::clone(&self.shared), id }
+    }
+
+    /// Ends the sessions that wait until somebody agrees.
+    pub(super) fn end_held(&self, why: &Denial) {
+        for running in self.shared.running.iter().filter(|running| running.held) {
+            running.control.end(why.clone());
         }
     }
 
     /// The sessions that were allowed.
     pub(super) fn admitted(&self) -> Vec<Admitted> {
         let admitted = self.shared.running.iter().filter_map(|running| {
-            let Known { context, passes, jumps } = running.admitted.clone()?;
-            Some(Admitted { context, passes, jumps, control: Arc::clone(&running.control) })
+            let Known { context, passes, jumps, agreed } = running.admitted.clone()?;
+            Some(Admitted { context, passes, jumps, agreed, control: Arc::clone(&running.control) })
         });
         admitted.collect()
     }

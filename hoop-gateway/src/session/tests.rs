@@ -1,18 +1,21 @@
-//! Sessions whose role changes, or cannot be read.
+//! Sessions whose role changes, or cannot be read; and those that wait until somebody agrees.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
-use hoop_core::id::{KeyId, RequestId};
+use hoop_core::id::{AccessRuleId, KeyId, RequestId, ReviewId};
 use hoop_core::{AccessMode, SystemClock, Target};
 use hoop_proto::tunnel::v1::{PostgresTarget, open};
+use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::access::tests::spoil;
-use crate::access::{Access, AccessPolicy};
+use crate::access::{Access, AccessPolicy, AccessRule};
 use crate::auth::credential::principal;
+use crate::review::ReviewLimits;
 use crate::store::tests::{role, update_role, update_user, user};
-use crate::store::{Role, SqlStore, User, UserKey};
+use crate::store::{self, Review, ReviewDecision, ReviewState, Role, SessionFilter, SqlStore, User, UserKey};
 use crate::tunnel::TunnelLimits;
 
 struct World {
@@ -34,13 +37,17 @@ impl World {
         store.users().create(&alice).await.expect("stored");
         store.roles().create(&shop).await.expect("stored");
         let access = Access::load(Arc::clone(&store), Arc::new(SystemClock)).await.expect("no rule");
+        let changes = Arc::new(Changes::new());
+        let limits = ReviewLimits { held: 2, ..ReviewLimits::default() };
+        let reviews = Reviews::new(Arc::clone(&store), Arc::new(SystemClock), Arc::clone(&changes), limits);
         let sessions = Sessions::new(SessionParts {
             store: Arc::clone(&store),
             policy: Arc::new(AccessPolicy::new(Arc::clone(&store), access.clone())),
             chain: PluginChain::new(Vec::new()),
             agents: Agents::new(TunnelLimits::default()),
             clock: Arc::new(SystemClock),
-            changes: Arc::new(Changes::new()),
+            changes,
+            reviews,
             secrets: SecretKeeper::new(Arc::clone(&store), Arc::new(SystemClock), None),
             telemetry: Arc::new(Telemetry::new().expect("buckets")),
             tasks: TaskTracker::new(),
@@ -58,6 +65,21 @@ impl World {
     }
 
     fn running_through(&self, role: &Role, passes: Vec<Pass>, jumps: Vec<ResourceRole>) -> (Arc<Control>, Live) {
+        self.admitted(role, passes, jumps, None)
+    }
+
+    /// One to which somebody of this group has agreed.
+    fn agreed_by(&self, role: &Role, group: Option<&str>) -> (Arc<Control>, Live) {
+        self.admitted(role, Vec::new(), Vec::new(), group.map(Into::into))
+    }
+
+    fn admitted(
+        &self,
+        role: &Role,
+        passes: Vec<Pass>,
+        jumps: Vec<ResourceRole>,
+        agreed: Option<Arc<str>>,
+    ) -> (Arc<Control>, Live) {
         let context = Arc::new(SessionContext {
             id: SessionId::new(&SystemClock),
             org: self.alice.org,
@@ -74,7 +96,7 @@ impl World {
         });
         let control = Arc::new(Control::default());
         let live = self.sessions.inner.registry.enter(context.org, context.id, Arc::clone(&control));
-        self.sessions.inner.registry.admit(&context, passes, jumps);
+        self.sessions.inner.registry.admit(&context, passes, jumps, agreed);
         (control, live)
     }
 
@@ -90,20 +112,7 @@ impl World {
     }
 
     async fn open(&self, role: &Role) -> Denial {
-        let opening = Opening {
-            request_id: RequestId::new(&SystemClock),
-            principal: principal(self.alice.clone()),
-            passes: Vec::new(),
-            credential: None,
-            role: role.role.clone(),
-            mode: AccessMode::Native,
-            source: None,
-            database: None,
-            application: None,
-            reason: None,
-            target: open::Target::Postgres(PostgresTarget::default()),
-        };
-        match self.sessions.open(opening).await {
+        match self.sessions.open(self.opening(role, None)).await {
             Ok(_) => panic!("there is no agent"),
             Err(failure) => failure.denial,
         }
@@ -208,4 +217,180 @@ async fn a_session_ends_with_the_key_that_it_came_in_by() {
     let why = world.end(&by_key).await.expect("it ends");
     assert!(why.code == Code::AccessRevoked && why.reason.contains("the key"), "{why:?}");
     assert!(world.end(&without).await.is_none());
+}
+
+/// A rule by which somebody of `leads` must agree, or another group.
+async fn rule(world: &World, group: &str) {
+    let definition = json!({
+        "name": group, "effect": "allow", "subjects": { "users": ["alice"] }, "roles": { "names": ["hr"] },
+        "obligations": { "review": { "group": group } },
+    });
+    let rule = AccessRule {
+        org: world.alice.org,
+        id: AccessRuleId::new(&SystemClock),
+        definition: serde_json::from_value(definition).expect("a rule"),
+        created_at: SystemClock.now(),
+        updated_at: SystemClock.now(),
+    };
+    world.store.access_rules().create(&rule).await.expect("stored");
+    world.access.reload().await.expect("readable");
+}
+
+/// A world in which alice needs somebody's agreement to use the role hr, and lena gives it.
+async fn reviewed() -> (World, Role, User) {
+    let world = World::new().await;
+    let (mut hr, lena) = (role("hr"), user("lena", &["leads"]));
+    hr.allowed_groups.clear();
+    world.store.roles().create(&hr).await.expect("stored");
+    world.store.users().create(&lena).await.expect("stored");
+    rule(&world, "leads").await;
+    (world, hr, lena)
+}
+
+impl World {
+    fn opening(&self, role: &Role, told: Option<Tell>) -> Opening {
+        Opening {
+            request_id: RequestId::new(&SystemClock),
+            principal: principal(self.alice.clone()),
+            passes: Vec::new(),
+            credential: None,
+            role: role.role.clone(),
+            mode: AccessMode::Native,
+            source: None,
+            database: Some("shop".into()),
+            application: None,
+            reason: None,
+            target: open::Target::Postgres(PostgresTarget::default()),
+            told,
+        }
+    }
+
+    async fn decide(&self, review: &Review, by: &User, approve: bool) {
+        let reviews = &self.sessions.parts().reviews;
+        let decision = ReviewDecision {
+            approve,
+            user: by.id,
+            user_name: by.name.clone(),
+            at: SystemClock.now(),
+            comment: None,
+            good_until: reviews.good_until(None),
+            good_once: true,
+        };
+        reviews.decide(review, by, &decision).await.expect("lena may");
+    }
+
+    async fn review(&self, id: ReviewId) -> Review {
+        self.store.reviews().get(self.alice.org, id).await.expect("readable").expect("there")
+    }
+
+    /// How the only session ended that there was.
+    async fn ended(&self) -> store::Session {
+        self.sessions.parts().tasks.close();
+        self.sessions.parts().tasks.wait().await;
+        let page = self.store.sessions().list(self.alice.org, &SessionFilter::default(), None, 2).await;
+        let [session] = &page.expect("readable").items[..] else { panic!("there was one") };
+        session.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_held_until_somebody_agrees_and_everything_is_asked_anew() {
+    for approve in [true, false] {
+        let (world, hr, lena) = reviewed().await;
+        let (told, mut held) = mpsc::channel::<Held>(1);
+        let opening = world.sessions.open(world.opening(&hr, Some(told)));
+        let deciding = async {
+            let held = held.recv().await.expect("told");
+            assert_eq!(held.why.code, Code::ReviewRequired);
+            let review = world.review(held.review).await;
+            assert!(review.session.is_some() && review.rule.as_deref() == Some("leads"));
+            world.decide(&review, &lena, approve).await;
+            review
+        };
+        let (opened, review) = tokio::join!(opening, deciding);
+        let denial = opened.err().expect("there is no agent").denial;
+        // Who is agreed to comes as far as the agent.
+        let (code, used_by) = match approve {
+            true => (Code::AgentUnavailable, review.session),
+            false => (Code::ReviewDenied, None),
+        };
+        assert_eq!((denial.code, world.review(review.id).await.used_by), (code, used_by));
+        let session = world.ended().await;
+        assert_eq!(session.review, approve.then_some(review.id));
+        assert_eq!(session.ended.map(|ended| ended.outcome), Some("denied".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_review_is_withdrawn_when_the_caller_goes_away() {
+    let (world, hr, _) = reviewed().await;
+    let (told, mut held) = mpsc::channel::<Held>(1);
+    let mut opening = Box::pin(world.sessions.open(world.opening(&hr, Some(told))));
+    let held = tokio::select! {
+        held = held.recv() => held.expect("told"),
+        _ = &mut opening => panic!("nobody has agreed"),
+    };
+    drop(opening);
+    let session = world.ended().await;
+    assert_eq!(session.ended.map(|ended| ended.outcome), Some("client_lost".to_owned()));
+    assert_eq!(world.review(held.review).await.state, ReviewState::Withdrawn);
+    assert!(world.store.reviews().pending().await.expect("readable").is_empty());
+}
+
+#[tokio::test]
+async fn a_session_that_waits_can_be_ended_and_does_not_hold_a_shutdown_up() {
+    for by_drain in [true, false] {
+        let (world, hr, _) = reviewed().await;
+        let (told, mut held) = mpsc::channel::<Held>(1);
+        let ending = async {
+            let held = held.recv().await.expect("told");
+            let session = world.review(held.review).await.session.expect("of a session");
+            match by_drain {
+                true => world.sessions.drain(Duration::from_secs(3600)).await,
+                false => {
+                    let why = Denial::new("gateway", Code::SessionKilled, "root ended this session");
+                    assert!(world.sessions.end(world.alice.org, session, why));
+                }
+            }
+            held.review
+        };
+        let (opened, review) = tokio::join!(world.sessions.open(world.opening(&hr, Some(told))), ending);
+        let code = opened.err().expect("it was ended").denial.code;
+        assert_eq!(code, if by_drain { Code::GatewayDraining } else { Code::SessionKilled });
+        assert_eq!(world.review(review).await.state, ReviewState::Withdrawn);
+    }
+}
+
+#[tokio::test]
+async fn an_approval_lets_nobody_in_who_was_shut_out_meanwhile() {
+    let (world, hr, lena) = reviewed().await;
+    let (told, mut held) = mpsc::channel::<Held>(1);
+    let shutting_out = async {
+        let review = world.review(held.recv().await.expect("told").review).await;
+        let disabled = User { disabled: true, ..world.alice.clone() };
+        update_user(&*world.store, &disabled).await.expect("stored");
+        world.decide(&review, &lena, true).await;
+        review.id
+    };
+    let (opened, review) = tokio::join!(world.sessions.open(world.opening(&hr, Some(told))), shutting_out);
+    assert_eq!(opened.err().expect("refused").denial.code, Code::AccessDenied);
+    assert_eq!(world.review(review).await.used_by, None, "it was used for nothing");
+}
+
+#[tokio::test]
+async fn a_running_session_ends_when_another_group_must_agree() {
+    let (world, hr, _) = reviewed().await;
+    let ((control, _live), (without, _other)) = (world.agreed_by(&hr, Some("leads")), world.agreed_by(&hr, None));
+    assert!(world.end(&control).await.is_none());
+    assert_eq!(world.end(&without).await.map(|why| why.code), Some(Code::AccessRevoked));
+    let version = world.store.versions().access_rule(world.alice.org, "leads").await.expect("readable");
+    let rule = world.store.access_rules().by_name(world.alice.org, "leads").await.expect("readable").expect("there");
+    rule_of_owners(&world, rule, version.expect("there")).await;
+    let why = world.end(&control).await.expect("it ends");
+    assert!(why.code == Code::AccessRevoked && why.reason.contains("group owners"), "{why:?}");
+}
+
+async fn rule_of_owners(world: &World, mut rule: AccessRule, version: i64) {
+    rule.definition.obligations.review.as_mut().expect("a review").group = "owners".to_owned();
+    assert!(world.store.versions().update_access_rule(&rule, version).await.expect("stored"));
 }

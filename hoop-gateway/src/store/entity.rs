@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use hoop_core::id::{AgentId, CredentialId, EventId, OrgId, RequestId, RoleId, SessionId, TokenId, UserId};
+use hoop_core::id::{AgentId, CredentialId, EventId, OrgId, RequestId, ReviewId, RoleId, SessionId, TokenId, UserId};
 use hoop_core::{PrincipalKind, ResourceRole};
 use serde::{Deserialize, Serialize};
 
@@ -220,6 +220,8 @@ pub struct Session {
     pub state: String,
     /// When it opened.
     pub started_at: DateTime<Utc>,
+    /// The review by which it was let in, where it needed one.
+    pub review: Option<ReviewId>,
     /// How it ended, once it has.
     pub ended: Option<Ended>,
 }

@@ -6,6 +6,7 @@ pub mod backup;
 mod engine;
 mod entity;
 mod idempotency;
+mod reviews;
 mod secrets;
 mod session_filter;
 mod sign_ins;
@@ -29,6 +30,7 @@ pub use entity::{
     Agent, Credential, Ended, Event, Grant, Group, OldKey, Page, Role, ServiceAccount, Session, Token, User, UserKind,
 };
 pub use idempotency::{Claim, Earlier, Idempotency, KeptAnswer};
+pub use reviews::{Review, ReviewDecision, ReviewFilter, ReviewState, Reviews};
 pub use secrets::{Rewrapped, RoleSecrets, StoredSecret};
 pub use session_filter::{SessionFilter, SessionState};
 pub use sign_ins::{Binding, SignInDecision, SignInRequest, SignInRequests, SignInState};
@@ -139,6 +141,7 @@ pub(crate) const TABLES: &[&str] = &[
     "events",
     "idempotency",
     "sign_in_requests",
+    "reviews",
 ];
 
 /// The result of asking a store.
@@ -186,6 +189,8 @@ pub trait Store: Send + Sync {
     fn idempotency(&self) -> &dyn Idempotency;
     /// Sign-ins that somebody decides on in a browser.
     fn sign_in_requests(&self) -> &dyn SignInRequests;
+    /// What somebody must agree to before it is done.
+    fn reviews(&self) -> &dyn Reviews;
 }
 
 const _: Option<&dyn Store> = None;

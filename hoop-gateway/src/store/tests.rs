@@ -3,6 +3,7 @@
 mod accounts;
 mod engines;
 mod once;
+pub(crate) mod reviews;
 mod sign_ins;
 pub(crate) mod wrapped;
 
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hoop_core::id::{
-    AccessRuleId, AgentId, CredentialId, EventId, OrgId, RequestId, RoleId, SessionId, TokenId, UserId,
+    AccessRuleId, AgentId, CredentialId, EventId, OrgId, RequestId, ReviewId, RoleId, SessionId, TokenId, UserId,
 };
 use hoop_core::role::{ChannelBinding, SslMode};
 use hoop_core::{Clock as _, PostgresTarget, RecordingMode, ResourceRole, SystemClock, Target};
@@ -93,6 +94,7 @@ pub(crate) fn session(user: &User) -> Session {
         database: Some("shop".to_owned()),
         state: "opening".to_owned(),
         started_at: now(),
+        review: None,
         ended: None,
     }
 }
@@ -127,6 +129,7 @@ pub(crate) async fn conformance(store: &dyn Store) {
     once::versions(store).await.expect("versions");
     once::idempotency(store, &alice).await.expect("idempotency");
     sign_ins::requests(store, &alice).await.expect("sign-in requests");
+    reviews::reviews(store, &alice).await.expect("reviews");
     admissions(store, &alice).await.expect("admissions");
     once::last_admin(store).await.expect("administrators");
 }

@@ -20,6 +20,7 @@ use crate::dev::terminate;
 use crate::door::{Door, Route, Via};
 use crate::failure::Failure;
 use crate::output::text;
+use crate::reviews::{Agreement, agreed};
 use crate::shell::Shell;
 use crate::ssh::client;
 use crate::stop::{Asked, Stop};
@@ -43,6 +44,8 @@ pub(crate) struct Options {
     /// Says where a web app is, and opens no browser there.
     #[arg(long)]
     no_browser: bool,
+    #[command(flatten)]
+    agreement: Agreement,
     #[command(flatten)]
     route: Route,
     /// Given to the client as they are; of a web app that is curl, and its paths are asked of the role: `-- /api/customers`.
@@ -81,6 +84,11 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Fai
             (None, None) => Some(Native::Postgres(psql(&options.role)?)),
             _ => None,
         };
+        // What is printed is for later: its own client waits then.
+        if options.print.is_none() {
+            let database = options.wish.database.as_deref();
+            agreed(&api, &options.role, database, &options.agreement, &mut stopped, shell).await?;
+        }
         let borrowed = Credential::borrow(&api, &options.role, &options.wish, stopped).await?;
         (api, client, borrowed)
     };
@@ -123,7 +131,9 @@ async fn use_it(
             at_door(credential, door, async |credential| client::native(ssh, credential, arguments, stop).await).await
         }
         (Some(Native::Postgres(psql)), None) => {
-            at_door(credential, door, async |credential| native(psql, credential, arguments, stop).await).await
+            let reason = options.agreement.setting();
+            let run = async |credential: &Credential| native(psql, credential, reason, arguments, stop).await;
+            at_door(credential, door, run).await
         }
         (None, None) => Ok(ExitCode::SUCCESS),
     }
@@ -191,10 +201,16 @@ const FOREIGN: [&str; 10] = [
 async fn native(
     client: PathBuf,
     credential: &Credential,
+    reason: Option<String>,
     arguments: &[String],
     stop: &mut Stop,
 ) -> Result<ExitCode, Failure> {
     let mut command = Command::new(&client);
+    if let Some(reason) = reason {
+        // Beside the user's own settings.
+        let own = std::env::var("PGOPTIONS").map(|own| own + " ").unwrap_or_default();
+        command.env("PGOPTIONS", own + &reason);
+    }
     command.args(arguments).envs(settings(credential).iter().map(|(name, value)| (*name, value.as_str())));
     for name in FOREIGN {
         command.env_remove(name);

@@ -24,6 +24,7 @@ use crate::credentials::{Credential, HTTP, SSH, Wish};
 use crate::door::{Door, Route, Wire};
 use crate::failure::Failure;
 use crate::output::printable;
+use crate::reviews::{Agreement, agreed};
 use crate::shell::Shell;
 use crate::ssh::client;
 use crate::stop::Stop;
@@ -44,6 +45,8 @@ pub(crate) struct Options {
     /// The database; unless given, that of the role.
     #[arg(long, short, value_name = "NAME")]
     database: Option<String>,
+    #[command(flatten)]
+    agreement: Agreement,
     #[command(flatten)]
     route: Route,
 }
@@ -66,12 +69,14 @@ pub(crate) async fn run(options: Options, shell: &Shell) -> Result<ExitCode, Fai
         known = known => known?,
         failure = &mut stopped => return Err(failure),
     };
+    if kind == HTTP {
+        let role = &options.role;
+        let text = format!("role {role} is a web app, and runs no statements or commands");
+        return Err(Failure::new(Failure::USAGE, text).hint(format!("hoop connect {role} -- /path asks it with curl")));
+    }
+    let database = options.database.as_deref();
+    agreed(&api, &options.role, database, &options.agreement, &mut stopped, shell).await?;
     match kind.as_str() {
-        HTTP => {
-            let role = &options.role;
-            let text = format!("role {role} is a web app, and runs no statements or commands");
-            Err(Failure::new(Failure::USAGE, text).hint(format!("hoop connect {role} -- /path asks it with curl")))
-        }
         SSH => over_ssh(&api, &options, text, stopped, shell).await,
         _ => sql(&api, &options, &text, stopped, shell).await.map(|()| ExitCode::SUCCESS),
     }
@@ -115,7 +120,8 @@ async fn sql(
     let tasks = TaskTracker::new();
     let opened = async {
         let door = Door::of(&credential, api, options.route, shell).await?;
-        let gateway = Gateway { credential: &credential, door, tasks: &tasks };
+        let settings = options.agreement.setting();
+        let gateway = Gateway { credential: &credential, door, settings, tasks: &tasks };
         let opened = gateway.open().await?;
         Ok::<_, Failure>((gateway, opened))
     };

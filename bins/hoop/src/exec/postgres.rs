@@ -30,6 +30,8 @@ const CANCEL: Duration = Duration::from_secs(5);
 pub(super) struct Gateway<'a> {
     pub(super) credential: &'a Credential,
     pub(super) door: Door,
+    /// Settings of the session, in the form of `PGOPTIONS`.
+    pub(super) settings: Option<String>,
     /// Whoever sees connections off that are dropped.
     pub(super) tasks: &'a TaskTracker,
 }
@@ -40,6 +42,9 @@ impl Gateway<'_> {
         let Credential { user, password, database, .. } = self.credential;
         let mut config = Config::new();
         config.user(user).password(password.expose()).dbname(database).application_name("hoop exec");
+        if let Some(settings) = &self.settings {
+            config.options(settings);
+        }
         if self.credential.is_encrypted() {
             config.ssl_mode(SslMode::Require).channel_binding(Binding::Require);
         } else {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::evaluate::{Explained, Question, explain};
-use crate::access::{RuleDefinition, unmet};
+use crate::access::{RuleDefinition, unmet, unreviewed};
 use crate::api::body::Body;
 use crate::api::describe::Found;
 use crate::api::parts::Api;
@@ -145,11 +145,12 @@ fn answer(
     }
 }
 
-/// The obligations of who is allowed, and the refusal of who is not, or does not meet them.
+/// The obligations of who is allowed, and the refusal of who is not, or does not meet them. Who needs a review is not let in
+/// before it was decided on.
 async fn decide(api: &Api, ask: &AccessRequest<'_>) -> Result<(Option<Obligations>, Option<Denial>), Problem> {
     match api.policy.decide(ask).await {
         Ok(Decision::Allow(obligations)) => {
-            let denial = unmet(ask, &obligations).err();
+            let denial = unmet(ask, &obligations).and_then(|()| unreviewed(ask, &obligations)).err();
             Ok((Some(obligations), denial))
         }
         Ok(Decision::Deny(denial)) => Ok((None, Some(denial))),

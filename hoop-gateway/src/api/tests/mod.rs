@@ -15,6 +15,7 @@ mod pages;
 mod passwords;
 mod rates;
 mod requests;
+mod reviews;
 mod secrets;
 mod sessions;
 mod sign_ins;
@@ -53,6 +54,7 @@ use crate::auth::{GatewaySecret, Passwords, SetupToken, Throttle, first_admin};
 use crate::changes::Changes;
 use crate::listen::Domain;
 use crate::record::PublicKey;
+use crate::review::{ReviewLimits, Reviews};
 use crate::secrets::{OperatorKey, SecretKeeper};
 use crate::session::Reached;
 use crate::store::tests::wrapped::Wrapped;
@@ -300,7 +302,10 @@ impl Gateway {
         let (live, tasks) = (Arc::new(Live::default()), TaskTracker::new());
         let access = Access::load(Arc::clone(&store), Arc::clone(&clock)).await.expect("readable");
         let agent_tokens = Arc::new(AgentTokens::new(Arc::clone(&store), Arc::clone(&clock), secret.agent_key()));
+        let reviews =
+            Reviews::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&changes), ReviewLimits::default());
         let router = router(ApiParts {
+            reviews,
             credentials: Arc::new(NativeCredentials::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),

@@ -12,17 +12,18 @@ use hoop_proto::postgres::Frames;
 use hoop_proto::postgres::backend::{self, Authentication, BackendKeyData};
 use hoop_proto::postgres::startup::{PROTOCOL_3_2, StartupMessage};
 use hoop_proto::tunnel::v1::open;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::login::Caller;
 use super::options::Settings;
 use super::{Known, LAST_WORDS, PostgresDoor};
-use crate::proxy::postgres::error::{Severity, response};
+use crate::proxy::postgres::error::{Severity, notice, response};
 use crate::proxy::postgres::{Catalog, PostgresRelay};
 use crate::proxy::{self, Stop};
-use crate::session::{CancelKey, Opening, Session, postgres_target};
+use crate::session::{CancelKey, Held, Opening, Session, postgres_target};
 use crate::telemetry::span;
 use crate::tunnel::OpenFailure;
 
@@ -33,17 +34,21 @@ impl PostgresDoor {
     {
         let Known { peer, request_id, since, span } = known;
         let Caller { proven, token, protocol, proof } = caller;
+        let mut proof = Some(proof);
         let opened = match opening(&message, &proven, token, peer, request_id) {
             // As with the login, it is on the heap: a session that runs does not keep it.
-            Ok(opening) => Box::pin(self.sessions.open(opening).instrument(span::open(&span, request_id))).await,
-            Err(denial) => Err(denial.into()),
+            Ok(opening) => Box::pin(self.open(&mut io, opening, &mut proof, &span)).await,
+            Err(denial) => Err(Left::Refused(denial.into())),
         };
         match opened {
             Ok(session) => self.run(io, session, protocol, proof, since, span).await,
-            Err(failure) => {
+            Err(Left::Gone) => {
+                tracing::info!(%peer, request = %request_id, "client went away before anybody had agreed to its session");
+            }
+            Err(Left::Refused(failure)) => {
                 span::refused(&span, &failure.denial);
                 tracing::info!(%peer, request = %request_id, code = %failure.denial.code, reason = failure.denial.reason, "session refused");
-                let answer = [proof, refusal(&failure)].concat();
+                let answer = [proof.unwrap_or_default(), refusal(&failure)].concat();
                 let _ = tokio::time::timeout(LAST_WORDS, async {
                     io.write_all(&answer).await?;
                     io.flush().await?;
@@ -54,8 +59,47 @@ impl PostgresDoor {
         }
     }
 
-    async fn run<S>(&self, mut io: S, mut session: Session, protocol: u32, proof: Bytes, since: Instant, span: Span)
+    /// Opens the session. While somebody must agree first, the client is told so, and looked at: when it goes away, nobody needs
+    /// to decide any more. What the login's proof was sent with is gone then.
+    async fn open<S>(
+        &self,
+        io: &mut S,
+        mut opening: Opening,
+        proof: &mut Option<Bytes>,
+        span: &Span,
+    ) -> Result<Session, Left>
     where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let (told, mut held) = mpsc::channel(1);
+        opening.told = Some(told);
+        let request_id = opening.request_id;
+        let mut opening = Box::pin(self.sessions.open(opening).instrument(span::open(span, request_id)));
+        let mut waits = false;
+        loop {
+            tokio::select! {
+                opened = &mut opening => return opened.map_err(Left::Refused),
+                Some(Held { why, .. }) = held.recv() => {
+                    // A client takes a notice once its login has succeeded.
+                    let succeeded = proof.take().map(succeeded).unwrap_or_default();
+                    let text = [succeeded, notice(&why.reason, why.hint.as_deref())].concat();
+                    write(io, &text).await.map_err(|_| Left::Gone)?;
+                    waits = true;
+                }
+                left = left(io), if waits => return Err(left),
+            }
+        }
+    }
+
+    async fn run<S>(
+        &self,
+        mut io: S,
+        mut session: Session,
+        protocol: u32,
+        proof: Option<Bytes>,
+        since: Instant,
+        span: Span,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         span::runs(&span, &session.context);
@@ -75,9 +119,11 @@ impl PostgresDoor {
         let key = session.cancel_key(ready.process, if protocol >= PROTOCOL_3_2 { 32 } else { 4 });
         let control = Arc::clone(&session.control);
         let lasts = lasts(&session.context, &*self.clock);
-        let outcome = match relay.greet(succeeded(proof), key_data(key), ready.greeting) {
+        let outcome = match relay.greet(proof.map(succeeded), key_data(key), ready.greeting) {
             Ok(()) => {
-                self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
+                if !session.reviewed {
+                    self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
+                }
                 Box::pin(proxy::run(&mut io, &mut channel, &mut relay, &control, lasts)).await
             }
             Err(Stop::Completed) => Outcome::Completed,
@@ -90,6 +136,30 @@ impl PostgresDoor {
         drop((io, channel));
         span::ended(&span, &outcome);
         Box::pin(session.close(relay.into_chain(), outcome)).await;
+    }
+}
+
+/// Why a client has no session.
+enum Left {
+    /// It went away.
+    Gone,
+    /// It is told.
+    Refused(OpenFailure),
+}
+
+/// The first byte of a message that says goodbye.
+const TERMINATE: u8 = b'X';
+
+/// Resolves when a client that is to wait does not. It has nothing to say before the server is ready for it.
+async fn left<S: AsyncRead + Unpin>(io: &mut S) -> Left {
+    let mut first = [0; 1];
+    match io.read(&mut first).await {
+        Ok(0) | Err(_) => Left::Gone,
+        Ok(_) if first == [TERMINATE] => Left::Gone,
+        Ok(_) => {
+            let reason = "the client sent something before the session was there";
+            Left::Refused(Denial::new("gateway", Code::ProtocolViolation, reason).into())
+        }
     }
 }
 
@@ -142,6 +212,7 @@ fn opening(
         application,
         reason: settings.reason.map(Into::into),
         target: open::Target::Postgres(postgres_target(target, &database, settings.parameters)),
+        told: None,
         database: Some(database.into()),
     })
 }

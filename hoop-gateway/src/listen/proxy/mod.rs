@@ -45,6 +45,7 @@ use cors::Across;
 use open::Slot;
 use origin::Asked;
 pub use origin::Domain;
+use refuse::Refused;
 use strict::Strict;
 use token::{Key, Shown, take};
 
@@ -226,14 +227,15 @@ impl ProxyDoor {
         };
         let served = match asked {
             Ok(asked) => self.serve_request(request, asked, across.as_ref(), visit).await,
-            Err(denial) => Err(denial),
+            Err(denial) => Err(denial.into()),
         };
         let mut response = match served {
             Ok(response) => response,
-            Err(denial) => {
+            Err(refused) => {
+                let denial = &refused.denial;
                 let request_id = RequestId::new(&*self.clock);
                 tracing::info!(peer = %visit.peer, request = %request_id, code = %denial.code, reason = denial.reason, "request refused");
-                let mut response = refuse::answer(&denial, request_id, &asks);
+                let mut response = refuse::answer(&refused, request_id, &asks, &self.pages);
                 if asks.is_page() && matches!(denial.code, Code::SessionKilled | Code::CredentialRevoked) {
                     enter::forget(response.headers_mut());
                 }
@@ -252,7 +254,7 @@ impl ProxyDoor {
         asked: Asked,
         across: Option<&Across>,
         visit: &Visit,
-    ) -> Result<Response<Body>, Denial> {
+    ) -> Result<Response<Body>, Refused> {
         if let Some(response) = across.and_then(|across| across.preflight(&request)) {
             return Ok(response);
         }
@@ -268,17 +270,17 @@ impl ProxyDoor {
                 }
                 token
             }
-            Shown::Nothing => return self.sign_in(&request, &asked),
+            Shown::Nothing => return Ok(self.sign_in(&request, &asked)?),
         };
         self.only_encrypted(visit, &asked)?;
         let slot = match self.slot(&token, visit, request.headers()).await {
             // A browser whose time is over signs in again.
-            Err(denial) if token.from_browser && is_over(&denial) => {
-                return self.sign_in(&request, &asked).map_err(|_| denial);
+            Err(refused) if token.from_browser && is_over(&refused.denial) => {
+                return self.sign_in(&request, &asked).map_err(|_| refused);
             }
             // Somebody took it away: who has the page before them is told so, and not let in again in silence.
-            Err(denial) if token.from_browser && denial.code == Code::CredentialRevoked => {
-                return Err(denial.hint("open the page again to sign in"));
+            Err(refused) if token.from_browser && refused.denial.code == Code::CredentialRevoked => {
+                return Err(refused.denial.hint("open the page again to sign in").into());
             }
             slot => slot?,
         };
@@ -288,9 +290,9 @@ impl ProxyDoor {
         let session = slot.session();
         let role = session.role();
         if let Some(refusal) = self.health.refusal(&role) {
-            return Err(refusal);
+            return Err(refusal.into());
         }
-        http::serve(session, request, &asker).await.map_err(|denial| self.health.explain(&role, denial))
+        Ok(http::serve(session, request, &asker).await.map_err(|denial| self.health.explain(&role, denial))?)
     }
 
     /// A token is not sent where others can read it.

@@ -3,24 +3,50 @@
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
 use bytes::Bytes;
-use hoop_core::id::RequestId;
+use hoop_core::id::{RequestId, ReviewId};
 use hoop_core::{Code, Denial, Fault};
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 
 use crate::api::{Page, status_of};
 use crate::proxy::http::{Body, Wire};
+use crate::session::Held;
 
+/// Why a request is not answered by its target.
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    pub(super) denial: Denial,
+    /// The review that its session waits for.
+    review: Option<ReviewId>,
+}
+
+impl Refused {
+    /// The session is held: whoever asks again, may be answered.
+    pub(super) fn held(held: Held) -> Self {
+        Self { denial: held.why, review: Some(held.review) }
+    }
+}
+
+impl From<Denial> for Refused {
+    fn from(denial: Denial) -> Self {
+        Self { denial, review: None }
+    }
+}
+
+/// How long a page that waits does so until it is loaded again, in seconds.
+const AGAIN: u64 = 3;
 /// How long who is refused for a while should wait, in seconds.
 const SOON: u64 = 5;
 
 /// What an asker reads.
 pub(super) struct Asks {
     form: Form,
+    method: Method,
     uri: Uri,
 }
 
@@ -41,7 +67,7 @@ impl Asks {
         } else {
             Form::Problem
         };
-        Self { form, uri: request.uri().clone() }
+        Self { form, method: request.method().clone(), uri: request.uri().clone() }
     }
 
     /// Whether it is a person who reads it.
@@ -50,14 +76,22 @@ impl Asks {
     }
 }
 
-/// The answer to a request that is refused.
-pub(super) fn answer(denial: &Denial, request_id: RequestId, asks: &Asks) -> Response<Body> {
+/// The answer to a request that is refused. The gateway's own `pages` have its API, too.
+pub(super) fn answer(refused: &Refused, request_id: RequestId, asks: &Asks, pages: &str) -> Response<Body> {
+    let denial = &refused.denial;
     let status = status_of(denial.code);
     let mut response = match asks.form {
         Form::Grpc(wire) => grpc(denial, wire),
-        Form::Page => page(denial, status, request_id),
-        Form::Problem => problem(denial, status, request_id, asks.uri.path()),
+        Form::Page => page(refused, status, request_id, &asks.method),
+        Form::Problem => problem(refused, status, request_id, asks.uri.path()),
     };
+    if let Some(review) = refused.review {
+        // RFC 8631: where it shows how far this is.
+        let link = format!("<{pages}/api/v1/reviews/{review}>; rel=\"status\"");
+        if let Ok(link) = HeaderValue::try_from(link) {
+            response.headers_mut().insert(LINK, link);
+        }
+    }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -74,7 +108,8 @@ fn body(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-fn problem(denial: &Denial, status: StatusCode, request_id: RequestId, path: &str) -> Response<Body> {
+fn problem(refused: &Refused, status: StatusCode, request_id: RequestId, path: &str) -> Response<Body> {
+    let denial = &refused.denial;
     let mut problem = json!({
         "type": format!("urn:hoop:problem:{}", denial.code),
         "title": denial.code.as_str().replace('_', " "),
@@ -87,21 +122,35 @@ fn problem(denial: &Denial, status: StatusCode, request_id: RequestId, path: &st
     if let Some(hint) = &denial.hint {
         problem["hint"] = json!(hint);
     }
+    if let Some(review) = refused.review {
+        problem["review"] = json!(review);
+    }
     let mut response = Response::new(body(problem.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }
 
-fn page(denial: &Denial, status: StatusCode, request_id: RequestId) -> Response<Body> {
+/// A page whose session is held goes on by itself: it is loaded again, which whoever only looks at it would do as well.
+fn page(refused: &Refused, status: StatusCode, request_id: RequestId, method: &Method) -> Response<Body> {
+    let denial = &refused.denial;
     let title = match denial.fault() {
+        _ if refused.review.is_some() => "Somebody must agree first",
         Fault::Policy => "This is not allowed",
         Fault::Target => "The service cannot be reached",
         Fault::Gateway => "The gateway cannot do this now",
         Fault::Client => "This request cannot be answered",
     };
     let id = request_id.to_string();
-    let mut page = Page::new(title).alert(&denial.reason);
+    let mut page = Page::new(title);
+    if refused.review.is_none() {
+        page = page.alert(&denial.reason);
+    } else {
+        page = page.text(&denial.reason);
+        if method == Method::GET {
+            page = page.again(AGAIN).text("This page goes on by itself.");
+        }
+    }
     if let Some(hint) = &denial.hint {
         page = page.text(hint);
     }
@@ -147,7 +196,7 @@ const fn grpc_status(code: Code) -> u16 {
         Code::RoleNotFound | Code::NotFound => NOT_FOUND,
         Code::LimitExceeded | Code::Throttled => RESOURCE_EXHAUSTED,
         Code::Unsupported => UNIMPLEMENTED,
-        Code::StoreUnavailable | Code::GatewayDraining => UNAVAILABLE,
+        Code::StoreUnavailable | Code::GatewayDraining | Code::ReviewRequired => UNAVAILABLE,
         other => match other.fault() {
             Fault::Client => INVALID_ARGUMENT,
             Fault::Policy => PERMISSION_DENIED,
@@ -179,8 +228,11 @@ mod tests {
             request = request.header(*name, *value);
         }
         let asks = Asks::of(&request.body(()).expect("a request"));
-        answer(&Denial::new("gateway", code, "not so <b>").hint("do – this"), RequestId::new(&SystemClock), &asks)
+        let denial = Denial::new("gateway", code, "not so <b>").hint("do – this");
+        answer(&denial.into(), RequestId::new(&SystemClock), &asks, PAGES)
     }
+
+    const PAGES: &str = "https://hoop.example.com";
 
     async fn text(response: Response<Body>) -> String {
         let body = response.into_body().collect().await.expect("a body").to_bytes();
@@ -208,5 +260,43 @@ mod tests {
         assert_eq!(web.headers()[CONTENT_TYPE], "application/grpc-web-text");
         assert_eq!(web.headers()["grpc-status"], "7");
         assert!(refused(&[], Code::CredentialExpired).headers().contains_key(WWW_AUTHENTICATE));
+    }
+
+    fn held(fields: &[(&str, &str)], method: Method) -> Response<Body> {
+        let mut request = Request::builder().method(method).uri("/a");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let asks = Asks::of(&request.body(()).expect("a request"));
+        let why = Denial::new("review", Code::ReviewRequired, "somebody of <leads> must agree").hint("ask them");
+        let refused = Refused::held(Held { review: REVIEW.parse().expect("an id"), why });
+        answer(&refused, RequestId::new(&SystemClock), &asks, PAGES)
+    }
+
+    const REVIEW: &str = "rev_0192f0c1a2b37d4e8f90112233445566";
+
+    #[tokio::test]
+    async fn who_must_wait_reads_what_for_and_when_to_come_again() {
+        let link = format!("<{PAGES}/api/v1/reviews/{REVIEW}>; rel=\"status\"");
+        let (page, problem) = (held(&[("accept", "text/html")], Method::GET), held(&[("accept", "*/*")], Method::GET));
+        for response in [&page, &problem] {
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(
+                (&response.headers()[RETRY_AFTER], &response.headers()[LINK]),
+                (&"5".parse().expect("a value"), &link.parse().expect("a value"))
+            );
+        }
+        assert_eq!(page.headers()["refresh"], "3", "it goes on by itself");
+        assert!(
+            page.headers()["content-security-policy"]
+                .to_str()
+                .is_ok_and(|policy| policy.starts_with("default-src 'none'"))
+        );
+        assert!(text(page).await.contains("somebody of &lt;leads&gt; must agree"));
+        assert!(text(problem).await.contains(&format!("\"review\":\"{REVIEW}\"")));
+        let form = held(&[("accept", "text/html")], Method::POST);
+        assert!(!form.headers().contains_key("refresh"), "what was sent is not sent again");
+        let call = held(&[("content-type", "application/grpc")], Method::POST);
+        assert_eq!(call.headers()["grpc-status"], "14");
     }
 }

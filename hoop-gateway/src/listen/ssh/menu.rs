@@ -20,7 +20,7 @@ const LONGEST: usize = 63;
 /// Requests on a channel before there is a shell.
 const MOST_REQUESTS: usize = 100;
 /// What shells answer who ends them with Ctrl-C.
-const INTERRUPTED: u32 = 130;
+pub(super) const INTERRUPTED: u32 = 130;
 
 /// Lets the user choose on the first channel that is opened. Gives the role, and that channel, on which it goes on.
 pub(super) async fn choose(
@@ -113,7 +113,8 @@ async fn until_shell(channel: &mut Channel<Msg>) -> Option<Begun> {
     None
 }
 
-async fn end(client: &Handle, channel: &Channel<Msg>, status: u32) {
+/// Ends a channel with this exit status.
+pub(super) async fn end(client: &Handle, channel: &Channel<Msg>, status: u32) {
     let _ = client.exit_status_request(channel.id(), status).await;
     let _ = channel.close().await;
 }

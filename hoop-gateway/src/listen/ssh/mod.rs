@@ -4,6 +4,7 @@
 //! caller is known, but for who is signed in with a browser meanwhile, which has a longer one; after that, what is refused is told on the channels that the client opens, so that it reads why.
 
 mod client;
+mod hold;
 mod host_keys;
 mod login;
 mod menu;
@@ -24,6 +25,7 @@ use russh::server::{Config, Handle, RunningSession, run_stream};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
@@ -42,6 +44,7 @@ pub(crate) use host_keys::SshHostKeys;
 pub(crate) use sign_in::SignIns;
 
 use client::Client;
+use hold::{HasEnough, Meanwhile};
 use login::{Caller, Chosen, Visitor};
 use severed::Severable;
 
@@ -57,6 +60,8 @@ const KEEPALIVES: usize = 3;
 const WINDOW_BYTES: u32 = 2 << 20;
 /// Pieces of a channel that wait for the target. Then the whole connection waits: the library has no other way.
 const PIECES: usize = 16;
+/// How long a client whose user has enough may take to leave.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// Channels that a client may ask for before the session has opened.
 const QUEUE: usize = 64;
 /// Roles that are read at once, and most that a user is shown to choose from.
@@ -185,17 +190,31 @@ impl SshDoor {
             Ok((role, first)) => (Ok(role), first),
             Err(denial) => (Err(denial), None),
         };
+        let mut meanwhile = Meanwhile::new(client.clone(), first);
         let opened = match role.and_then(|role| opening(caller, role, *peer, *request_id)) {
-            Ok((opening, allow)) => {
-                let opening = Box::pin(self.sessions.open(opening).instrument(span::open(span, *request_id)));
-                tokio::select! {
-                    opened = opening => opened.map(|session| (session, allow)).map_err(|failure| failure.denial),
-                    // What was being opened is dropped, and says so itself.
-                    _ = &mut left => return,
-                }
+            Ok((mut opening, allow)) => {
+                let (told, mut held) = mpsc::channel(1);
+                opening.told = Some(told);
+                let mut opening = Box::pin(self.sessions.open(opening).instrument(span::open(span, *request_id)));
+                let opened = loop {
+                    let event = tokio::select! {
+                        opened = &mut opening => break opened,
+                        event = meanwhile.next(&mut held, &mut asked) => event,
+                        // What was being opened is dropped, and says so itself.
+                        _ = &mut left => return,
+                    };
+                    if let Err(HasEnough) = meanwhile.on(event).await {
+                        drop(opening);
+                        // What the client was told last is on its way.
+                        let _ = timeout(GOODBYE, &mut left).await;
+                        return;
+                    }
+                };
+                opened.map(|session| (session, allow)).map_err(|failure| failure.denial)
             }
             Err(denial) => Err(denial),
         };
+        let first = meanwhile.into_asked();
         match opened {
             Ok((session, allow)) => self.run(session, allow, client, (first, asked), left, known).await,
             Err(denial) => {
@@ -260,7 +279,7 @@ impl SshDoor {
         mut session: Session,
         allow: SshAllow,
         client: Handle,
-        asked: (Option<Asked>, mpsc::Receiver<Asked>),
+        asked: (Vec<Asked>, mpsc::Receiver<Asked>),
         left: impl Future<Output = Outcome>,
         known: Known,
     ) {
@@ -280,7 +299,9 @@ impl SshDoor {
         });
         let control = Arc::clone(&session.control);
         let lasts = session.context.expires_at.map(|at| (at - self.clock.now()).to_std().unwrap_or_default());
-        self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
+        if !session.reviewed {
+            self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
+        }
         let (chain, outcome) = Box::pin(proxy.run(first, &control, lasts, left)).await;
         span::ended(&span, &outcome);
         if let Some(chain) = chain {
@@ -341,6 +362,7 @@ fn opening(
         application: Some(client.into()),
         reason: None,
         target,
+        told: None,
     };
     Ok((opening, allow))
 }

@@ -253,7 +253,7 @@ impl PostgresRelay {
                 if let Some(text) = &held.notice
                     && self.target.passing.is_none()
                 {
-                    self.to_client.push(error::notice(text));
+                    self.to_client.push(error::notice(text, None));
                 }
                 self.client.held = Some(HeldRequest { held, asking });
                 Ok(())

@@ -45,6 +45,9 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         // insufficient_privilege
         Code::AccessDenied
         | Code::ReasonRequired
+        | Code::ReviewRequired
+        | Code::ReviewDenied
+        | Code::ReviewExpired
         | Code::DatabaseDenied
         | Code::ReplicationDenied
         | Code::StatementDenied
@@ -147,15 +150,16 @@ pub(crate) fn refused_login(chain: &mut SessionChain, failure: &mut OpenFailure)
     failure.target_error = if shown.is_empty() { Bytes::new() } else { encode(ERROR_RESPONSE, &shown) };
 }
 
-/// A NoticeResponse with this text.
-pub(super) fn notice(text: &str) -> Bytes {
+/// A NoticeResponse with this text, and what to do.
+pub(crate) fn notice(text: &str, hint: Option<&str>) -> Bytes {
     let field = Bytes::from_static;
-    let fields = [
+    let mut fields = vec![
         (b'S', field(b"NOTICE")),
         (b'V', field(b"NOTICE")),
         (b'C', field(b"00000")),
         (b'M', Bytes::copy_from_slice(text.as_bytes())),
     ];
+    fields.extend(hint.map(|hint| (b'H', Bytes::copy_from_slice(hint.as_bytes()))));
     encode(NOTICE_RESPONSE, &fields)
 }
 

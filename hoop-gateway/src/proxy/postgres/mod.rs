@@ -162,13 +162,15 @@ impl PostgresRelay {
         self
     }
 
-    /// Greets the client: its login has succeeded, the target says `greeting`, up to the first ReadyForQuery, and the key
+    /// Greets the client: its login has succeeded, which it may have been told already, the target says `greeting`, up to the first ReadyForQuery, and the key
     /// for cancel requests is the gateway's own. What the target says here goes through the chain as all that it says.
     ///
     /// # Errors
     /// [`Stop`] ends the session.
-    pub(crate) fn greet(&mut self, succeeded: Bytes, key: Bytes, greeting: Bytes) -> Result<(), Stop> {
-        self.to_client.push(succeeded);
+    pub(crate) fn greet(&mut self, succeeded: Option<Bytes>, key: Bytes, greeting: Bytes) -> Result<(), Stop> {
+        if let Some(succeeded) = succeeded {
+            self.to_client.push(succeeded);
+        }
         self.target.key = Some(key);
         self.pending.push(Expected::Sync);
         self.read_target(greeting)

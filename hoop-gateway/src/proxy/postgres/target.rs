@@ -188,7 +188,7 @@ impl PostgresRelay {
                     && self.target.passing.is_none()
                 {
                     self.target.cut.flush(&mut self.to_client);
-                    self.to_client.push(error::notice(text));
+                    self.to_client.push(error::notice(text, None));
                 }
                 self.target.held = Some(HeldResponse::Chain { held, then });
                 Ok(())

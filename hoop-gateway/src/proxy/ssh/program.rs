@@ -43,7 +43,9 @@ pub(super) async fn serve(shared: Arc<Shared>, id: ChannelId, channel: Channel<M
     let opened = shared.open(ssh_channel::Kind::Session(SshSession {})).await;
     let tunnel = match opened {
         Ok(tunnel) => tunnel,
-        Err(denial) if matches!(reply, Opened::Begun(_)) => return refuse(&shared.client, channel, &denial).await,
+        Err(denial) if matches!(reply, Opened::Begun(_)) => {
+            return refuse(&shared.client, channel, &denial, false).await;
+        }
         Err(denial) => return reply.reject(words::open_failure(&denial)).await,
     };
     let begun = reply.accept().await;
@@ -79,9 +81,9 @@ async fn ended_by_target(receiver: &mut ChannelReceiver) {
 }
 
 /// Tells a client why there is no session, on a channel of its own.
-pub(super) async fn refuse(client: &Handle, channel: Channel<Msg>, why: &Denial) {
+pub(super) async fn refuse(client: &Handle, channel: Channel<Msg>, why: &Denial, terminal: bool) {
     let (_, write) = channel.split();
-    let client = ToClient { write, handle: client.clone(), terminal: AtomicBool::new(false) };
+    let client = ToClient { write, handle: client.clone(), terminal: AtomicBool::new(terminal) };
     let _ = timeout(LAST_WORDS, client.refused(why)).await;
 }
 

@@ -116,7 +116,7 @@ pub(crate) struct Begun(pub(crate) Vec<ChannelMsg>);
 
 impl Opened {
     /// The client has its channel. Gives what was asked for on it already.
-    pub(super) async fn accept(self) -> Vec<ChannelMsg> {
+    pub(crate) async fn accept(self) -> Vec<ChannelMsg> {
         match self {
             Self::Wanted(reply) => {
                 reply.accept().await;
@@ -237,12 +237,12 @@ impl SshProxy {
     /// Serves until the session ends, what is asked for `first` before all else; `left` resolves when the client is gone. Gives the chain back, and how it ended.
     pub(crate) async fn run(
         mut self,
-        first: Option<Asked>,
+        first: Vec<Asked>,
         control: &Control,
         lasts: Option<Duration>,
         left: impl Future<Output = Outcome>,
     ) -> (Option<SessionChain>, Outcome) {
-        if let Some(first) = first {
+        for first in first {
             self.on_asked(first).await;
         }
         let outcome = self.serve(control, lasts, left).await;
@@ -382,22 +382,24 @@ impl SshProxy {
 /// Tells a client that has no session why: on every channel that it opens, until it leaves.
 pub(crate) async fn refuse_all(
     client: &Handle,
-    mut first: Option<Asked>,
+    first: Vec<Asked>,
     mut asked: mpsc::Receiver<Asked>,
     why: &Denial,
     left: impl Future<Output = Outcome>,
 ) {
+    let mut first = first.into_iter();
     let told = async {
         loop {
-            let next = match first.take() {
+            let next = match first.next() {
                 Some(first) => Some(first),
                 None => asked.recv().await,
             };
             let Some(next) = next else { return };
             match next {
                 Asked::Channel(Wanted::Program, channel, reply) => {
-                    reply.accept().await;
-                    program::refuse(client, channel, why).await;
+                    let begun = reply.accept().await;
+                    let terminal = begun.iter().any(|message| matches!(message, ChannelMsg::RequestPty { .. }));
+                    program::refuse(client, channel, why, terminal).await;
                 }
                 Asked::Channel(_, _, reply) => reply.reject(words::open_failure(why)).await,
                 // An answer that is dropped is a refusal.

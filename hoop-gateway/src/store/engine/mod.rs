@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use super::backup::{Counts, Reader, Writer};
 use super::{
-    AccessRules, Admissions, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions,
+    AccessRules, Admissions, Agents, Credentials, Events, Idempotency, Result, Reviews, RoleSecrets, Roles, Sessions,
     SignInRequests, Store, StoreError, StoreUrl, Tokens, UserKeys, Users, Versions,
 };
 
@@ -246,6 +246,10 @@ impl Store for SqlStore {
     }
 
     fn sign_in_requests(&self) -> &dyn SignInRequests {
+        each!(self, engine => engine)
+    }
+
+    fn reviews(&self) -> &dyn Reviews {
         each!(self, engine => engine)
     }
 

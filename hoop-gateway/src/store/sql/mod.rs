@@ -9,6 +9,7 @@ mod credentials;
 mod events;
 mod groups;
 mod idempotency;
+mod reviews;
 mod roles;
 mod rows;
 mod schema;
@@ -27,7 +28,7 @@ use sqlx::types::Uuid;
 
 use super::{Connection, Engine, Row};
 use crate::store::{
-    AccessRules, Admissions, Agents, Credentials, Events, Idempotency, Result, RoleSecrets, Roles, Sessions,
+    AccessRules, Admissions, Agents, Credentials, Events, Idempotency, Result, Reviews, RoleSecrets, Roles, Sessions,
     SignInRequests, Store, StoreError, Tokens, UserKeys, Users, Versions,
 };
 
@@ -110,6 +111,10 @@ impl Store for Engine {
     }
 
     fn sign_in_requests(&self) -> &dyn SignInRequests {
+        self
+    }
+
+    fn reviews(&self) -> &dyn Reviews {
         self
     }
 }

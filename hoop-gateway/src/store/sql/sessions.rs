@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use hoop_core::id::{OrgId, RequestId, RoleId, SessionId, UserId};
+use hoop_core::id::{OrgId, RequestId, ReviewId, RoleId, SessionId, UserId};
 use sqlx::types::Uuid;
 use sqlx::{FromRow, QueryBuilder};
 
@@ -30,6 +30,7 @@ struct SessionRow {
     totals: Option<String>,
     log_head: Option<String>,
     log_records: Option<i64>,
+    review_id: Option<Uuid>,
 }
 
 impl SessionRow {
@@ -65,6 +66,7 @@ impl SessionRow {
             database: self.target_db,
             state: self.state,
             started_at: time(self.started_at),
+            review: self.review_id.map(ReviewId::from_uuid),
             ended,
         })
     }

@@ -50,6 +50,7 @@ on_each_engine! {
     a_database_that_was_changed_by_hand_is_left_alone
     several_may_start_at_once
     of_many_at_once_one_is_the_first
+    of_many_who_decide_one_does
     writers_do_not_get_in_each_others_way
     lists_go_on_where_they_ended
     names_sort_by_their_bytes
@@ -115,6 +116,31 @@ async fn of_many_at_once_one_is_the_first(place: Place) {
     let made = futures::future::try_join_all(made).await.expect("stored");
     assert_eq!(made.iter().filter(|first| **first).count(), 1);
     assert_eq!(one.users().list(ORG, None, None, 10).await.expect("readable").items.len(), 1);
+}
+
+/// Fifty members of the group, half of whom agree, on two gateways.
+async fn of_many_who_decide_one_does(place: Place) {
+    let (one, other) = (place.open().await, place.open().await);
+    let alice = user("alice", &[]);
+    one.users().create(&alice).await.expect("stored");
+    let leads: Vec<User> = (0..50).map(|number| user(&format!("lead-{number}"), &["leads"])).collect();
+    for lead in &leads {
+        one.users().create(lead).await.expect("stored");
+    }
+    let asked = reviews::review(&alice, "leads");
+    assert!(one.reviews().create(&asked, 16).await.expect("stored"));
+    let decisions: Vec<_> = leads
+        .iter()
+        .enumerate()
+        .map(|(number, lead)| reviews::decision(lead, number % 2 == 0, asked.created_at))
+        .collect();
+    let deciding = decisions.iter().zip([&one, &other].into_iter().cycle());
+    let done = deciding.map(|(decision, store)| store.reviews().decide(ORG, asked.id, decision));
+    let done = futures::future::try_join_all(done).await.expect("stored");
+    let won: Vec<_> = done.iter().zip(&decisions).filter(|(won, _)| **won).map(|(_, decision)| decision).collect();
+    let [winner] = won[..] else { panic!("{} have decided", won.len()) };
+    let decided = other.reviews().get(ORG, asked.id).await.expect("readable").expect("there");
+    assert_eq!((decided.decided_by, decided.state == ReviewState::Approved), (Some(winner.user), winner.approve));
 }
 
 async fn writers_do_not_get_in_each_others_way(place: Place) {
@@ -206,7 +232,7 @@ async fn a_backup_is_restored_on_every_engine(place: Place) {
     let backup = backup_of(&store).await;
     for target in [Place::sqlite(), Place::postgres()] {
         let counts = SqlStore::restore(&target.url, &backup[..]).await.expect("restored");
-        assert_eq!((counts["users"], counts["sessions"]), (6, 6));
+        assert_eq!((counts["users"], counts["sessions"]), (11, 8));
         let restored = target.open().await;
         assert_eq!(rows(&backup_of(&restored).await), rows(&backup));
         assert_eq!(
@@ -280,14 +306,15 @@ async fn a_backup_of_an_older_schema_is_brought_up_to_date(place: Place) {
 
 /// A backup as a gateway of another schema would have written it, without what later versions have brought.
 fn with_schema(backup: &[u8], schema: i64) -> Vec<u8> {
-    const LATER: [&str; 6] =
-        ["access_rules", "idempotency", "agent_old_keys", "role_secrets", "user_keys", "sign_in_requests"];
-    const LATER_COLUMNS: [(&str, &[&str]); 6] = [
+    const LATER: [&str; 7] =
+        ["access_rules", "idempotency", "agent_old_keys", "role_secrets", "user_keys", "sign_in_requests", "reviews"];
+    const LATER_COLUMNS: [(&str, &[&str]); 7] = [
         ("users", &["version", "service_account", "description", "created_by"]),
         ("roles", &["version"]),
         ("access_rules", &["version"]),
         ("tokens", &["name", "scopes"]),
         ("credentials", &["token_id"]),
+        ("sessions", &["review_id"]),
         ("events", &["token_id", "token_name"]),
     ];
     let json = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON");

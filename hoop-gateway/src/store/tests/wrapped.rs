@@ -68,6 +68,9 @@ impl Store for Wrapped {
     fn sign_in_requests(&self) -> &dyn SignInRequests {
         self.inner.sign_in_requests()
     }
+    fn reviews(&self) -> &dyn Reviews {
+        self.inner.reviews()
+    }
 }
 
 #[async_trait]

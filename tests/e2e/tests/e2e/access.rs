@@ -182,8 +182,10 @@ fn a_reason_is_asked_for_and_recorded() {
     let unknown = psql(&said, &["-c", "show hoop.reason"]).failure();
     assert!(unknown.contains("unrecognized configuration parameter"), "the server hears nothing of it: {unknown}");
     case.change(&json!({ "obligations": { "review": { "group": "leads" } } }));
-    let refused = psql(&said, &["-c", "select 1"]).failure();
-    assert!(refused.contains("group leads agrees, and this gateway has no reviews"), "{refused}");
+    let checked = ["access", "check", "rule-asks", "rule-asks", "--reason", "ticket 42"];
+    let refused = stand().gateway.hoop(&checked);
+    assert_eq!(refused.status.code(), Some(4), "{refused}");
+    assert!(refused.stderr.contains("only if somebody of group leads agrees"), "{refused}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod keep_alive;
 mod limits;
 mod masking;
 mod psql;
+mod reviews;
 mod secrets;
 mod ssh;
 mod stand;

@@ -23,3 +23,4 @@ mod trouble;
 mod websocket;
 
 use stand::*;
+pub(crate) use stand::{Client, unmasked};

@@ -18,3 +18,4 @@ mod stand;
 mod x11;
 
 use stand::*;
+pub(crate) use stand::{Client, SECRET, role};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use hoop_testkit::{Folder, Gateway, Options, Output, Sshd, Terminal, find, make_key, output};
+use hoop_testkit::{Api, Folder, Gateway, Options, Output, Sshd, Terminal, find, make_key, output};
 use serde_json::{Value, json};
 
 /// The agent that a `hoop dev` has.
@@ -72,12 +72,17 @@ pub(crate) fn role(gateway: &Gateway, name: &str, sshd: &Sshd, edit: impl FnOnce
 impl Client {
     /// The administrator's, with a new key.
     pub(crate) fn new(gateway: &Gateway) -> Self {
+        Self::of(gateway.api())
+    }
+
+    /// That of the caller of an API, with a new key.
+    pub(crate) fn of(api: &Api) -> Self {
         let folder = Folder::new("ssh-client");
         let key = folder.join("key");
         make_key(&key, "ed25519");
         let line = hoop_testkit::public_key(&key);
-        gateway.api().post("/api/v1/keys", &json!({ "public_key": line, "name": "tests" }));
-        let door = gateway.api().get("/api/v1/ssh");
+        api.post("/api/v1/keys", &json!({ "public_key": line, "name": "tests" }));
+        let door = api.get("/api/v1/ssh");
         let lines = door["known_hosts"].as_array().expect("the door has keys").iter();
         let lines: String = lines.map(|line| format!("{}\n", line.as_str().expect("a line"))).collect();
         std::fs::write(folder.join("known_hosts"), lines).expect("an own folder takes a file");
