@@ -179,6 +179,9 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, aske
         let decided = outgoing.whole(body).await?;
         whole = (!bodiless).then_some(decided);
     }
+    if !bodiless && let Some(body) = &mut body {
+        outgoing.look(body).await;
+    }
     loop {
         let channel = session.channel().await?;
         let give_up = GiveUp(Some(channel.canceller()));
@@ -188,7 +191,7 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<Incoming>, aske
         sender.http(http_message::Body::Request(wire)).await?;
         let mut sending = match (&whole, body.take()) {
             (Some(whole), _) => outgoing.send_whole(whole.clone(), sender).await?,
-            (None, Some(body)) if !bodiless => outgoing.send(body, sender),
+            (None, Some(body)) if !bodiless => outgoing.send(body, sender).await?,
             _ => Sending::Done(sender),
         };
         let response = answered(&session, &mut receiver, &mut sending).await?;

@@ -1,14 +1,18 @@
 //! The body of a request on its way to the target.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
+use futures::poll;
 use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, ExchangeKind, HttpRequest, Message, MessageKind, Request};
 use hoop_proto::tunnel::v1::{HttpEnd, http_message};
 use http::HeaderMap;
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::coding::{Coding, Decoder};
@@ -73,6 +77,8 @@ pub(super) struct Outgoing {
     decoder: Option<Decoder>,
     /// Of a call of gRPC whose messages are read.
     messages: Option<grpc::Messages>,
+    /// What [`look`](Self::look) has seen of the body.
+    first: Option<Option<Result<Frame<Bytes>, hyper::Error>>>,
 }
 
 /// A body that was decided on.
@@ -93,11 +99,26 @@ impl Outgoing {
             traffic: Arc::clone(&exchange.traffic),
             wanted: head.body,
             decoder: coding.map(Decoder::new),
+            first: None,
         }
     }
 
-    /// Sends a body as it comes, in a task of its own: the answer may begin before it has ended.
-    pub(super) fn send(&mut self, body: Incoming, sender: ChannelSender) -> Sending {
+    /// Looks for the beginning of a body, so that a short one leaves together with its head. Over HTTP/1.1 a body is read once
+    /// somebody has asked for it, so it is looked for twice.
+    pub(super) async fn look(&mut self, body: &mut Incoming) {
+        self.first = seen(poll!(body.frame()));
+        if self.first.is_none() {
+            ask_again().await;
+            self.first = seen(poll!(body.frame()));
+        }
+    }
+
+    /// Sends a body as it comes: what is here now at once, and the rest in a task of its own, since the answer may begin before it
+    /// has ended.
+    ///
+    /// # Errors
+    /// The refusal of what is here now.
+    pub(super) async fn send(&mut self, body: Incoming, sender: ChannelSender) -> Result<Sending, Denial> {
         let outgoing = Self {
             session: Arc::clone(&self.session),
             channel: self.channel,
@@ -105,14 +126,18 @@ impl Outgoing {
             wanted: self.wanted,
             decoder: self.decoder.take(),
             messages: self.messages.take(),
+            first: self.first.take(),
         };
-        let task = self.session.tasks.spawn(outgoing.run(body, sender));
-        Sending::Running(AbortOnDropHandle::new(task))
+        let mut run = Box::pin(outgoing.run(body, sender));
+        match poll!(&mut run) {
+            Poll::Ready(sent) => sent.map(Sending::Done),
+            Poll::Pending => Ok(Sending::Running(AbortOnDropHandle::new(self.session.tasks.spawn(run)))),
+        }
     }
 
     async fn run(mut self, mut body: Incoming, mut sender: ChannelSender) -> Result<ChannelSender, Denial> {
         let mut trailers = HeaderMap::new();
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = self.next(&mut body).await {
             match frame.map_err(broken)?.into_data() {
                 Ok(data) if self.messages.is_some() => self.call(&data, &mut sender).await?,
                 Ok(data) if !self.wanted.read => self.pass(data, &mut sender).await?,
@@ -197,6 +222,15 @@ impl Outgoing {
         Ok(Sending::Done(sender))
     }
 
+    async fn next(&mut self, body: &mut Incoming) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+        match self.first.take() {
+            Some(first) => first,
+            // Asking what has ended would wait for who reads it from the client to see so, too.
+            None if body.is_end_stream() => None,
+            None => body.frame().await,
+        }
+    }
+
     async fn pass(&self, data: Bytes, sender: &mut ChannelSender) -> Result<(), Denial> {
         if data.is_empty() {
             return Ok(());
@@ -232,6 +266,26 @@ impl Outgoing {
             _ => Err(confused()),
         }
     }
+}
+
+fn seen<T>(looked: Poll<T>) -> Option<T> {
+    match looked {
+        Poll::Ready(seen) => Some(seen),
+        Poll::Pending => None,
+    }
+}
+
+/// Lets others run that can, and comes back.
+async fn ask_again() {
+    let mut asked = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut asked, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn end(trailers: &HeaderMap) -> http_message::Body {
