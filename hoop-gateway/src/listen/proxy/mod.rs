@@ -19,6 +19,7 @@ use dashmap::DashMap;
 use hoop_core::id::RequestId;
 use hoop_core::{Clock, Code, Denial};
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -91,6 +92,8 @@ pub(crate) struct ProxyDoor {
 /// A connection, as its requests see it.
 struct Visit {
     peer: SocketAddr,
+    /// As targets are told it.
+    address: HeaderValue,
     /// Whether nobody in between can read it.
     encrypted: bool,
     /// The scheme that the client used, where that is known.
@@ -151,7 +154,10 @@ impl ProxyDoor {
     {
         let known = CancellationToken::new();
         let Stranger { peer, bearer, .. } = &stranger;
-        let visit = Arc::new(Visit { peer: *peer, encrypted, scheme, bearer: bearer.clone(), known: known.clone() });
+        let address = peer.ip().to_canonical().to_string();
+        let address = HeaderValue::try_from(address).expect("an address is ASCII");
+        let (peer, bearer) = (*peer, bearer.clone());
+        let visit = Arc::new(Visit { peer, address, encrypted, scheme, bearer, known: known.clone() });
         let served = self.requests(io, visit, shutdown);
         let silent = async {
             let told = stranger.in_time(async {
@@ -243,7 +249,7 @@ impl ProxyDoor {
         };
         asked.is_for(slot.role())?;
         visit.known.cancel();
-        let asker = Asker { peer: visit.peer, origin: asked.origin };
+        let asker = Asker { address: visit.address.clone(), origin: asked.origin };
         http::serve(slot.session(), request, &asker).await
     }
 

@@ -1,6 +1,5 @@
 //! One exchange: a request that is asked about, passed on, and answered.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +9,9 @@ use hoop_core::{
     Response,
 };
 use hoop_proto::tunnel::v1::{self, http_message};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, VIA};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RANGE, VIA,
+};
 use http::{Method, StatusCode, Uri, Version, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -24,6 +25,10 @@ use super::sending::{Outgoing, Sending};
 use super::session::{HttpSession, Place};
 use super::{validators, websocket};
 use crate::tunnel::{Canceller, ChannelReceiver, OpenFailure, Received};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// An exchange's part of its session. Dropping it tells the chain that it ended without a word.
 pub(super) struct Exchange {
@@ -42,7 +47,8 @@ pub(super) struct Traffic {
 
 /// Who asks, and how they have named the gateway.
 pub(crate) struct Asker {
-    pub(crate) peer: SocketAddr,
+    /// The address, as targets are told it.
+    pub(crate) address: HeaderValue,
     pub(crate) origin: Origin,
 }
 
@@ -331,15 +337,10 @@ fn assert_caller(session: &HttpSession, headers: &mut HeaderMap, parts: &request
         _ => "1.1 hoop",
     };
     headers.append(VIA, HeaderValue::from_static(version));
-    let said = [
-        ("x-forwarded-for", asker.peer.ip().to_canonical().to_string()),
-        ("x-forwarded-proto", asker.origin.scheme.to_owned()),
-        ("x-forwarded-host", asker.origin.authority.clone()),
-    ];
-    for (name, value) in said {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
+    headers.insert(FORWARDED_FOR, asker.address.clone());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(asker.origin.scheme));
+    if let Ok(authority) = HeaderValue::from_str(&asker.origin.authority) {
+        headers.insert(FORWARDED_HOST, authority);
     }
 }
 
