@@ -21,6 +21,7 @@ mod wire;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use http::HttpPart;
 use report::{Report, Row};
 use stand::Stand;
 
@@ -56,6 +57,9 @@ struct Options {
     /// How many SSH sessions are idle at once, without rules and again with all of them.
     #[arg(long, value_name = "N")]
     ssh_sessions: Option<usize>,
+    /// What of HTTP is measured; all of it unless given.
+    #[arg(long, value_name = "PART", value_enum, value_delimiter = ',')]
+    http_only: Vec<HttpPart>,
     /// How much one transfer over HTTP carries, in megabytes.
     #[arg(long, value_name = "MEGABYTES")]
     http_megabytes: Option<u64>,
@@ -111,6 +115,10 @@ type Measure = fn(&Stand, &Options) -> Vec<Row>;
 impl Options {
     fn wants(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
+    }
+
+    fn wants_http(&self, part: HttpPart) -> bool {
+        self.http_only.is_empty() || self.http_only.contains(&part)
     }
 
     /// What was asked for, or the default of a full or a quick run.

@@ -7,6 +7,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Microseconds,
+    /// Of processor time, in microseconds.
+    Processor,
     Milliseconds,
     PerSecond,
     MegabytesPerSecond,
@@ -19,7 +21,7 @@ pub(crate) enum Unit {
 impl Unit {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Microseconds => "µs",
+            Self::Microseconds | Self::Processor => "µs",
             Self::Milliseconds => "ms",
             Self::PerSecond => "1/s",
             Self::MegabytesPerSecond => "MB/s",
@@ -36,7 +38,7 @@ impl Unit {
             Self::Microseconds => Some(format!("{:+.0}", value - first)),
             Self::Milliseconds => Some(format!("{:+.2}", value - first)),
             Self::PerSecond | Self::MegabytesPerSecond => Some(format!("{:.2}×", value / first)),
-            Self::Megabytes | Self::Kibibytes | Self::Share | Self::Count => None,
+            Self::Processor | Self::Megabytes | Self::Kibibytes | Self::Share | Self::Count => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use super::processor::Spent;
 use super::stand::{Peer, Stand};
 use crate::Options;
 use crate::report::{Row, Unit, quantile};
@@ -26,14 +27,19 @@ pub(super) fn measure(stand: &Stand, options: &Options) -> Vec<Row> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut callers: Vec<_> =
         stand.peers.iter().map(|peer| (runtime.block_on(Caller::connect(peer)), Vec::new())).collect();
-    for round in 0..=options.or(options.rounds, 100, 10) {
+    let (rounds, mut spent) = (options.or(options.rounds, 100, 10), Spent::new(stand));
+    for round in 0..=rounds {
         for turn in stand.turns(round) {
             let (caller, times) = &mut callers[turn];
-            let taken = runtime.block_on(caller.call_all());
-            let taken = taken.unwrap_or_else(|status| panic!("a call through {}: {status}", stand.peers[turn].name));
+            let mut call_all = || {
+                let taken = runtime.block_on(caller.call_all());
+                taken.unwrap_or_else(|status| panic!("a call through {}: {status}", stand.peers[turn].name))
+            };
             // The first round warms up.
-            if round > 0 {
-                times.extend(taken);
+            if round == 0 {
+                call_all();
+            } else {
+                times.extend(spent.during(stand, turn, call_all));
             }
         }
     }
@@ -41,7 +47,8 @@ pub(super) fn measure(stand: &Stand, options: &Options) -> Vec<Row> {
         let values = callers.iter_mut().map(|(_, times)| Some(quantile(times, percent).as_secs_f64() * 1e6));
         Row::new(metric, Unit::Microseconds, values.collect())
     };
-    vec![row(P50, 50), row(P99, 99)]
+    let times = vec![row(P50, 50), row(P99, 99)];
+    [times, spent.rows(stand, "a call of gRPC", rounds * PER_ROUND)].concat()
 }
 
 impl Caller {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::client::Client;
+use super::processor;
 use super::server::JSON_BYTES;
 use super::stand::{Peer, Stand};
 use crate::Options;
@@ -46,7 +47,7 @@ fn read(stand: &Stand, peer: &Peer) -> Measured {
     let request = peer.request("GET", "/json", "");
     let mut client = Client::open(peer).expect("the stand is ready");
     let [(_, gateway), _] = stand.own();
-    let before = processor_seconds(gateway);
+    let before = processor::used(gateway);
     let mut measured = Measured::default();
     for _ in 0..PER_ROUND {
         let start = Instant::now();
@@ -55,15 +56,6 @@ fn read(stand: &Stand, peer: &Peer) -> Measured {
         measured.first.extend(answer.first.map(|first| first - start));
         measured.bytes += JSON_BYTES;
     }
-    measured.processor = processor_seconds(gateway) - before;
+    measured.processor = (processor::used(gateway) - before).as_secs_f64();
     measured
-}
-
-/// What a process has used of processors, in the kernel's hundredths of a second.
-fn processor_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process that runs");
-    // The name before it may hold spaces and parentheses.
-    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    ticks as f64 / 100.0
 }

@@ -7,6 +7,7 @@ mod idle;
 mod latency;
 mod load;
 mod masking;
+mod processor;
 mod server;
 mod stand;
 mod transfer;
@@ -19,9 +20,28 @@ pub(crate) use masking::{FIRST_BYTE, GATEWAY_RATE};
 pub(crate) use server::{serve, serve_grpc};
 pub(crate) use transfer::{DOWNLOAD, UPLOAD, peak};
 
+use clap::ValueEnum;
+
 use crate::report::{Report, Row};
 use crate::{Options, Part};
 use stand::{NAMES, Stand};
+
+/// What is measured over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HttpPart {
+    /// The memory of idle connections.
+    Idle,
+    /// Requests by one client.
+    Latency,
+    /// Calls of gRPC.
+    Calls,
+    /// Requests by 64 clients.
+    Load,
+    /// Large bodies.
+    Transfers,
+    /// JSON that is masked.
+    Json,
+}
 
 /// Measures one part on every peer.
 type Measure = fn(&Stand, &Options) -> Vec<Row>;
@@ -32,18 +52,24 @@ pub(crate) fn measure(options: &Options) -> Option<Report> {
         return None;
     }
     let mut report = Report::new(NAMES.into_iter());
-    eprintln!("measuring idle connections, each kind on servers of its own …");
-    report.rows.extend(idle::measure(options));
+    if options.wants_http(HttpPart::Idle) {
+        eprintln!("measuring idle connections, each kind on servers of its own …");
+        report.rows.extend(idle::measure(options));
+    }
+    let parts: [(HttpPart, &str, Measure); 5] = [
+        (HttpPart::Latency, "requests by one client", latency::measure),
+        (HttpPart::Calls, "calls of gRPC", grpc::measure),
+        (HttpPart::Load, "requests by 64 clients", load::measure),
+        (HttpPart::Transfers, "transfers", transfer::measure),
+        (HttpPart::Json, "JSON", masking::measure),
+    ];
+    let mut wanted = parts.into_iter().filter(|(part, ..)| options.wants_http(*part)).peekable();
+    if wanted.peek().is_none() {
+        return Some(report);
+    }
     eprintln!("starting the HTTP servers …");
     let stand = Stand::start();
-    let parts: [(&str, Measure); 5] = [
-        ("requests by one client", latency::measure),
-        ("calls of gRPC", grpc::measure),
-        ("requests by 64 clients", load::measure),
-        ("transfers", transfer::measure),
-        ("JSON", masking::measure),
-    ];
-    for (name, measure) in parts {
+    for (_, name, measure) in wanted {
         eprintln!("measuring {name} …");
         report.rows.extend(measure(&stand, options));
     }

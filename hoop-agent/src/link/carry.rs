@@ -107,7 +107,7 @@ fn too_late(open: &Open, deadline: Duration) -> TargetFailure {
 
 /// Passes what the gateway sends on to the target, until either ends; then says goodbye in the target's own way.
 async fn carry_down(link: &Link, down: &mut Streaming<CarryDown>, target: &mut target::Down) {
-    while let Ok(Some(frame)) = next(link, down).await {
+    while let Ok(Some(frame)) = next(link, down, target).await {
         let Some(body) = frame.body else { continue };
         if target.take(body).await.is_err() {
             // The other half sees the end too and tells the gateway, with what the target said last.
@@ -119,10 +119,16 @@ async fn carry_down(link: &Link, down: &mut Streaming<CarryDown>, target: &mut t
 }
 
 /// What the gateway sends next. What had to be waited for has come just now, from a gateway that is alive.
-async fn next(link: &Link, down: &mut Streaming<CarryDown>) -> Result<Option<CarryDown>, Status> {
+async fn next(
+    link: &Link,
+    down: &mut Streaming<CarryDown>,
+    target: &mut target::Down,
+) -> Result<Option<CarryDown>, Status> {
     if let Some(frame) = down.message().now_or_never() {
         return frame;
     }
+    // A target that has ended is seen with the next frame.
+    let _ = target.settle().await;
     let frame = down.message().await;
     if frame.is_ok() {
         link.hear();

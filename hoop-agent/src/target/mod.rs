@@ -85,6 +85,16 @@ impl Down {
         }
     }
 
+    /// Nothing more is here for it now: what waits for more goes on.
+    #[allow(clippy::unused_async, reason = "a build without HTTP has nothing that waits")]
+    pub(crate) async fn settle(&mut self) -> Result<(), Ended> {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Http(down) => down.settle().await,
+            _ => Ok(()),
+        }
+    }
+
     /// Says goodbye in the target's own way.
     pub(crate) async fn end(&mut self) {
         match self {
@@ -95,7 +105,7 @@ impl Down {
             #[cfg(feature = "ssh")]
             Self::Ssh(down) => down.end().await,
             #[cfg(feature = "http")]
-            Self::Http(down) => down.end(),
+            Self::Http(down) => down.give_up(),
         }
     }
 }

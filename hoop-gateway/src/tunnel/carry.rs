@@ -22,8 +22,9 @@ pub(super) struct Dialled {
     pub(super) down: mpsc::Sender<carry_down::Body>,
 }
 
-/// How many batches of client bytes may wait for the tunnel. More would only hide that the target is slow.
-pub(super) const DOWN_QUEUE: usize = 2;
+/// How many messages may wait for the tunnel: a request of HTTP that is short leaves as a whole, with its head, its body and the
+/// end of it. More would only hide that the target is slow.
+pub(super) const DOWN_QUEUE: usize = 3;
 
 /// One channel of a session. Dropping it ends the channel: the agent then ends the target's connection in its own way.
 pub struct Channel {

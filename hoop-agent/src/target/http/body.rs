@@ -18,8 +18,10 @@ pub(super) enum Piece {
 
 /// The body of a request.
 pub(super) enum RequestBody {
-    /// All of it; `None` once it has gone.
+    /// All of it, and its length is said to the target; `None` once it has gone.
     Whole(Option<Bytes>),
+    /// All of it; how long it is, the head says or nobody.
+    Short(Option<Bytes>),
     Streamed(Pieces),
 }
 
@@ -76,14 +78,14 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, GivenUp>>> {
         match &mut *self {
-            Self::Whole(whole) => Poll::Ready(whole.take().map(|data| Ok(Frame::data(data)))),
+            Self::Whole(whole) | Self::Short(whole) => Poll::Ready(whole.take().map(|data| Ok(Frame::data(data)))),
             Self::Streamed(pieces) => pieces.poll_next(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Whole(whole) => whole.as_ref().is_none_or(Bytes::is_empty),
+            Self::Whole(whole) | Self::Short(whole) => whole.as_ref().is_none_or(Bytes::is_empty),
             Self::Streamed(pieces) => pieces.ended,
         }
     }
@@ -91,7 +93,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(whole) => SizeHint::with_exact(whole.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Streamed(_) => SizeHint::default(),
+            Self::Short(_) | Self::Streamed(_) => SizeHint::default(),
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn halves(
     let up = Up { connection, exchanges, answer: Answer::None, gone: gone.clone(), _end: gone.clone().drop_guard() };
     let messages = stream::unfold(up, |mut up| async move { Some((up.next().await?, up)) });
     let end = stream::once(async { carry_up::Body::Closed(Closed { failure: None }) });
-    let down = Down { scheme, asked, now: Now::Nothing, gone: gone.clone(), _end: gone.drop_guard() };
+    let down = Down { scheme, asked, begun: None, now: Now::Nothing, gone: gone.clone(), _end: gone.drop_guard() };
     (messages.chain(end).boxed(), down)
 }
 
@@ -49,6 +49,13 @@ enum Kind {
     Grpc,
     /// With the way to write to it, once it is open.
     WebSocket(oneshot::Sender<TargetWrite>),
+}
+
+impl Kind {
+    /// Of a request that is none for a WebSocket.
+    const fn of(request: &HttpRequest) -> Self {
+        if request.grpc { Self::Grpc } else { Self::Plain }
+    }
 }
 
 struct Up {
@@ -164,9 +171,17 @@ fn end(trailers: Option<&HeaderMap>) -> carry_up::Body {
 pub(crate) struct Down {
     scheme: http::uri::Scheme,
     asked: mpsc::Sender<Box<Exchange>>,
+    begun: Option<Begun>,
     now: Now,
     gone: CancellationToken,
     _end: DropGuard,
+}
+
+/// A request that waits until it is known whether all of its body is here: what is, goes to the target at once, and costs it and
+/// the agent one wake-up. Data is empty until some has come.
+struct Begun {
+    request: HttpRequest,
+    data: bytes::Bytes,
 }
 
 /// Where the data of the gateway goes.
@@ -195,40 +210,81 @@ impl Down {
         gone.run_until_cancelled(self.pass(body)).await.unwrap_or(Err(Ended))
     }
 
+    /// Nothing more is here now: what waits for more does not any longer.
+    pub(crate) async fn settle(&mut self) -> Result<(), Ended> {
+        if self.begun.is_none() {
+            return Ok(());
+        }
+        let gone = self.gone.clone();
+        gone.run_until_cancelled(self.stream()).await.unwrap_or(Err(Ended))
+    }
+
     /// The gateway is done with it: what runs is given up.
-    pub(crate) fn end(&self) {
+    pub(crate) fn give_up(&self) {
         self.gone.cancel();
     }
 
     async fn pass(&mut self, body: carry_down::Body) -> Result<(), Ended> {
         match body {
-            carry_down::Body::Data(data) => self.data(data).await,
+            carry_down::Body::Data(data) => match &mut self.begun {
+                Some(begun) if begun.data.is_empty() => begun.data = data,
+                _ => {
+                    self.stream().await?;
+                    self.data(data).await;
+                }
+            },
             carry_down::Body::Http(HttpMessage { body: Some(http_message::Body::Request(request)) }) => {
+                self.stream().await?;
                 return self.request(request).await;
             }
             carry_down::Body::Http(HttpMessage { body: Some(http_message::Body::End(HttpEnd { trailers })) }) => {
                 // Trailers that are no fields are left out: the body is whole without them.
                 let trailers = request::fields(trailers).ok().filter(|trailers| !trailers.is_empty());
-                self.end_of_body(trailers.map(Box::new)).await;
+                return self.end(trailers.map(Box::new)).await;
             }
             _ => {}
         }
         Ok(())
     }
 
-    async fn request(&mut self, asked: HttpRequest) -> Result<(), Ended> {
+    async fn request(&mut self, request: HttpRequest) -> Result<(), Ended> {
         let over = CancellationToken::new();
-        let mut kind = if asked.grpc { Kind::Grpc } else { Kind::Plain };
-        let (mut body, mut now) = (RequestBody::none(), Now::Nothing);
-        if asked.websocket {
+        if request.websocket {
             let (open, opened) = oneshot::channel();
-            (kind, now) = (Kind::WebSocket(open), Now::Opening { opened, over: over.clone() });
-        } else if !asked.bodiless {
-            let (pieces, streamed) = RequestBody::streamed(over.clone());
-            (body, now) = (streamed, Now::Body { pieces, over: over.clone() });
+            self.now = Now::Opening { opened, over: over.clone() };
+            return self.ask(request, RequestBody::none(), Kind::WebSocket(open), over).await;
         }
-        let request = request::head(asked, &self.scheme).map(|head| head.map(|()| body));
-        self.now = now;
+        self.now = Now::Nothing;
+        if request.bodiless {
+            let kind = Kind::of(&request);
+            return self.ask(request, RequestBody::none(), kind, over).await;
+        }
+        self.begun = Some(Begun { request, data: bytes::Bytes::new() });
+        Ok(())
+    }
+
+    /// Lets a request go that has begun; its body comes piece by piece.
+    async fn stream(&mut self) -> Result<(), Ended> {
+        let Some(Begun { request, data }) = self.begun.take() else { return Ok(()) };
+        let over = CancellationToken::new();
+        let (pieces, body) = RequestBody::streamed(over.clone());
+        self.now = Now::Body { pieces, over: over.clone() };
+        let kind = Kind::of(&request);
+        self.ask(request, body, kind, over).await?;
+        if !data.is_empty() {
+            self.data(data).await;
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &mut self,
+        request: HttpRequest,
+        body: RequestBody,
+        kind: Kind,
+        over: CancellationToken,
+    ) -> Result<(), Ended> {
+        let request = request::head(request, &self.scheme).map(|head| head.map(|()| body));
         let exchange = Exchange { request, kind, over: over.drop_guard() };
         self.asked.send(Box::new(exchange)).await.map_err(|_| Ended)
     }
@@ -252,6 +308,18 @@ impl Down {
         if !taken {
             self.now = Now::Nothing;
         }
+    }
+
+    async fn end(&mut self, trailers: Option<Box<HeaderMap>>) -> Result<(), Ended> {
+        if trailers.is_none()
+            && let Some(Begun { request, data }) = self.begun.take_if(|begun| !begun.data.is_empty())
+        {
+            let kind = Kind::of(&request);
+            return self.ask(request, RequestBody::Short(Some(data)), kind, CancellationToken::new()).await;
+        }
+        self.stream().await?;
+        self.end_of_body(trailers).await;
+        Ok(())
     }
 
     async fn end_of_body(&mut self, trailers: Option<Box<HeaderMap>>) {

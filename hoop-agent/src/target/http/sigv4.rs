@@ -82,7 +82,9 @@ impl Sigv4 {
             .map_err(|error| unusable(format!("requests cannot be signed: {error}")))?
             .into();
         let body = match request.body() {
-            RequestBody::Whole(whole) => SignableBody::Bytes(whole.as_deref().unwrap_or_default()),
+            RequestBody::Whole(whole) | RequestBody::Short(whole) => {
+                SignableBody::Bytes(whole.as_deref().unwrap_or_default())
+            }
             RequestBody::Streamed(_) => SignableBody::UnsignedPayload,
         };
         // Others may be changed on the way.

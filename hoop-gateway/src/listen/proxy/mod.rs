@@ -20,6 +20,7 @@ use dashmap::DashMap;
 use hoop_core::id::RequestId;
 use hoop_core::{Clock, Code, Denial};
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -105,6 +106,8 @@ pub(crate) struct ProxyDoor {
 /// A connection, as its requests see it.
 struct Visit {
     peer: SocketAddr,
+    /// As targets are told it.
+    address: HeaderValue,
     way: Way,
     bearer: Option<Bearer>,
     /// Somebody on it is known: it is no stranger's any more.
@@ -171,7 +174,10 @@ impl ProxyDoor {
     {
         let known = CancellationToken::new();
         let Stranger { peer, bearer, .. } = &stranger;
-        let visit = Arc::new(Visit { peer: *peer, way, bearer: bearer.clone(), known: known.clone() });
+        let address = peer.ip().to_canonical().to_string();
+        let address = HeaderValue::try_from(address).expect("an address is ASCII");
+        let (peer, bearer) = (*peer, bearer.clone());
+        let visit = Arc::new(Visit { peer, address, way, bearer, known: known.clone() });
         let served = self.requests(io, visit, shutdown);
         let silent = async {
             let told = stranger.in_time(async {
@@ -286,7 +292,7 @@ impl ProxyDoor {
         };
         asked.is_for(slot.role())?;
         visit.known.cancel();
-        let asker = Asker { peer: visit.peer, origin: asked.origin };
+        let asker = Asker { address: visit.address.clone(), origin: asked.origin };
         let session = slot.session();
         let role = session.role();
         if let Some(refusal) = self.health.refusal(&role) {

@@ -51,16 +51,53 @@ const PARAMETERS: [&str; 14] = [
 /// Fields with URLs in them.
 const URLS: [&str; 4] = ["location", "content-location", "referer", "refresh"];
 
+/// How many fields of a head are remembered, and the longest value, in bytes: an idle session must stay small.
+const REMEMBERED: usize = 32;
+const MAX_REMEMBERED_BYTES: usize = 256;
+
+/// What was kept of the head before, each field at its place: most fields of the next one are the same, and need not be searched
+/// again. What is hidden, and what something was found in, is not remembered.
+#[derive(Default)]
+pub(super) struct Before(Vec<Option<HttpField>>);
+
+impl Before {
+    fn get(&self, place: usize, name: &HeaderName, value: &[u8]) -> Option<&HttpField> {
+        let field = self.0.get(place)?.as_ref()?;
+        (field.value.0 == value && field.name.0 == name.as_str()).then_some(field)
+    }
+
+    fn keep(&mut self, place: usize, field: &HttpField, value: &[u8]) {
+        let is_kept = !field.hidden && field.value.0 == value && value.len() <= MAX_REMEMBERED_BYTES;
+        if is_kept && place < REMEMBERED {
+            self.0.resize_with(self.0.len().max(place + 1), || None);
+            self.0[place] = Some(field.clone());
+        }
+    }
+}
+
 /// Takes out what is secret.
 pub(super) struct Heads<'a> {
     pub(super) redactor: &'a Redactor,
     pub(super) hits: &'a mut Vec<Hit>,
+    /// Of requests, or of responses.
+    pub(super) before: &'a mut Before,
 }
 
 impl Heads<'_> {
     /// The fields that are kept, and how many there were where these are not all.
     pub(super) fn fields(&mut self, fields: &HeaderMap) -> (Vec<HttpField>, Option<u64>) {
-        let kept = fields.iter().take(MAX_FIELDS).map(|(name, value)| self.field(name, value.as_bytes())).collect();
+        let mut kept = Vec::with_capacity(fields.len().min(MAX_FIELDS));
+        for (place, (name, value)) in fields.iter().take(MAX_FIELDS).enumerate() {
+            let value = value.as_bytes();
+            kept.push(match self.before.get(place, name, value) {
+                Some(field) => field.clone(),
+                None => {
+                    let field = self.field(name, value);
+                    self.before.keep(place, &field, value);
+                    field
+                }
+            });
+        }
         (kept, (fields.len() > MAX_FIELDS).then_some(fields.len() as u64))
     }
 
@@ -150,4 +187,56 @@ fn is_secret(name: &str, names: &[&str]) -> bool {
 fn carries_bearer(value: &[u8]) -> bool {
     let value = value.to_ascii_lowercase();
     value.windows(7).any(|part| part == b"bearer " || part == b"bearer.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hoop_core::{Detector, Label};
+
+    use super::*;
+
+    /// Finds `42`.
+    struct Number;
+
+    impl Detector for Number {
+        fn name(&self) -> &str {
+            "number"
+        }
+
+        fn find(&self, value: &[u8], hits: &mut Vec<Hit>) {
+            let found = value.windows(2).position(|part| part == b"42");
+            hits.extend(found.map(|start| Hit { start, end: start + 2, label: Label::of("NUMBER") }));
+        }
+    }
+
+    #[test]
+    fn a_field_is_recorded_alike_whatever_was_before_it() {
+        let redactor = Redactor::new(vec![Arc::new(Number)]);
+        let heads: [&[(&str, &str)]; 7] = [
+            &[("accept", "a"), ("x-a", "1")],
+            &[("accept", "a"), ("x-a", "1")],
+            &[("accept", "a"), ("x-a", "42")],
+            &[("accept", "b"), ("x-api-key", "1"), ("x-a", "1")],
+            &[("x-a", "1")],
+            &[("authorization", "1"), ("x-a", "1"), ("x-b", "42")],
+            &[("x-api-key", "1"), ("x-a", "bearer 1"), ("x-b", "42")],
+        ];
+        let record = |before: &mut Before, lines: &[(&str, &str)]| {
+            let fields = lines.iter().map(|(name, value)| {
+                let name: HeaderName = name.parse().expect("a name");
+                (name, value.parse().expect("a value"))
+            });
+            let mut heads = Heads { redactor: &redactor, hits: &mut Vec::new(), before };
+            heads.fields(&fields.collect()).0
+        };
+        let mut before = Before::default();
+        for _ in 0..2 {
+            for lines in heads {
+                assert_eq!(record(&mut before, lines), record(&mut Before::default(), lines), "{lines:?}");
+            }
+        }
+        assert!(before.0.iter().flatten().all(|field| !field.hidden && !field.value.to_string().contains("42")));
+    }
 }

@@ -17,6 +17,7 @@ use hoop_core::{
 
 use super::channels::{self, Channels};
 use super::exchanges::Exchanges;
+use super::fields::Before;
 use super::redact::{Memory, Redactor};
 use super::statement::Running;
 use super::{Closed, KeepFiles, OnClose, refused};
@@ -52,6 +53,8 @@ pub(super) struct SessionAudit {
     channels: Channels,
     contents: Contents,
     exchanges: Exchanges,
+    /// The heads of requests and of responses that were before.
+    heads: (Before, Before),
     totals: Totals,
     columns: Option<(Arc<[Column]>, Vec<u8>)>,
     scratch: Vec<u8>,
@@ -123,6 +126,7 @@ impl SessionAudit {
             channels: Channels::default(),
             contents: Contents::default(),
             exchanges,
+            heads: Default::default(),
             totals: Totals::default(),
             columns: None,
             scratch: Vec::new(),

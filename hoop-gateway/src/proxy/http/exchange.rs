@@ -1,6 +1,5 @@
 //! One exchange: a request that is asked about, passed on, and answered.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,6 +27,10 @@ use super::web::{Wire, Wires};
 use super::{validators, websocket};
 use crate::tunnel::{Canceller, ChannelReceiver, OpenFailure, Received};
 
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
 /// An exchange's part of its session. Dropping it tells the chain that it ended without a word.
 pub(super) struct Exchange {
     pub(super) session: Arc<HttpSession>,
@@ -45,7 +48,8 @@ pub(super) struct Traffic {
 
 /// Who asks, and how they have named the gateway.
 pub(crate) struct Asker {
-    pub(crate) peer: SocketAddr,
+    /// The address, as targets are told it.
+    pub(crate) address: HeaderValue,
     pub(crate) origin: Origin,
 }
 
@@ -197,6 +201,9 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
         let decided = outgoing.whole(body).await?;
         whole = (!bodiless).then_some(decided);
     }
+    if !bodiless && let Some(body) = &mut body {
+        outgoing.look(body).await;
+    }
     loop {
         let channel = session.channel().await?;
         let give_up = GiveUp::of(channel.canceller());
@@ -207,7 +214,7 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
         sender.http(http_message::Body::Request(wire)).await?;
         let mut sending = match (&whole, body.take()) {
             (Some(whole), _) => outgoing.send_whole(whole.clone(), sender).await?,
-            (None, Some(body)) if !bodiless => outgoing.send(body, sender),
+            (None, Some(body)) if !bodiless => outgoing.send(body, sender).await?,
             _ => Sending::Done(sender),
         };
         let response = answered(&session, &mut receiver, &mut sending).await?;
@@ -394,15 +401,10 @@ fn assert_caller(session: &HttpSession, headers: &mut HeaderMap, parts: &request
         _ => "1.1 hoop",
     };
     headers.append(VIA, HeaderValue::from_static(version));
-    let said = [
-        ("x-forwarded-for", asker.peer.ip().to_canonical().to_string()),
-        ("x-forwarded-proto", asker.origin.scheme.to_owned()),
-        ("x-forwarded-host", asker.origin.authority.clone()),
-    ];
-    for (name, value) in said {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
+    headers.insert(FORWARDED_FOR, asker.address.clone());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(asker.origin.scheme));
+    if let Ok(authority) = HeaderValue::from_str(&asker.origin.authority) {
+        headers.insert(FORWARDED_HOST, authority);
     }
 }
 
@@ -431,7 +433,6 @@ async fn answered(
             _ => Err(session.violation()),
         },
         failed = late => failed,
-        () = session.ending.cancelled() => Err(session.why()),
     }
 }
 

@@ -12,7 +12,7 @@ use http::header::{
 /// HTTP/1.1 what it does not announce is not sent.
 ///
 /// [RFC 9110 §7.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
-const HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -143,12 +143,15 @@ fn keep_cookies(fields: &mut HeaderMap) {
 ///
 /// [RFC 9110 §6.5.1]: https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1
 pub(crate) fn strip_trailers(fields: &mut HeaderMap) {
+    if fields.is_empty() {
+        return;
+    }
     strip_connection(fields);
     let asserted: Vec<_> = fields.keys().filter(|name| is_asserted(name.as_str())).cloned().collect();
     for name in asserted {
         fields.remove(name);
     }
-    const NEVER: [HeaderName; 10] = [
+    static NEVER: [HeaderName; 10] = [
         CONTENT_LENGTH,
         HOST,
         http::header::AUTHORIZATION,
@@ -160,7 +163,7 @@ pub(crate) fn strip_trailers(fields: &mut HeaderMap) {
         http::header::LOCATION,
         http::header::CACHE_CONTROL,
     ];
-    for name in NEVER {
+    for name in &NEVER {
         fields.remove(name);
     }
 }
@@ -181,7 +184,7 @@ fn strip_connection(fields: &mut HeaderMap) {
 
 /// Fields that no connection can claim: who names them in `Connection` wants them gone on the way, to be taken for another.
 fn is_end_to_end(name: &HeaderName) -> bool {
-    const KEPT: [HeaderName; 9] = [
+    static KEPT: [HeaderName; 9] = [
         http::header::AUTHORIZATION,
         http::header::COOKIE,
         http::header::CONTENT_TYPE,

@@ -1,14 +1,18 @@
 //! The body of a request on its way to the target.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
+use futures::poll;
 use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, HttpRequest, Message, MessageKind, Request};
 use hoop_proto::tunnel::v1::{HttpEnd, http_message};
 use http::HeaderMap;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use hyper::body::Frame;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::asked::RequestBody;
@@ -79,6 +83,8 @@ pub(super) struct Outgoing {
     missing: Option<u64>,
     /// What else is done with the body of a call.
     between: Between,
+    /// What [`look`](Self::look) has seen of the body.
+    first: Option<Option<Result<Frame<Bytes>, hyper::Error>>>,
 }
 
 /// A body that was decided on.
@@ -100,11 +106,26 @@ impl Outgoing {
             wanted: head.body,
             decoder: coding.map(Decoder::new),
             missing: head::length(&head.headers),
+            first: None,
         }
     }
 
-    /// Sends a body as it comes, in a task of its own: the answer may begin before it has ended.
-    pub(super) fn send(&mut self, body: RequestBody, sender: ChannelSender) -> Sending {
+    /// Looks for the beginning of a body, so that a short one leaves together with its head. Over HTTP/1.1 a body is read once
+    /// somebody has asked for it, so it is looked for twice.
+    pub(super) async fn look(&mut self, body: &mut RequestBody) {
+        self.first = seen(poll!(body.frame()));
+        if self.first.is_none() {
+            ask_again().await;
+            self.first = seen(poll!(body.frame()));
+        }
+    }
+
+    /// Sends a body as it comes: what is here now at once, and the rest in a task of its own, since the answer may begin before it
+    /// has ended.
+    ///
+    /// # Errors
+    /// The refusal of what is here now.
+    pub(super) async fn send(&mut self, body: RequestBody, sender: ChannelSender) -> Result<Sending, Denial> {
         let outgoing = Self {
             session: Arc::clone(&self.session),
             channel: self.channel,
@@ -114,19 +135,23 @@ impl Outgoing {
             messages: self.messages.take(),
             missing: self.missing,
             between: std::mem::replace(&mut self.between, Between::nothing()),
+            first: self.first.take(),
         };
         let session = Arc::clone(&self.session);
         // Whoever waits for it may not: an answer that its client does not read is not looked at.
-        let task = self.session.tasks.spawn(async move {
+        let mut run = Box::pin(async move {
             let ran = session.ending.run_until_cancelled(outgoing.run(body, sender)).await;
             ran.unwrap_or_else(|| Err(session.why()))
         });
-        Sending::Running(AbortOnDropHandle::new(task))
+        match poll!(&mut run) {
+            Poll::Ready(sent) => sent.map(Sending::Done),
+            Poll::Pending => Ok(Sending::Running(AbortOnDropHandle::new(self.session.tasks.spawn(run)))),
+        }
     }
 
     async fn run(mut self, mut body: RequestBody, mut sender: ChannelSender) -> Result<ChannelSender, Denial> {
         let (mut trailers, mut last) = (HeaderMap::new(), Bytes::new());
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = self.next(&mut body).await {
             match frame.map_err(broken)?.into_data() {
                 Ok(data) if data.is_empty() => {}
                 Ok(data) if self.messages.is_some() => {
@@ -227,6 +252,15 @@ impl Outgoing {
         self.missing == Some(0)
     }
 
+    async fn next(&mut self, body: &mut RequestBody) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+        match self.first.take() {
+            Some(first) => first,
+            // Asking what has ended would wait for who reads it from the client to see so, too.
+            None if body.is_end_stream() => None,
+            None => body.frame().await,
+        }
+    }
+
     async fn pass(&self, data: Bytes, sender: &mut ChannelSender) -> Result<(), Denial> {
         if data.is_empty() {
             return Ok(());
@@ -277,6 +311,26 @@ pub(super) async fn is_empty(headers: &HeaderMap, body: &mut RequestBody) -> Res
         }
     }
     Ok(body.is_end_stream())
+}
+
+fn seen<T>(looked: Poll<T>) -> Option<T> {
+    match looked {
+        Poll::Ready(seen) => Some(seen),
+        Poll::Pending => None,
+    }
+}
+
+/// Lets others run that can, and comes back.
+async fn ask_again() {
+    let mut asked = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut asked, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn end(trailers: &HeaderMap) -> http_message::Body {

@@ -38,6 +38,40 @@ async fn what_is_asked_reaches_the_target_as_it_was_said() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_here_as_a_whole_is_said_as_one_that_comes_in_pieces() {
+    let server = Server::start().await;
+    for version in ["1.1", "2"] {
+        let target = HttpTarget { version: version.to_owned(), ..target(server.port) };
+        let mut channel = Channel::open(&target).await;
+        for (pieces, length) in [
+            (&["body"][..], None),
+            (&["body"], Some("4")),
+            (&["bo", "dy"], None),
+            (&["bo", "dy"], Some("4")),
+            (&["", "body"], None),
+            (&[], None),
+            (&[""], Some("0")),
+        ] {
+            let fields: Vec<_> = length.map(|length| field("content-length", length)).into_iter().collect();
+            let asked = HttpRequest { fields, ..request("PATCH", "/a") };
+            let at_once = channel.ask_at_once(asked.clone(), pieces, vec![]).await.text();
+            assert_eq!(
+                at_once,
+                channel.ask_with(asked, pieces, vec![]).await.text(),
+                "{version} {pieces:?} {length:?}"
+            );
+            assert!(at_once.ends_with(&format!("\n\n{}", pieces.concat())), "{at_once}");
+        }
+        let answer = channel.ask_at_once(request("POST", "/trailers"), &["body"], vec![field("x-sum", "7")]).await;
+        assert_eq!(answer.text(), "body");
+        let asked = HttpRequest { fields: vec![field("content-length", "5")], ..request("POST", "/a") };
+        let answer = channel.ask_at_once(asked, &["body"], vec![]).await;
+        assert!(answer.failed.is_some() || answer.status == 400, "{version}: less came than was said: {answer:?}");
+        assert_eq!(channel.ask(get("/next")).await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn one_exchange_after_the_other_shares_a_connection() {
     let server = Server::start().await;
     for version in ["1.1", "2"] {

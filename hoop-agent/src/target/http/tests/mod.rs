@@ -133,11 +133,29 @@ impl Channel {
 
     async fn say(&mut self, body: http_message::Body) {
         let message = HttpMessage { body: Some(body) };
-        assert!(self.down.take(carry_down::Body::Http(message)).await.is_ok(), "the channel has ended");
+        self.pass(carry_down::Body::Http(message)).await;
     }
 
     async fn data(&mut self, data: impl Into<Bytes>) {
-        assert!(self.down.take(carry_down::Body::Data(data.into())).await.is_ok(), "the channel has ended");
+        self.pass(carry_down::Body::Data(data.into())).await;
+    }
+
+    /// Passes one message on, and then nothing more is here.
+    async fn pass(&mut self, body: carry_down::Body) {
+        assert!(self.down.take(body).await.is_ok(), "the channel has ended");
+        assert!(self.down.settle().await.is_ok(), "the channel has ended");
+    }
+
+    /// Passes on a request and all of its body, which are here together.
+    async fn ask_at_once(&mut self, asked: HttpRequest, pieces: &[&'static str], trailers: Vec<HttpField>) -> Answer {
+        let http = |body| carry_down::Body::Http(HttpMessage { body: Some(body) });
+        let data = pieces.iter().map(|piece| carry_down::Body::Data(Bytes::from_static(piece.as_bytes())));
+        let end = http(http_message::Body::End(HttpEnd { trailers }));
+        for body in [http(http_message::Body::Request(asked))].into_iter().chain(data).chain([end]) {
+            assert!(self.down.take(body).await.is_ok(), "the channel has ended");
+        }
+        assert!(self.down.settle().await.is_ok(), "the channel has ended");
+        self.answer().await
     }
 
     async fn end(&mut self) {

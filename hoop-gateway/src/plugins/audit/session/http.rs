@@ -10,21 +10,18 @@ use crate::record::event::{self, BodyHead, Text};
 use crate::record::{Kind, MAX_PAYLOAD};
 
 impl SessionAudit {
-    fn heads(&mut self) -> Heads<'_> {
-        Heads { redactor: &self.redactor, hits: &mut self.memory.hits }
-    }
-
     pub(super) fn http_request(&mut self, head: &mut HttpRequest) -> Result<(), Denial> {
         self.totals.requests += 1;
         self.exchanges.begin(head, self.clock.monotonic());
-        let heads = Heads { redactor: &self.redactor, hits: &mut self.memory.hits };
-        let event = self.exchanges.request(head, heads);
+        let (hits, before) = (&mut self.memory.hits, &mut self.heads.0);
+        let event = self.exchanges.request(head, Heads { redactor: &self.redactor, hits, before });
         self.add(Kind::HttpRequest, |out| event.encode(out))
     }
 
     pub(super) fn http_response(&mut self, head: &mut HttpResponse) -> Result<(), Denial> {
         self.exchanges.answered(head, self.clock.monotonic());
-        let event = exchanges::response(head, self.heads());
+        let (hits, before) = (&mut self.memory.hits, &mut self.heads.1);
+        let event = exchanges::response(head, Heads { redactor: &self.redactor, hits, before });
         self.add(Kind::HttpResponse, |out| event.encode(out))
     }
 
