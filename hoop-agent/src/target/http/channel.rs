@@ -7,6 +7,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use hoop_proto::tunnel::v1::{
     Closed, HttpEnd, HttpMessage, HttpRequest, HttpResponse, carry_down, carry_up, http_message,
 };
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -184,6 +185,15 @@ struct Begun {
     data: bytes::Bytes,
 }
 
+impl Begun {
+    /// Whether the data is all of the body. Less or more than was said fails as it comes: the library would wait for an answer.
+    fn is_whole(&self) -> bool {
+        let length = self.data.len().to_string();
+        let mut said = self.request.fields.iter().filter(|field| field.name == CONTENT_LENGTH.as_str());
+        !self.data.is_empty() && said.all(|field| field.value == length.as_bytes())
+    }
+}
+
 /// Where the data of the gateway goes.
 enum Now {
     /// Nowhere: none is expected, or the exchange is over and the rest is thrown away.
@@ -312,7 +322,7 @@ impl Down {
 
     async fn end(&mut self, trailers: Option<Box<HeaderMap>>) -> Result<(), Ended> {
         if trailers.is_none()
-            && let Some(Begun { request, data }) = self.begun.take_if(|begun| !begun.data.is_empty())
+            && let Some(Begun { request, data }) = self.begun.take_if(|begun| begun.is_whole())
         {
             let kind = Kind::of(&request);
             return self.ask(request, RequestBody::Short(Some(data)), kind, CancellationToken::new()).await;
