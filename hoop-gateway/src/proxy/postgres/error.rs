@@ -90,7 +90,7 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         // query_canceled
         Code::Cancelled | Code::Timeout => "57014",
         // invalid_parameter_value
-        Code::InvalidRequest | Code::UnsupportedMediaType | Code::KeyReused => "22023",
+        Code::InvalidRequest | Code::UnsupportedMediaType | Code::KeyReused | Code::Misdirected => "22023",
         // undefined_object
         Code::NotFound => "42704",
         // object_not_in_prerequisite_state
