@@ -488,6 +488,7 @@ mod tests {
             headers: fields.iter().map(field).collect(),
             kind: ExchangeKind::Plain,
             body: Default::default(),
+            known: Default::default(),
         }
     }
 
