@@ -425,14 +425,19 @@ async fn answered(
         )
         .hint("try again, or ask whoever runs the service"))
     };
-    tokio::select! {
+    let received = tokio::select! {
         biased;
-        received = receiver.receive() => match received? {
-            Received::Http(http_message::Body::Response(response)) => Ok(response),
-            Received::Http(http_message::Body::Failed(failure)) => Err(OpenFailure::from(failure).denial),
-            _ => Err(session.violation()),
-        },
-        failed = late => failed,
+        received = receiver.receive() => received?,
+        failed = late => return failed,
+    };
+    match received {
+        Received::Http(http_message::Body::Response(response)) => Ok(response),
+        Received::Http(http_message::Body::Failed(failure)) => {
+            // The agent may see the end of what its client has broken off before anybody is told why.
+            let broken = sending.broken().await;
+            Err(broken.unwrap_or_else(|| OpenFailure::from(failure).denial))
+        }
+        _ => Err(session.violation()),
     }
 }
 

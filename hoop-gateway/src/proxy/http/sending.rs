@@ -53,6 +53,15 @@ impl Sending {
         Ok(())
     }
 
+    /// What the client has done wrong, where that has ended it.
+    pub(super) async fn broken(&mut self) -> Option<Denial> {
+        let has_ended = matches!(self, Self::Running(task) if task.is_finished());
+        if !has_ended {
+            return None;
+        }
+        self.done().await.err().filter(|denial| denial.code == Code::ProtocolViolation)
+    }
+
     /// The sender, when all has gone.
     pub(super) fn sender(self) -> Option<ChannelSender> {
         match self {

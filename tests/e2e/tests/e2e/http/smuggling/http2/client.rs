@@ -8,7 +8,7 @@ use std::io::{Error, Read as _, Result, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
