@@ -108,8 +108,8 @@ fn a_program_is_out_with_its_account() {
         // A rule that names nobody lets the account be deleted, and its session run.
         let machine = Machine::new();
         let file = machine.folder.join("rule.json");
-        let everyone = json!({ "subjects": { "service_accounts": null, "everyone": true } });
-        std::fs::write(&file, everyone.to_string()).expect("an own folder takes a file");
+        let programs = json!({ "subjects": { "service_accounts": null, "kinds": ["service-account"] } });
+        std::fs::write(&file, programs.to_string()).expect("an own folder takes a file");
         admin(&format!("admin access-rules update {account} -f {}", file.display())).ok();
         admin(end).ok();
         let message = end_of(wire);
