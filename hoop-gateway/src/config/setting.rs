@@ -135,7 +135,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.ssh_channels", numbers(1, 4000), "channels of one SSH session, at once"),
     setting("limits.http_exchanges", numbers(1, 1_000_000), "requests of one session over HTTP, at once"),
     setting("limits.http_idle", times(SECOND, FAR), "a session over HTTP ends after this time without a request"),
-    setting("limits.http_answer", times(MILLISECOND, DAY), "how long an HTTP target may take to begin its answer"),
+    setting(
+        "limits.http_answer",
+        times(MILLISECOND, DAY),
+        "how long an HTTP target may take to begin its answer, or to take more of a request",
+    ),
     setting("limits.drain", times(Duration::ZERO, DAY), "how long running sessions may go on after SIGTERM"),
     setting("limits.reads_per_minute", numbers(0, u32::MAX as u64), "API requests that read, of one user; 0: no limit"),
     setting(

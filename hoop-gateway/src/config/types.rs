@@ -287,7 +287,7 @@ pub struct Limits {
     /// A session over HTTP ends after this time without a request.
     #[serde(with = "duration")]
     pub http_idle: Duration,
-    /// How long an HTTP target may take to begin its answer.
+    /// How long an HTTP target may take to begin its answer, or to take more of a request.
     #[serde(with = "duration")]
     pub http_answer: Duration,
     /// How long running sessions may go on after the gateway was asked to stop.

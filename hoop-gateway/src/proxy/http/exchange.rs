@@ -414,7 +414,7 @@ async fn answered(
     receiver: &mut ChannelReceiver,
     sending: &mut Sending,
 ) -> Result<v1::HttpResponse, Denial> {
-    // Its time begins when the request is whole.
+    // Its time begins when the request is whole; until then it may take as long to take more of it.
     let late = async {
         sending.done().await?;
         tokio::time::sleep(session.limits.answer).await;

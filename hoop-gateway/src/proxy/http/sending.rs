@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::poll;
@@ -13,6 +14,7 @@ use http::HeaderMap;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::asked::RequestBody;
@@ -276,7 +278,8 @@ impl Outgoing {
         }
         let data = self.between.write(data);
         self.traffic.to_target.fetch_add(data.len() as u64, Ordering::Relaxed);
-        sender.data(data).await
+        let most = self.session.limits.answer;
+        timeout(most, sender.data(data)).await.unwrap_or_else(|_| Err(stuck(most)))
     }
 
     fn decode(&mut self, data: &mut Bytes) -> Result<Bytes, Denial> {
@@ -344,6 +347,11 @@ async fn ask_again() {
 
 fn end(trailers: &HeaderMap) -> http_message::Body {
     http_message::Body::End(HttpEnd { trailers: head::to_wire(trailers) })
+}
+
+fn stuck(most: Duration) -> Denial {
+    Denial::new("gateway", Code::TargetTimeout, format!("the target took nothing more of the request for {most:?}"))
+        .hint("try again, or ask whoever runs the service")
 }
 
 fn broken(error: hyper::Error) -> Denial {

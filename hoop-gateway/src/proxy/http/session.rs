@@ -33,7 +33,7 @@ pub(crate) struct Limits {
     pub(crate) exchanges: usize,
     /// A session without an exchange ends after this time.
     pub(crate) idle: Duration,
-    /// How long a target may take to begin its answer.
+    /// How long a target may take to begin its answer, or to take more of a request.
     pub(crate) answer: Duration,
     /// Longest body that is decided on as a whole, and longest message, in bytes.
     pub(crate) message_bytes: usize,

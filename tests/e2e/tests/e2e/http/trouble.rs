@@ -120,15 +120,31 @@ fn a_target_may_take_its_time_and_no_more() {
     }
     let config = "[limits]\nhttp_answer = \"1s\"\n".to_owned();
     let gateway = Gateway::start(&Options { config: Some(config), ..Options::default() });
-    let service = Service::start(|io| {
+    let (stays, gone) = std::sync::mpsc::channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let service = Service::start(move |io| {
         let mut io = BufReader::new(io);
-        while head(&mut io).is_some_and(|head| head.starts_with("GET /never")) {}
+        while let Some(head) = head(&mut io) {
+            if head.starts_with("GET /now") {
+                break;
+            }
+            // It reads nothing of a body, and nothing else before the other end has gone.
+            if head.starts_with("POST") {
+                let _ = gone.lock().expect("no test panics while it has it").recv();
+                return;
+            }
+        }
         let _ = io.get_ref().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     });
     let client = role_in(&gateway, "late", &service.url);
     let (code, said) = client.ask(&[], "/never");
     let said: Value = serde_json::from_str(&said).expect("a problem");
     assert_eq!((code, &said["code"]), (504, &json!("target_timeout")), "{said}");
+    let upload = ["-w", "\n%{http_code}", "-H", &client.line(), "-H", "Expect:", "--data-binary", "@-"];
+    let mut curl = command(&[&upload[..], &[&client.at("/upload")]].concat());
+    let said = output(&mut curl, &vec![b'x'; 64 << 20]).ok();
+    assert!(said.contains("took nothing more of the request") && said.ends_with("\n504"), "{said}");
+    drop(stays);
     // A machine with much to do may need that time itself.
     until(SOON, "an answer in time", || (client.ask(&[], "/now") == (200, "ok".to_owned())).then_some(()));
 }
