@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use hoop_core::id::ReviewId;
-use hoop_core::{Code, Denial, Obligations, Outcome, SessionContext};
+use hoop_core::{Code, Denial, Obligations, SessionContext};
 use tokio::sync::mpsc;
 
 use super::control::{Asked, Control};
 use super::recheck::taken_away;
-use super::{Pass, Sessions, finish};
+use super::{Pass, Sessions};
 use crate::auth::token::unavailable;
 use crate::review::{Asking, refusal};
 use crate::secrets::SealedSecrets;
@@ -164,7 +164,7 @@ async fn ended(control: &Control) -> Denial {
     .await
 }
 
-/// Sees a session off that is dropped while it waits: its client is gone.
+/// Takes back the review of a session that is dropped while it waits: its client is gone.
 struct Leaving {
     sessions: Sessions,
     context: Option<SessionContext>,
@@ -181,14 +181,11 @@ impl Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let Some(context) = self.context.take() else { return };
-        let (sessions, own) = (self.sessions.clone(), self.own);
+        let (Some(context), Some(own)) = (self.context.take(), self.own) else { return };
+        let sessions = self.sessions.clone();
         let tasks = sessions.parts().tasks.clone();
         tasks.spawn(async move {
-            if let Some(own) = own {
-                sessions.take_back(&context, own).await;
-            }
-            finish(&sessions, &context, None, &Outcome::ClientLost).await;
+            sessions.take_back(&context, own).await;
         });
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use hoop_core::id::{CredentialId, RequestId, SessionId};
 use hoop_core::{
-    AccessMode, AccessRequest, Code, Decision, Denial, Obligations, Outcome, Principal, ResourceRole, SessionContext,
-    Target,
+    AccessMode, AccessRequest, Code, Decision, Denial, Obligations, Outcome, Principal, ResourceRole, SessionChain,
+    SessionContext, Target,
 };
 use hoop_proto::tunnel::v1::open;
 use tracing::{Instrument as _, info_span};
@@ -79,12 +79,16 @@ impl Sessions {
         let control = Arc::new(Control::default());
         // It is in the registry before it is in the store: a shutdown that sees no session has none.
         let live = self.inner.registry.enter(context.org, context.id, Arc::clone(&control));
+        let mut begun = Begun { sessions: self.clone(), context: Some(context.clone()), chain: None };
         // Neither needs the other; nothing further is done before both are.
         let (remembered, decided) = tokio::join!(
             self.remember(&context).instrument(info_span!(target: TARGET, "store")),
             self.decide(&context).instrument(info_span!(target: TARGET, "policy")),
         );
-        remembered?;
+        if let Err(denial) = remembered {
+            begun.let_go();
+            return Err(denial.into());
+        }
         let holding = Holding { told: told.as_ref(), control: &control, passes: &passes };
         let allowed = match decided {
             // Seldom is anything held: what that needs is on the heap.
@@ -94,23 +98,23 @@ impl Sessions {
         };
         let (Obligations { rule, expires_at, .. }, secrets, agreed) = match allowed {
             Ok(Allowed { obligations, secrets, agreed }) => (obligations, secrets, agreed),
-            Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
+            Err(denial) => return Err(begun.refuse(denial.into()).await),
         };
         context.expires_at = expires_at;
         let jumps = match self.jumps(&context.role).await {
             Ok(jumps) => jumps,
-            Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
+            Err(denial) => return Err(begun.refuse(denial.into()).await),
         };
         let (context, target) = (Arc::new(context), through(target, &jumps));
         self.inner.registry.admit(&context, passes, jumps.clone(), agreed.clone());
         let chained = self.parts().chain.open(&context).instrument(info_span!(target: TARGET, "chain")).await;
-        let mut chain = match chained {
-            Ok(chain) => chain,
-            Err(denial) => return Err(self.refuse(&context, None, denial.into()).await),
-        };
+        match chained {
+            Ok(chain) => begun.chain = Some(chain),
+            Err(denial) => return Err(begun.refuse(denial.into()).await),
+        }
         let secrets = match self.with_jumps(secrets, &context.role, &jumps).await {
             Ok(secrets) => secrets,
-            Err(denial) => return Err(self.refuse(&context, Some(chain), denial.into()).await),
+            Err(denial) => return Err(begun.refuse(denial.into()).await),
         };
         let target = OpenTarget {
             org: context.org,
@@ -126,10 +130,10 @@ impl Sessions {
         let (channel, ready) = match self.parts().agents.open(target.clone()).instrument(agent).await {
             Ok(opened) => opened,
             Err(mut failure) => {
-                if let Target::Postgres(_) = context.role.target {
-                    refused_login(&mut chain, &mut failure);
+                if let (Target::Postgres(_), Some(chain)) = (&context.role.target, &mut begun.chain) {
+                    refused_login(chain, &mut failure);
                 }
-                return Err(self.refuse(&context, Some(chain), failure).await);
+                return Err(begun.refuse(failure).await);
             }
         };
         self.note_running(&context, credential);
@@ -148,7 +152,7 @@ impl Sessions {
             target,
             sessions: self.clone(),
             channel: Some(channel),
-            chain: Some(chain),
+            chain: begun.let_go(),
             finished: false,
             _live: live,
         })
@@ -220,16 +224,6 @@ impl Sessions {
         if jumps.is_empty() { Ok(own) } else { self.secrets(role, jumps).await }
     }
 
-    async fn refuse(
-        &self,
-        context: &SessionContext,
-        chain: Option<hoop_core::SessionChain>,
-        failure: OpenFailure,
-    ) -> OpenFailure {
-        finish(self, context, chain, &Outcome::Denied(failure.denial.clone())).await;
-        failure
-    }
-
     /// The first statement does not wait for the store: a session that is noted as running too late has ended already,
     /// and stays so.
     fn note_running(&self, context: &SessionContext, credential: Option<CredentialId>) {
@@ -245,6 +239,39 @@ impl Sessions {
                 tracing::warn!(session = %id, error = &error as &dyn std::error::Error, "session could not be noted as running");
             }
         });
+    }
+}
+
+/// A session that the store may know and that is not open yet. Dropped as such, it ends: its client is gone.
+struct Begun {
+    sessions: Sessions,
+    context: Option<SessionContext>,
+    chain: Option<SessionChain>,
+}
+
+impl Begun {
+    /// What becomes of it is told by somebody else.
+    fn let_go(mut self) -> Option<SessionChain> {
+        self.context = None;
+        self.chain.take()
+    }
+
+    async fn refuse(mut self, failure: OpenFailure) -> OpenFailure {
+        let chain = self.chain.take();
+        if let Some(context) = &self.context {
+            finish(&self.sessions, context, chain, &Outcome::Denied(failure.denial.clone())).await;
+        }
+        self.context = None;
+        failure
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let Some(context) = self.context.take() else { return };
+        let (sessions, chain) = (self.sessions.clone(), self.chain.take());
+        let tasks = sessions.parts().tasks.clone();
+        tasks.spawn(async move { finish(&sessions, &context, chain, &Outcome::ClientLost).await });
     }
 }
 

@@ -1,9 +1,12 @@
 //! What goes wrong is said in a line, with what to do, and with an exit status; never by a connection that just ends.
 
+use std::net::TcpListener;
+use std::process::Stdio;
+
 use hoop_testkit::{Sshd, make_key, output, until};
 use serde_json::json;
 
-use super::{Client, PLAIN, gateway, role, stand};
+use super::{Client, PLAIN, gateway, gateway_with, role, stand};
 
 #[track_caller]
 fn refused(client: &Client, role: &str, words: &[&str]) {
@@ -61,6 +64,22 @@ fn a_session_that_is_killed_says_so_and_ends() {
     stand.gateway.hoop(&["sessions", "kill", id]).ok();
     shell.expect("hoop: ");
     assert_eq!(stand.gateway.ended_session("killed")["outcome"], "killed");
+}
+
+/// Nobody waits for the login of a session whose client has gone.
+#[test]
+fn a_client_that_goes_away_before_the_login_ends_its_session() {
+    let stand = stand();
+    let gateway = gateway_with(&stand.sshd, Some("[limits]\nopen_timeout = \"2m\"\n"));
+    let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = silent.local_addr().expect("a bound socket").port();
+    role(&gateway, "silent", &stand.sshd, |target| target["port"] = json!(port));
+    let client = Client::new(&gateway);
+    let mut ssh = client.ssh(&[], "silent").stdin(Stdio::null()).spawn().expect("ssh starts");
+    let _target = silent.accept().expect("the agent dials");
+    ssh.kill().expect("an own child");
+    ssh.wait().expect("an own child");
+    assert_eq!(gateway.ended_session("silent")["outcome"], "client_lost");
 }
 
 #[test]
