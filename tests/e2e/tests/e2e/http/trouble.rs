@@ -120,7 +120,7 @@ fn a_target_may_take_its_time_and_no_more() {
     }
     let config = "[limits]\nhttp_answer = \"1s\"\n".to_owned();
     let gateway = Gateway::start(&Options { config: Some(config), ..Options::default() });
-    let (stays, gone) = std::sync::mpsc::channel::<()>();
+    let (stays, gone) = std::sync::mpsc::sync_channel::<()>(1);
     let gone = std::sync::Mutex::new(gone);
     let service = Service::start(move |io| {
         let mut io = BufReader::new(io);
