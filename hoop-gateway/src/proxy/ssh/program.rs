@@ -32,6 +32,8 @@ const EOF_AFTER: Duration = Duration::from_millis(300);
 const NO_STATUS: Duration = Duration::from_millis(500);
 /// How long a client may take to take the last words of a channel.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a client may take to close a channel whose session has ended.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// The number of the standard error (RFC 4254 section 5.2).
 const STDERR: u32 = 1;
 /// Most variables of one program, and their longest name and value together, in bytes.
@@ -49,7 +51,7 @@ pub(super) async fn serve(shared: Arc<Shared>, id: ChannelId, channel: Channel<M
         Err(denial) => return reply.reject(words::open_failure(&denial)).await,
     };
     let begun = reply.accept().await;
-    let (read, write) = channel.split();
+    let (mut read, write) = channel.split();
     let (mut receiver, sender) = tunnel.split();
     let client = ToClient { write, handle: shared.client.clone(), terminal: AtomicBool::new(false) };
     let program = Program {
@@ -63,17 +65,25 @@ pub(super) async fn serve(shared: Arc<Shared>, id: ChannelId, channel: Channel<M
         bytes_out: AtomicU64::new(0),
     };
     let ended = tokio::select! {
-        ended = program.up(begun, read) => ended,
+        ended = program.up(begun, &mut read) => ended,
         ended = program.down(&mut receiver) => ended,
         () = shared.ending.cancelled() => Err(Ended::Session),
     };
-    let is_open = ended.is_err();
+    let (is_open, is_over) = (ended.is_err(), matches!(ended, Err(Ended::Session)));
     program.end(ended).await;
+    if is_over {
+        // OpenSSH forgets what it has not shown yet when the end of the connection comes with it.
+        let _ = timeout(FAREWELL, closed_by_client(&mut read)).await;
+    }
     if is_open {
         // What the client has sent still goes to the target: the stream is not given up before it has ended there.
         drop(program.sender.lock().await.take());
         let _ = timeout(LAST_WORDS, ended_by_target(&mut receiver)).await;
     }
+}
+
+async fn closed_by_client(read: &mut ChannelReadHalf) {
+    while !matches!(read.wait().await, None | Some(ChannelMsg::Close)) {}
 }
 
 async fn ended_by_target(receiver: &mut ChannelReceiver) {
@@ -125,7 +135,7 @@ struct Prepared {
 
 /// From the client to the target.
 impl Program<'_> {
-    async fn up(&self, begun: Vec<ChannelMsg>, mut read: ChannelReadHalf) -> Result<ChannelEnd, Ended> {
+    async fn up(&self, begun: Vec<ChannelMsg>, read: &mut ChannelReadHalf) -> Result<ChannelEnd, Ended> {
         let mut prepared = Prepared::default();
         for message in begun {
             self.take(&mut prepared, message).await?;
