@@ -5,7 +5,6 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{Api, Folder, Guarded, Output, Plan, Postgres, output, until};
@@ -225,10 +224,6 @@ impl Gateway {
     /// A new user in no group but `groups`, signed in.
     pub fn user(&self, name: &str, groups: &[&str]) -> Api {
         let password = "a long enough passphrase";
-        for group in groups {
-            // The group may be there from an earlier user.
-            self.api().try_call(Method::POST, "/api/v1/groups", Some(&json!({ "name": group })));
-        }
         let body = json!({ "name": name, "password": password, "groups": groups, "must_change_password": false });
         self.api().post("/api/v1/users", &body);
         Api::sign_in(self.text("api"), name, password)
