@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use hoop_proto::dsn::Dsn;
+use hoop_proto::tunnel::Coalescing;
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -56,7 +57,7 @@ pub(super) fn channel(settings: &Settings) -> Result<Channel, ConnectError> {
                 }
                 None => Box::new(tcp),
             };
-            Ok::<_, io::Error>(TokioIo::new(io))
+            Ok::<_, io::Error>(TokioIo::new(Coalescing::new(io)))
         }
     })))
 }

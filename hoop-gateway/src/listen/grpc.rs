@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hoop_proto::tunnel::Coalescing;
 use hoop_proto::tunnel::v1::access_server::{self, AccessServer};
 use hoop_proto::tunnel::v1::tunnel_server::TunnelServer;
 use hyper::body::Incoming;
@@ -158,7 +159,7 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Caller { services, peer, known } = caller;
-    let io = TokioIo::new(Probation::new(io, STRANGERS_BYTES, known.clone()));
+    let io = TokioIo::new(Coalescing::new(Probation::new(io, STRANGERS_BYTES, known.clone())));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         let (called, known) = (services.clone().call(request), known.clone());

@@ -1,12 +1,14 @@
 //! The tunnel of agents and native clients to a gateway: the gRPC services of `proto/hoop/v1`, how their versions are
-//! settled, a stream of bytes as a connection, and when the other end is lost.
+//! settled, a stream of bytes as a connection, when its socket is written, and when the other end is lost.
 
+mod coalesce;
 pub mod codec;
 mod connection;
 mod secret;
 mod silence;
 pub mod version;
 
+pub use coalesce::Coalescing;
 pub use connection::{Connection, chunks};
 pub use silence::Silence;
 
