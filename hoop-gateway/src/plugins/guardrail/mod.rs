@@ -17,6 +17,7 @@ mod files;
 mod http;
 mod list;
 mod rules;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod wild;
@@ -111,7 +112,8 @@ struct SessionGuardrail {
     http: Exchanges,
     unparsable: Unparsable,
     max_statement_bytes: usize,
-    /// Texts that were let through.
+    has_patterns: bool,
+    /// Texts that were let through. One that differs from them in its numbers alone does the same to the same tables.
     seen: Vec<(Bytes, TextSettings)>,
     next: usize,
 }
@@ -121,8 +123,10 @@ impl SessionGuardrail {
     /// What is wrong with a rule.
     fn new(rules: GuardrailRules) -> Result<Self, Denial> {
         let GuardrailRules { rules, commands, files, http, unparsable, max_statement_bytes, max_body_bytes } = rules;
+        let rules = rules.into_iter().map(Compiled::new).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            rules: rules.into_iter().map(Compiled::new).collect::<Result<_, _>>()?,
+            has_patterns: rules.iter().any(Compiled::has_pattern),
+            rules,
             commands: commands::list(commands)?,
             files: files::list(files)?,
             http: Exchanges::new(http::list(http)?, max_body_bytes),
@@ -141,7 +145,11 @@ impl SessionGuardrail {
     }
 
     fn judge(&mut self, statement: &Statement) -> Result<(), Denial> {
-        if self.seen.iter().any(|(text, settings)| *text == statement.text && *settings == statement.settings) {
+        if self
+            .seen
+            .iter()
+            .any(|(text, settings)| *settings == statement.settings && self.is_same(text, &statement.text))
+        {
             return Ok(());
         }
         match parse(&statement.text, statement.settings, self.max_statement_bytes) {
@@ -151,6 +159,11 @@ impl SessionGuardrail {
         }
         self.remember(statement);
         Ok(())
+    }
+
+    /// Whether what was found of one text holds for the other one. A pattern may be about numbers.
+    fn is_same(&self, seen: &[u8], text: &[u8]) -> bool {
+        seen == text || (text.len() <= LONGEST_REMEMBERED && !self.has_patterns && shape::is_same(seen, text))
     }
 
     fn judge_parsed(&self, parsed: &pg_query::protobuf::ParseResult) -> Result<(), Denial> {

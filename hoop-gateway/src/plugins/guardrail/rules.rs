@@ -268,6 +268,10 @@ impl Compiled {
             && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(&text()))
     }
 
+    pub(super) fn has_pattern(&self) -> bool {
+        self.pattern.is_some()
+    }
+
     pub(super) fn names_functions(&self) -> bool {
         !self.rule.functions.is_empty()
     }
