@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use hoop_core::id::{RequestId, ReviewId};
-use hoop_core::{Code, Denial, Fault};
+use hoop_core::{Denial, Fault};
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 
 use crate::api::{Page, status_of};
-use crate::proxy::http::{Body, Wire};
+use crate::proxy::http::{Body, Wire, status};
 use crate::session::Held;
 
 /// Why a request is not answered by its target.
@@ -164,63 +164,14 @@ fn grpc(denial: &Denial, wire: Wire) -> Response<Body> {
     let mut response = Response::new(crate::proxy::http::empty());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire.content_type()));
-    headers.insert("grpc-status", HeaderValue::from(grpc_status(denial.code)));
-    let message = match &denial.hint {
-        Some(hint) => format!("{}; {hint}", denial.reason),
-        None => denial.reason.clone(),
-    };
-    if let Ok(message) = HeaderValue::try_from(percent_encoded(&message)) {
-        headers.insert("grpc-message", message);
-    }
+    headers.extend(status::fields(denial));
     response
-}
-
-/// Of [gRPC's codes](https://github.com/grpc/grpc/blob/master/doc/statuscodes.md).
-const fn grpc_status(code: Code) -> u16 {
-    const CANCELLED: u16 = 1;
-    const INVALID_ARGUMENT: u16 = 3;
-    const DEADLINE_EXCEEDED: u16 = 4;
-    const NOT_FOUND: u16 = 5;
-    const PERMISSION_DENIED: u16 = 7;
-    const RESOURCE_EXHAUSTED: u16 = 8;
-    const UNIMPLEMENTED: u16 = 12;
-    const INTERNAL: u16 = 13;
-    const UNAVAILABLE: u16 = 14;
-    const UNAUTHENTICATED: u16 = 16;
-    match code {
-        Code::LoginFailed | Code::Unauthenticated | Code::CredentialExpired | Code::CredentialRevoked => {
-            UNAUTHENTICATED
-        }
-        Code::Cancelled => CANCELLED,
-        Code::TargetTimeout | Code::Timeout => DEADLINE_EXCEEDED,
-        Code::RoleNotFound | Code::NotFound => NOT_FOUND,
-        Code::LimitExceeded | Code::Throttled => RESOURCE_EXHAUSTED,
-        Code::Unsupported => UNIMPLEMENTED,
-        Code::StoreUnavailable | Code::GatewayDraining | Code::ReviewRequired => UNAVAILABLE,
-        other => match other.fault() {
-            Fault::Client => INVALID_ARGUMENT,
-            Fault::Policy => PERMISSION_DENIED,
-            Fault::Target => UNAVAILABLE,
-            Fault::Gateway => INTERNAL,
-        },
-    }
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hoop_core::SystemClock;
+    use hoop_core::{Code, SystemClock};
 
     fn refused(fields: &[(&str, &str)], code: Code) -> Response<Body> {
         let mut request = Request::builder().uri("/a");

@@ -137,6 +137,8 @@ pub(super) struct Begun {
     pub(super) coding: Option<Coding>,
     /// It is the answer to a call of gRPC, or gRPC-Web.
     pub(super) wires: Option<Wires>,
+    /// The client reads what follows a body.
+    pub(super) trailers: bool,
 }
 
 /// Dropped before its time, it has the agent give the exchange up: the end of a stream alone is not seen by one that waits for a
@@ -246,7 +248,15 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
         let coding = if shown.body.read && !bodiless_answer && !is_call { Coding::of(&shown.headers)? } else { None };
         return Ok(Ran::Answer(
             Box::new(shown),
-            Begun { receiver, sending, give_up, bodiless: bodiless_answer, coding, wires },
+            Begun {
+                receiver,
+                sending,
+                give_up,
+                bodiless: bodiless_answer,
+                coding,
+                wires,
+                trailers: parts.version == Version::HTTP_2,
+            },
         ));
     }
 }

@@ -5,6 +5,7 @@
 //! [RFC 9113]: https://www.rfc-editor.org/rfc/rfc9113
 
 pub(crate) mod fields;
+pub(crate) mod status;
 
 mod answer;
 mod asked;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::poll;
-use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, HttpRequest, Message, MessageKind, Request};
+use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, Fault, HttpRequest, Message, MessageKind, Request};
 use hoop_proto::tunnel::v1::{HttpEnd, http_message};
 use http::HeaderMap;
 use http_body::Body as _;
@@ -55,13 +55,21 @@ impl Sending {
         Ok(())
     }
 
-    /// What the client has done wrong, where that has ended it.
+    /// Why not all goes on; never resolves where that is the target's doing, which may have its say yet, or was told already.
+    pub(super) async fn failed(&mut self) -> Denial {
+        match self.done().await {
+            Err(denial) if denial.fault() != Fault::Target => denial,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// What the client has done wrong, or may not do, where that has ended it.
     pub(super) async fn broken(&mut self) -> Option<Denial> {
         let has_ended = matches!(self, Self::Running(task) if task.is_finished());
         if !has_ended {
             return None;
         }
-        self.done().await.err().filter(|denial| denial.code == Code::ProtocolViolation)
+        self.done().await.err().filter(|denial| denial.fault() != Fault::Target)
     }
 
     /// The sender, when all has gone.
