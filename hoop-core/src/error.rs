@@ -129,6 +129,8 @@ codes! {
     SecretUnavailable "secret_unavailable" Target
     /// Bytes that the protocol does not allow here.
     ProtocolViolation "protocol_violation" Client
+    /// The client began to send something, and then nothing more of it.
+    ClientTimeout "client_timeout" Client
     /// A part of the protocol that is not served.
     Unsupported "unsupported" Client
     /// Something is larger, longer or more than a limit allows.

@@ -272,6 +272,7 @@ impl Gateway {
                 exchanges: limits.http_exchanges.max(1),
                 idle: limits.http_idle,
                 answer: limits.http_answer,
+                body_idle: limits.http_body_idle,
                 message_bytes: limits.message_bytes,
             },
             domain: endpoints.web.clone(),

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use hoop_core::id::{RequestId, ReviewId};
 use hoop_core::{Denial, Fault};
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 
@@ -48,6 +48,7 @@ pub(super) struct Asks {
     form: Form,
     method: Method,
     uri: Uri,
+    version: Version,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl Asks {
         } else {
             Form::Problem
         };
-        Self { form, method: request.method().clone(), uri: request.uri().clone() }
+        Self { form, method: request.method().clone(), uri: request.uri().clone(), version: request.version() }
     }
 
     /// Whether it is a person who reads it.
@@ -97,6 +98,10 @@ pub(super) fn answer(refused: &Refused, request_id: RequestId, asks: &Asks, page
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         headers.insert(RETRY_AFTER, HeaderValue::from(SOON));
+    }
+    // RFC 9110 §15.5.9: nobody waits for the rest.
+    if status == StatusCode::REQUEST_TIMEOUT && asks.version < Version::HTTP_2 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hoop\""));
@@ -206,6 +211,11 @@ mod tests {
         assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(busy.headers().contains_key(RETRY_AFTER));
         assert_eq!(refused(&[("content-type", "application/grpc")], Code::AgentBusy).headers()["grpc-status"], "14");
+        let late = refused(&[], Code::ClientTimeout);
+        assert_eq!(
+            (late.status(), &late.headers()[CONNECTION]),
+            (StatusCode::REQUEST_TIMEOUT, &"close".parse().expect("a value"))
+        );
         let web = refused(&[("content-type", "application/grpc-web-text+proto")], Code::RequestDenied);
         assert_eq!(web.status(), StatusCode::OK);
         assert_eq!(web.headers()[CONTENT_TYPE], "application/grpc-web-text");

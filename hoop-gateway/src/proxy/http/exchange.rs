@@ -169,7 +169,7 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
     let (mut parts, mut body) = request.into_parts();
     let session = Arc::clone(&exchange.session);
     let names = Names { client: &asker.origin, target: &session.target, url: &session.url };
-    let bodiless = sending::is_empty(&parts.headers, &mut body).await?;
+    let bodiless = sending::is_empty(&parts.headers, &mut body, session.limits.body_idle).await?;
     let mut head = asked(exchange.id, &mut parts, upgrade.is_some())?;
     names.request(&mut head.headers);
     validators::asked(&mut head.headers, &session.variant);
@@ -220,6 +220,7 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
             _ => Sending::Done(sender),
         };
         let response = answered(&session, &mut receiver, &mut sending).await?;
+        outgoing.patience().answered();
         let (mut shown, bodiless_answer) = received(exchange.id, response)?;
         if shown.status == StatusCode::SWITCHING_PROTOCOLS {
             let Some(upgrade) = upgrade else { return Err(unasked()) };

@@ -16,6 +16,7 @@ mod exchange;
 mod grpc;
 mod head;
 mod identity;
+mod patience;
 mod probe;
 mod reflection;
 mod resting;

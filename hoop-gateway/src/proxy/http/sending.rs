@@ -21,8 +21,9 @@ use super::asked::RequestBody;
 use super::coding::{Coding, Decoder};
 use super::exchange::{Exchange, Traffic, confused};
 use super::fields::strip_trailers;
+use super::patience::Patience;
 use super::session::HttpSession;
-use super::web::{Between, Wires};
+use super::web::{Between, Wire, Wires};
 use super::{grpc, head};
 use crate::tunnel::ChannelSender;
 
@@ -102,6 +103,8 @@ pub(super) struct Outgoing {
     missing: Option<u64>,
     /// What else is done with the body of a call.
     between: Between,
+    /// How long its client may be silent.
+    patience: Patience,
     /// What [`look`](Self::look) has seen of the body.
     first: Option<Option<Result<Frame<Bytes>, hyper::Error>>>,
 }
@@ -125,8 +128,18 @@ impl Outgoing {
             wanted: head.body,
             decoder: coding.map(Decoder::new),
             missing: head::length(&head.headers),
+            // A client of gRPC may have nothing to say for hours; one of gRPC-Web says all at once.
+            patience: match wires {
+                Some(Wires { client: Wire::Grpc, .. }) => Patience::endless(),
+                _ => Patience::new(exchange.session.limits.body_idle),
+            },
             first: None,
         }
+    }
+
+    /// How long its client may be silent.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience.clone()
     }
 
     /// Looks for the beginning of a body, so that a short one leaves together with its head. Over HTTP/1.1 a body is read once
@@ -154,6 +167,7 @@ impl Outgoing {
             messages: self.messages.take(),
             missing: self.missing,
             between: std::mem::replace(&mut self.between, Between::nothing()),
+            patience: self.patience.clone(),
             first: self.first.take(),
         };
         let session = Arc::clone(&self.session);
@@ -170,8 +184,8 @@ impl Outgoing {
 
     async fn run(mut self, mut body: RequestBody, mut sender: ChannelSender) -> Result<ChannelSender, Denial> {
         let (mut trailers, mut last) = (HeaderMap::new(), Bytes::new());
-        while let Some(frame) = self.next(&mut body).await {
-            match frame.map_err(broken)?.into_data() {
+        while let Some(frame) = self.next(&mut body).await? {
+            match frame.into_data() {
                 Ok(data) if data.is_empty() => {}
                 Ok(data) if self.messages.is_some() => {
                     let data = self.between.read(data)?;
@@ -230,8 +244,8 @@ impl Outgoing {
     /// The refusal; [`Code::LimitExceeded`] when it is too long.
     pub(super) async fn whole(&mut self, mut body: RequestBody) -> Result<Whole, Denial> {
         let (mut bytes, mut trailers) = (BytesMut::new(), HeaderMap::new());
-        while let Some(frame) = body.frame().await {
-            match frame.map_err(broken)?.into_data() {
+        while let Some(frame) = self.next(&mut body).await? {
+            match frame.into_data() {
                 Ok(mut data) => loop {
                     let piece = self.decode(&mut data)?;
                     if piece.is_empty() {
@@ -271,13 +285,14 @@ impl Outgoing {
         self.missing == Some(0)
     }
 
-    async fn next(&mut self, body: &mut RequestBody) -> Option<Result<Frame<Bytes>, hyper::Error>> {
-        match self.first.take() {
+    async fn next(&mut self, body: &mut RequestBody) -> Result<Option<Frame<Bytes>>, Denial> {
+        let next = match self.first.take() {
             Some(first) => first,
             // Asking what has ended would wait for who reads it from the client to see so, too.
             None if body.is_end_stream() => None,
-            None => body.frame().await,
-        }
+            None => self.patience.next(body.frame()).await?,
+        };
+        next.transpose().map_err(broken)
     }
 
     async fn pass(&self, data: Bytes, sender: &mut ChannelSender) -> Result<(), Denial> {
@@ -322,11 +337,12 @@ impl Outgoing {
 /// Whether nothing comes of a body of which that was said: over HTTP/2 something still could.
 ///
 /// # Errors
-/// [`Code::ProtocolViolation`] when something does.
-pub(super) async fn is_empty(headers: &HeaderMap, body: &mut RequestBody) -> Result<bool, Denial> {
+/// [`Code::ProtocolViolation`] when something does; [`Code::ClientTimeout`] when that cannot be told for too long.
+pub(super) async fn is_empty(headers: &HeaderMap, body: &mut RequestBody, most: Duration) -> Result<bool, Denial> {
     if head::length(headers) == Some(0) {
+        let patience = Patience::new(most);
         // More than was said is an error of the library.
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = patience.next(body.frame()).await? {
             frame.map_err(broken)?;
         }
     }

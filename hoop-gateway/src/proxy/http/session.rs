@@ -35,6 +35,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// How long a target may take to begin its answer, or to take more of a request.
     pub(crate) answer: Duration,
+    /// How long a client may send nothing of a body.
+    pub(crate) body_idle: Duration,
     /// Longest body that is decided on as a whole, and longest message, in bytes.
     pub(crate) message_bytes: usize,
 }

@@ -49,7 +49,7 @@ const fn code(code: Code) -> u16 {
             UNAUTHENTICATED
         }
         Code::Cancelled => CANCELLED,
-        Code::TargetTimeout | Code::Timeout => DEADLINE_EXCEEDED,
+        Code::TargetTimeout | Code::ClientTimeout | Code::Timeout => DEADLINE_EXCEEDED,
         Code::RoleNotFound | Code::NotFound => NOT_FOUND,
         Code::LimitExceeded | Code::Throttled => RESOURCE_EXHAUSTED,
         Code::Unsupported => UNIMPLEMENTED,

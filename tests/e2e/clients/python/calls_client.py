@@ -136,6 +136,18 @@ def long():
     begun(b"one", b"x" * 8192)
 
 
+def rests():
+    """A call whose client has nothing to say until somebody says so."""
+
+    def asked():
+        yield b"one"
+        print("rests", flush=True)
+        sys.stdin.readline()
+        yield b"three"
+
+    print(channel.stream_unary(at("Count"))(asked(), metadata=own))
+
+
 def framed(message):
     return b"\0" + len(message).to_bytes(4, "big") + message
 

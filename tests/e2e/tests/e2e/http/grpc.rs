@@ -44,7 +44,7 @@ fn grpcurl_is_answered_as_by_the_service_itself() {
     same(&client, &["-d", r#"{"service":"nobody"}"#], "", &["grpc.health.v1.Health/Check"]);
 }
 
-fn calls() -> &'static Calls {
+pub(super) fn calls() -> &'static Calls {
     static CALLS: OnceLock<Calls> = OnceLock::new();
     CALLS.get_or_init(|| {
         let calls = Calls::start();
@@ -176,7 +176,7 @@ fn interrupted(mut client: Command, interrupt: impl FnOnce()) -> [String; 2] {
 }
 
 /// A part of the client program, of which the first message is answered.
-fn begun(client: &Client, part: &str) -> Command {
+pub(super) fn begun(client: &Client, part: &str) -> Command {
     let host = client.origin.replace("http://", "");
     python_command("web", "calls_client.py", &[part, &client.address, &host, &client.token])
 }
