@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use hoop_core::id::RequestId;
-use hoop_core::{Clock, Code, Denial};
+use hoop_core::{Clock, Code, Denial, Target};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::service::service_fn;
@@ -292,9 +292,12 @@ impl ProxyDoor {
         };
         asked.is_for(slot.role())?;
         visit.known.cancel();
-        let asker = Asker { address: visit.address.clone(), origin: asked.origin };
         let session = slot.session();
         let role = session.role();
+        if let Target::Http(target) = &role.target {
+            self.domain.only_named(&asked, &role.name, target)?;
+        }
+        let asker = Asker { address: visit.address.clone(), origin: asked.origin };
         if let Some(refusal) = self.health.refusal(&role) {
             return Err(refusal.into());
         }
