@@ -242,10 +242,6 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
             }
             return Err(Denial::new("gateway", Code::MaskingFailed, "the target sent a part, which cannot be masked"));
         }
-        if wires.is_none() && shown.body.change && !bodiless_answer && Wire::of(&shown.headers).is_some() {
-            let reason = "the target answered with messages of gRPC what is no call of it, so they cannot be masked";
-            return Err(Denial::new("gateway", Code::MaskingFailed, reason));
-        }
         let coding = if shown.body.read && !bodiless_answer && !is_call { Coding::of(&shown.headers)? } else { None };
         return Ok(Ran::Answer(
             Box::new(shown),

@@ -31,13 +31,14 @@ pub(super) fn response_type(
     service.methods().find(|known| known.name() == method).map(|method| method.output())
 }
 
-/// Whether a head says that messages follow, as servers that are lenient read it.
+/// Whether a head says that messages follow, as servers that are lenient read it; also as gRPC-Web writes them.
 pub(super) fn is_type(fields: &HeaderMap) -> bool {
-    const TYPE: &[u8] = b"application/grpc";
+    const TYPE: &str = "application/grpc";
     fields.get_all(CONTENT_TYPE).iter().any(|kind| {
-        let kind = kind.as_bytes();
-        let named = kind.get(..TYPE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(TYPE));
-        named && matches!(kind.get(TYPE.len()), None | Some(b'+' | b';' | b' ' | b'\t' | b','))
+        let kind = String::from_utf8_lossy(kind.as_bytes()).to_ascii_lowercase();
+        let Some(rest) = kind.strip_prefix(TYPE) else { return false };
+        let rest = rest.strip_prefix("-web").map_or(rest, |rest| rest.strip_prefix("-text").unwrap_or(rest));
+        rest.is_empty() || rest.starts_with(['+', ';', ' ', '\t', ','])
     })
 }
 

@@ -109,9 +109,10 @@ impl Exchanges {
             // Whoever asks for all of it instead comes again with another head.
             exchange.part = head::check_whole(response.status, &response.headers).err();
             response.body.change();
-            // Some servers take any request for a call.
+            // Some servers take any request for a call; nobody cuts the messages of what is none.
             if !exchange.is_call && grpc::is_type(&response.headers) {
-                exchange.part = Some(Unreadable("it has messages of gRPC, and was not asked for as a call"));
+                exchange.ended = Ended::Refused;
+                return Err(denied(Unreadable("it has messages of gRPC, and was not asked for as a call")));
             }
         } else if response.status == StatusCode::SWITCHING_PROTOCOLS {
             response.body.change();
