@@ -141,6 +141,8 @@ codes! {
     SessionExpired "session_expired" Policy
     /// The policy does not allow the running session any more.
     AccessRevoked "access_revoked" Policy
+    /// The gateway, or the session, holds as much as it may at once.
+    GatewayBusy "gateway_busy" Gateway
     /// The gateway is shutting down.
     GatewayDraining "gateway_draining" Gateway
     /// The store cannot be reached or does not answer as it should.

@@ -127,6 +127,7 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         // Whoever asks again later may get another answer; HTTP clients know this status as such.
         Code::StoreUnavailable
         | Code::GatewayDraining
+        | Code::GatewayBusy
         | Code::RecordingFailed
         | Code::AgentUnavailable
         | Code::AgentBusy

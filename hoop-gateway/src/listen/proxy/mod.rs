@@ -39,7 +39,7 @@ use crate::auth::credential::NativeCredentials;
 use crate::auth::{Bearer, Throttle};
 use crate::config::TlsUse;
 use crate::health::Health;
-use crate::proxy::http::{self, Asker, Body, Descriptors, IdentityKey, Limits, RequestBody};
+use crate::proxy::http::{self, Asker, Body, Budget, Descriptors, IdentityKey, Limits, RequestBody};
 use crate::session::Sessions;
 use crate::telemetry::Telemetry;
 use cors::Across;
@@ -75,6 +75,8 @@ pub(crate) struct ProxyDoor {
     pub(crate) limits: PreAuthLimits,
     /// What a session may cost.
     pub(crate) session_limits: Limits,
+    /// What they may hold together.
+    pub(crate) budget: Arc<Budget>,
     /// The origins of roles.
     pub(crate) domain: Domain,
     /// Where people sign in.

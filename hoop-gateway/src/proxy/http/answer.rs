@@ -20,6 +20,7 @@ use hyper::body::Frame;
 use super::coding::{Decoder, Encoder};
 use super::exchange::{Begun, Exchange, GiveUp, confused};
 use super::fields::strip_trailers;
+use super::held::Held;
 use super::sending::Sending;
 use super::status::LastWord;
 use super::web::{Between, Wire};
@@ -53,6 +54,7 @@ pub(super) async fn give(
         true => grpc::Messages::of_web(&headers, most),
         false => grpc::Messages::new(&headers, most),
     });
+    let messages = messages.map(|messages| messages.within(Held::of(&exchange.session.budget)));
     if wanted.change {
         validators::changed(&mut headers, &exchange.session.variant);
     }
@@ -256,7 +258,7 @@ impl Answer {
     /// Shows each message of a call that is whole by now.
     async fn call(&mut self, data: &[u8]) -> Result<(), Denial> {
         let Some(messages) = &mut self.messages else { return Ok(()) };
-        messages.push(data);
+        messages.push(data)?;
         while let Some(bytes) = self.messages.as_mut().map(grpc::Messages::next).transpose()?.flatten() {
             let message = Message { channel: self.exchange.id, kind: MessageKind::Grpc, bytes };
             match self.exchange.session.chain.response(Response::Message(message)).await? {

@@ -21,6 +21,7 @@ use super::asked::RequestBody;
 use super::coding::{Coding, Decoder};
 use super::exchange::{Exchange, Traffic, confused};
 use super::fields::strip_trailers;
+use super::held::Held;
 use super::patience::Patience;
 use super::session::HttpSession;
 use super::web::{Between, Wire, Wires};
@@ -99,6 +100,8 @@ pub(super) struct Outgoing {
     decoder: Option<Decoder>,
     /// Of a call of gRPC whose messages are read.
     messages: Option<grpc::Messages>,
+    /// What is held of a body that is decided on.
+    held: Held,
     /// How much of the body is still to come, where that was said.
     missing: Option<u64>,
     /// What else is done with the body of a call.
@@ -120,7 +123,9 @@ impl Outgoing {
     pub(super) fn new(exchange: &Exchange, head: &HttpRequest, wires: Option<Wires>, coding: Option<Coding>) -> Self {
         let most = exchange.session.limits.message_bytes;
         Self {
-            messages: (wires.is_some() && head.body.read).then(|| grpc::Messages::new(&head.headers, most)),
+            messages: (wires.is_some() && head.body.read)
+                .then(|| grpc::Messages::new(&head.headers, most).within(Held::of(&exchange.session.budget))),
+            held: Held::of(&exchange.session.budget),
             between: wires.map_or(Between::nothing(), |wires| wires.up(head.body.read)),
             session: Arc::clone(&exchange.session),
             channel: exchange.id,
@@ -165,6 +170,7 @@ impl Outgoing {
             wanted: self.wanted,
             decoder: self.decoder.take(),
             messages: self.messages.take(),
+            held: self.held.take(),
             missing: self.missing,
             between: std::mem::replace(&mut self.between, Between::nothing()),
             patience: self.patience.clone(),
@@ -227,7 +233,7 @@ impl Outgoing {
     /// Asks about each message of a call that is whole by now.
     async fn call(&mut self, data: &[u8], sender: &mut ChannelSender) -> Result<(), Denial> {
         let Some(messages) = &mut self.messages else { return Ok(()) };
-        messages.push(data);
+        messages.push(data)?;
         while let Some(bytes) = self.messages.as_mut().map(grpc::Messages::next).transpose()?.flatten() {
             let message = Message { channel: self.channel, kind: MessageKind::Grpc, bytes };
             match self.session.chain.request(Request::Message(message), async |_| {}).await? {
@@ -241,8 +247,10 @@ impl Outgoing {
     /// Reads all of a body and has it decided on.
     ///
     /// # Errors
-    /// The refusal; [`Code::LimitExceeded`] when it is too long.
+    /// The refusal; [`Code::LimitExceeded`] when it is too long, [`Code::GatewayBusy`] when others hold too much.
     pub(super) async fn whole(&mut self, mut body: RequestBody) -> Result<Whole, Denial> {
+        /// Here, and where it is decided on.
+        const COPIES: usize = 2;
         let (mut bytes, mut trailers) = (BytesMut::new(), HeaderMap::new());
         while let Some(frame) = self.next(&mut body).await? {
             match frame.into_data() {
@@ -254,6 +262,7 @@ impl Outgoing {
                     if bytes.len() + piece.len() > self.session.limits.message_bytes {
                         return Err(too_long(self.session.limits.message_bytes));
                     }
+                    self.held.cover(COPIES * (bytes.len() + piece.len()))?;
                     bytes.extend_from_slice(&self.ask(piece, None).await?.0);
                 },
                 Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),

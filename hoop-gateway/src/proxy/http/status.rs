@@ -53,7 +53,7 @@ const fn code(code: Code) -> u16 {
         Code::RoleNotFound | Code::NotFound => NOT_FOUND,
         Code::LimitExceeded | Code::Throttled => RESOURCE_EXHAUSTED,
         Code::Unsupported => UNIMPLEMENTED,
-        Code::StoreUnavailable | Code::GatewayDraining | Code::ReviewRequired => UNAVAILABLE,
+        Code::StoreUnavailable | Code::GatewayDraining | Code::GatewayBusy | Code::ReviewRequired => UNAVAILABLE,
         other => match other.fault() {
             Fault::Client => INVALID_ARGUMENT,
             Fault::Policy => PERMISSION_DENIED,

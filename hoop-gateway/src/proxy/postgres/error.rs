@@ -65,6 +65,8 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         Code::PluginFailed | Code::SecretUnavailable => "58000",
         // too_many_connections
         Code::AgentBusy => "53300",
+        // out_of_memory
+        Code::GatewayBusy => "53200",
         // cannot_connect_now
         Code::AgentUnavailable
         | Code::TargetUnavailable

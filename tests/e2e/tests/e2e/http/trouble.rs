@@ -150,6 +150,44 @@ fn a_target_may_take_its_time_and_no_more() {
     until(SOON, "an answer in time", || (client.ask(&[], "/now") == (200, "ok".to_owned())).then_some(()));
 }
 
+/// `limits.http_session_held_bytes`.
+#[test]
+fn a_session_holds_as_much_of_bodies_as_it_may_and_another_its_own() {
+    if direct_only() {
+        return;
+    }
+    let config = "[limits]\nhttp_session_held_bytes = 1048576\n".to_owned();
+    let gateway = Gateway::start(&Options { config: Some(config), ..Options::default() });
+    let rule = json!({ "name": "amount", "paths": ["/decided"], "body": [{ "name": "/amount", "above": 1000 }] });
+    super::role(&gateway, "held", &stand().app, |role| role["plugins"]["guardrail"] = json!({ "http": [rule] }));
+    let (client, other) = (Client::new(&gateway, "held"), Client::new(&gateway, "held"));
+    let body = |bytes: usize| format!("{{\"amount\":1,\"text\":\"{}\"}}", "x".repeat(bytes));
+    let ask = |client: &Client, bytes: usize| {
+        let options = ["-i", "-H", &client.line(), "-H", "Content-Type: application/json", "-H", "Expect:"];
+        let mut curl = command(&[&options[..], &["--data-binary", "@-", &client.at("/decided")]].concat());
+        output(&mut curl, body(bytes).as_bytes()).ok()
+    };
+    assert!(ask(&client, 200_000).starts_with("HTTP/1.1 200"), "alone it fits");
+    let mut io = dial(&client.address);
+    let (host, whole) = (client.origin.trim_start_matches("http://"), body(500_000));
+    let (most, last) = whole.split_at(whole.len() - 1);
+    let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close", whole.len());
+    let head = format!("POST /decided HTTP/1.1\r\nHost: {host}\r\n{}\r\n{fields}\r\n\r\n", client.line());
+    io.write_all(head.as_bytes()).and_then(|()| io.write_all(most.as_bytes())).expect("the door reads");
+    let refused = until(SOON, "one too many", || {
+        let told = ask(&client, 200_000);
+        told.starts_with("HTTP/1.1 503").then_some(told)
+    });
+    assert!(refused.contains("\"code\":\"gateway_busy\"") && refused.contains("retry-after: "), "{refused}");
+    assert!(ask(&client, 1000).starts_with("HTTP/1.1 200"), "what is short is not counted");
+    assert!(ask(&other, 200_000).starts_with("HTTP/1.1 200"), "another session holds its own");
+    io.write_all(last.as_bytes()).expect("the door reads");
+    let mut told = String::new();
+    io.read_to_string(&mut told).expect("an answer");
+    assert!(told.starts_with("HTTP/1.1 200"), "who has begun ends: {told}");
+    until(SOON, "room again", || ask(&client, 200_000).starts_with("HTTP/1.1 200").then_some(()));
+}
+
 /// `limits.http_body_idle`.
 #[test]
 fn who_sends_nothing_of_a_body_is_told_so_and_streams_may_rest() {
