@@ -42,6 +42,29 @@ pub(super) fn is_type(fields: &HeaderMap) -> bool {
     })
 }
 
+/// How messages are written, as far as a head says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Format {
+    #[default]
+    Protobuf,
+    Json,
+    /// Something else, which nobody here reads.
+    Other,
+}
+
+impl Format {
+    /// By the suffix of the type, `application/grpc+json`.
+    pub(super) fn of(fields: &HeaderMap) -> Self {
+        let kind = fields.get(CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()).to_ascii_lowercase());
+        let essence = kind.as_deref().and_then(|kind| kind.split([';', ' ', '\t', ',']).next());
+        match essence.and_then(|essence| essence.split_once('+')) {
+            None | Some((_, "proto")) => Self::Protobuf,
+            Some((_, "json")) => Self::Json,
+            Some(_) => Self::Other,
+        }
+    }
+}
+
 /// Masks a message; nothing where it stays as it is.
 pub(super) fn message(
     bytes: &[u8],
