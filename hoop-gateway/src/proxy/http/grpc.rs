@@ -15,6 +15,8 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// Flag and length.
 const PREFIX: usize = 5;
+/// The buffer of a message of no more than this is used again, in bytes.
+const KEPT: usize = 64 * 1024;
 
 /// Cuts a body into messages.
 pub(super) struct Messages {
@@ -84,6 +86,10 @@ impl Messages {
         }
         self.buffer.advance(PREFIX);
         let message = self.buffer.split_to(len).freeze();
+        if len > KEPT {
+            // What is left would keep all of it alive, for as long as the call rests.
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
         match compressed {
             0 => self.whole(message).map(Some),
             1 => self.uncompressed(message).map(Some),

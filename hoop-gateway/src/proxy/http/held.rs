@@ -114,30 +114,39 @@ impl Drop for Held {
     }
 }
 
-/// How often what is read of a message lies in memory: as it comes, and as the message.
-const COPIES: usize = 2;
-
-/// Counts what is read of one end of a WebSocket since its last message.
+/// Counts what is read of one end of a WebSocket since its last message. The library keeps the buffers of the longest one for as long
+/// as the socket is open, both where it is read and where it is written, and so does this.
 #[derive(Debug, Clone)]
-pub(crate) struct Meter(Arc<Mutex<(usize, Held)>>);
+pub(crate) struct Meter(Arc<Mutex<Read>>);
+
+#[derive(Debug)]
+struct Read {
+    bytes: usize,
+    most: usize,
+    held: Held,
+}
 
 impl Meter {
     pub(crate) fn of(budget: &Arc<Budget>) -> Self {
-        Self(Arc::new(Mutex::new((0, Held::of(budget)))))
+        Self(Arc::new(Mutex::new(Read { bytes: 0, most: 0, held: Held::of(budget) })))
     }
 
     /// The message has gone on.
     pub(crate) fn rest(&self) {
-        let (read, held) = &mut *self.0.lock();
-        *read = 0;
-        // Holding less is never refused.
-        let _ = held.cover(0);
+        self.0.lock().bytes = 0;
     }
 
     fn read(&self, bytes: usize) -> Result<(), Denial> {
-        let (read, held) = &mut *self.0.lock();
-        *read = read.saturating_add(bytes);
-        held.cover(read.saturating_mul(COPIES))
+        /// As it is read, and as it is written.
+        const COPIES: usize = 2;
+        let mut read = self.0.lock();
+        read.bytes = read.bytes.saturating_add(bytes);
+        if read.bytes > read.most {
+            let all = COPIES.saturating_mul(read.bytes);
+            read.held.cover(all)?;
+            read.most = read.bytes;
+        }
+        Ok(())
     }
 }
 
@@ -267,8 +276,9 @@ mod tests {
         io.read_exact(&mut message).await.expect("twice that is just held");
         io.read_exact(&mut [0]).await.expect_err("one byte more is not");
         meter.rest();
-        io.read_exact(&mut message).await.expect("the next message");
+        io.read_exact(&mut message).await.expect("the next message takes the same place");
         let error = io.read_exact(&mut [0]).await.expect_err("one byte more is not");
+        assert_eq!(budget.held.load(Ordering::Relaxed), STEP, "it is kept while the socket is open");
         let denial = error.into_inner().and_then(|error| error.downcast::<Denial>().ok()).expect("the refusal");
         assert_eq!(denial.code, Code::LimitExceeded);
         drop((io, meter));
