@@ -229,6 +229,7 @@ mod tests {
         let mut other = counted();
         other.push(&body).expect("there is room");
         assert_eq!(other.next().expect_err("there is none").code, Code::GatewayBusy);
+        drop(other);
         assert!(one.next().expect("nothing more").is_none());
         one.push(b"").expect("nothing is held");
         let mut other = counted();
