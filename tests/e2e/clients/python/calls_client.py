@@ -129,7 +129,11 @@ def held():
 
 def deep():
     """The second answer is a message that nobody reads: it has others in it, without an end."""
-    begun(b"one", b"\x0b" * 100 + b"\x0c" * 100)
+    message = b""
+    for _ in range(80):
+        # The length in two bytes, none of which is a letter: the service makes letters large.
+        message = bytes([0x0A, len(message) & 0x7F | 0x80, len(message) >> 7]) + message
+    begun(b"one", message)
 
 
 def long():

@@ -62,7 +62,7 @@ fn a_target_that_is_away_is_told_and_refused_with_a_reason() {
     assert!(shown.contains("unhealthy") && shown.contains("the status 200"), "{shown}");
     let listed = gateway.hoop(&["roles", "list"]).ok();
     for (name, state) in [("well", "healthy"), ("away", "unhealthy")] {
-        assert!(listed.lines().any(|line| line.starts_with(name) && line.trim_end().ends_with(state)), "{listed}");
+        assert!(listed.lines().any(|line| line.trim().starts_with(name) && line.trim().ends_with(state)), "{listed}");
     }
     let listed: Value = serde_json::from_str(&gateway.hoop(&["roles", "list", "-o", "json"]).ok()).expect("JSON");
     let listed = listed.as_array().expect("a list").iter().find(|role| role["name"] == "away").expect("it is listed");

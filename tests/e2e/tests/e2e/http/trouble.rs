@@ -218,7 +218,10 @@ fn who_sends_nothing_of_a_body_is_told_so_and_streams_may_rest() {
             }
         }
     });
-    let client = role_in(&gateway, "silent", &service.url);
+    let target = json!({ "kind": "http", "url": service.url });
+    let role = json!({ "name": "silent", "agent": AGENT, "target": target, "plugins": super::unmasked() });
+    gateway.api().post("/api/v1/roles", &role);
+    let client = Client::new(&gateway, "silent");
     let target = json!({ "kind": "http", "url": calls().url() });
     gateway.api().post("/api/v1/roles", &json!({ "name": "calls", "agent": AGENT, "target": target }));
     let host = client.origin.trim_start_matches("http://").to_owned();
