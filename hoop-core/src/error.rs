@@ -129,6 +129,8 @@ codes! {
     SecretUnavailable "secret_unavailable" Target
     /// Bytes that the protocol does not allow here.
     ProtocolViolation "protocol_violation" Client
+    /// The client began to send something, and then nothing more of it.
+    ClientTimeout "client_timeout" Client
     /// A part of the protocol that is not served.
     Unsupported "unsupported" Client
     /// Something is larger, longer or more than a limit allows.
@@ -139,6 +141,8 @@ codes! {
     SessionExpired "session_expired" Policy
     /// The policy does not allow the running session any more.
     AccessRevoked "access_revoked" Policy
+    /// The gateway, or the session, holds as much as it may at once.
+    GatewayBusy "gateway_busy" Gateway
     /// The gateway is shutting down.
     GatewayDraining "gateway_draining" Gateway
     /// The store cannot be reached or does not answer as it should.

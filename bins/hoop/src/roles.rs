@@ -44,10 +44,26 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
     }
 }
 
-pub(crate) const HEAD: [&str; 4] = ["role", "kind", "agent", "labels"];
+pub(crate) const HEAD: [&str; 5] = ["role", "kind", "agent", "labels", "health"];
 pub(crate) const FIELDS: [&str; 10] =
     ["name", "kind", "agent", "labels", "health", "target", "recording", "plugins", "allowed_groups", "id"];
 
 pub(crate) fn row(role: &Value) -> Vec<String> {
-    ["name", "kind", "agent", "labels"].map(|field| text(role, field)).to_vec()
+    let health = text(&role["health"], "state");
+    ["name", "kind", "agent", "labels"].map(|field| text(role, field)).into_iter().chain([health]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_list_says_how_targets_are_that_are_checked() {
+        let mut role = json!({ "name": "app", "kind": "http", "agent": "here", "labels": { "env": "prod" } });
+        assert_eq!(row(&role), ["app", "http", "here", "env prod", ""]);
+        role["health"] = json!({ "state": "unhealthy", "reason": "the status 503" });
+        assert_eq!((row(&role)[4].as_str(), HEAD[4]), ("unhealthy", "health"));
+    }
 }

@@ -48,6 +48,11 @@ pub struct HttpTarget {
     /// Which host it is asked as.
     #[serde(default)]
     pub host: HostField,
+    /// With `host` `client`, the hosts that clients may ask beside the gateway's own names: names or addresses without a port. What
+    /// asks another is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
+    pub hosts: Vec<String>,
     /// Whether it is told who asks, in the signed field `Hoop-Identity`.
     #[serde(default = "yes")]
     pub identity: bool,
@@ -159,7 +164,7 @@ pub enum HostField {
     /// Its own, as in the URL. Where it names itself in `Location` and cookies, the client reads the gateway's name.
     #[default]
     Target,
-    /// The one that the client has asked.
+    /// The one that the client has asked: one of the gateway's own names for the role, or of `hosts`.
     Client,
 }
 

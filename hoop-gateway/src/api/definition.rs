@@ -150,6 +150,7 @@ fn check_http(target: &HttpTarget) -> Result<(), Problem> {
         ("secret", &target.secret),
         ("aws_session_token", &target.aws_session_token),
     ])?;
+    check_hosts(&target.hosts)?;
     if let Some(cors) = &target.cors {
         check_cors(cors)?;
     }
@@ -157,6 +158,25 @@ fn check_http(target: &HttpTarget) -> Result<(), Problem> {
         check_health(health)?;
     }
     check_http_login(&target.login)
+}
+
+fn check_hosts(hosts: &[String]) -> Result<(), Problem> {
+    const MOST: usize = 100;
+    if hosts.len() > MOST {
+        return Err(Problem::field("/target/hosts", "at most 100"));
+    }
+    // As the door reads it: an address of version 6 stands in brackets there, and a name has no dot at its end here.
+    let is_host = |host: &String| {
+        let written = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let is_plain = !host.ends_with('.') && !host.contains('*');
+        is_plain && url::Host::parse(&written).is_ok_and(|parsed| parsed.to_string() == written)
+    };
+    match hosts.iter().position(|host| !is_host(host)) {
+        Some(at) => {
+            Err(Problem::field(format!("/target/hosts/{at}"), "a name or an address in lower case, without a port"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_health(health: &HttpHealth) -> Result<(), Problem> {
@@ -323,8 +343,22 @@ pub(super) fn merge(target: &mut Value, patch: Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::merge;
+    use super::{check_hosts, merge};
     use serde_json::json;
+
+    #[test]
+    fn hosts_are_written_as_the_door_reads_them() {
+        let check = |host: &str| check_hosts(&[host.to_owned()]).is_ok();
+        for host in ["app.example.com", "localhost", "10.0.0.5", "::1", "xn--bcher-kva.example"] {
+            assert!(check(host), "{host}");
+        }
+        for wrong in
+            ["", "App.example.com", "app.example.com:8080", "[::1]", "a b", "a/b", "a@b", "app.example.com.", "*"]
+        {
+            assert!(!check(wrong), "{wrong}");
+        }
+        assert!(check_hosts(&vec!["a".to_owned(); 100]).is_ok() && check_hosts(&vec!["a".to_owned(); 101]).is_err());
+    }
 
     #[test]
     fn merges_as_in_the_appendix_of_rfc_7396() {

@@ -123,9 +123,11 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         Code::Conflict => StatusCode::CONFLICT,
         Code::LimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        Code::ClientTimeout => StatusCode::REQUEST_TIMEOUT,
         // Whoever asks again later may get another answer; HTTP clients know this status as such.
         Code::StoreUnavailable
         | Code::GatewayDraining
+        | Code::GatewayBusy
         | Code::RecordingFailed
         | Code::AgentUnavailable
         | Code::AgentBusy

@@ -140,6 +140,17 @@ pub const SETTINGS: &[Setting] = &[
         times(MILLISECOND, DAY),
         "how long an HTTP target may take to begin its answer, or to take more of a request",
     ),
+    setting(
+        "limits.http_body_idle",
+        times(MILLISECOND, DAY),
+        "how long an HTTP client may send nothing of a body that is not answered yet",
+    ),
+    setting(
+        "limits.http_held_bytes",
+        numbers(1 << 20, 1 << 40),
+        "held at once of bodies and messages over HTTP that are read as a whole, in bytes",
+    ),
+    setting("limits.http_session_held_bytes", numbers(1 << 20, 1 << 40), "the same of one session"),
     setting("limits.drain", times(Duration::ZERO, DAY), "how long running sessions may go on after SIGTERM"),
     setting("limits.reads_per_minute", numbers(0, u32::MAX as u64), "API requests that read, of one user; 0: no limit"),
     setting(

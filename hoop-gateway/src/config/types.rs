@@ -290,6 +290,14 @@ pub struct Limits {
     /// How long an HTTP target may take to begin its answer, or to take more of a request.
     #[serde(with = "duration")]
     pub http_answer: Duration,
+    /// How long an HTTP client may send nothing of a body, until the target has begun its answer; calls of gRPC may rest for longer.
+    #[serde(with = "duration")]
+    pub http_body_idle: Duration,
+    /// What may be held in memory of bodies and messages over HTTP that are read as a whole, of all sessions together, in bytes.
+    /// What needs more is refused, and may be sent again.
+    pub http_held_bytes: usize,
+    /// The same of one session.
+    pub http_session_held_bytes: usize,
     /// How long running sessions may go on after the gateway was asked to stop.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -317,6 +325,9 @@ impl Default for Limits {
             http_exchanges: 1000,
             http_idle: Duration::from_secs(15 * 60),
             http_answer: Duration::from_secs(120),
+            http_body_idle: Duration::from_secs(60),
+            http_held_bytes: 1 << 30,
+            http_session_held_bytes: 256 << 20,
             drain: Duration::from_secs(30),
             reads_per_minute: 6000,
             writes_per_minute: 1200,

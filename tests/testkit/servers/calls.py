@@ -55,6 +55,13 @@ def numbers(request, context):
         yield str(number).encode()
 
 
+def hold(request, context):
+    over = threading.Event()
+    context.add_callback(over.set)
+    yield request
+    over.wait(60)
+
+
 def shout(requests, context):
     for request in requests:
         yield request.upper()
@@ -63,7 +70,7 @@ def shout(requests, context):
 kinds = [
     (grpc.unary_unary_rpc_method_handler, [echo, slow, seen, fail]),
     (grpc.stream_unary_rpc_method_handler, [count]),
-    (grpc.unary_stream_rpc_method_handler, [numbers]),
+    (grpc.unary_stream_rpc_method_handler, [numbers, hold]),
     (grpc.stream_stream_rpc_method_handler, [shout]),
 ]
 handlers = {function.__name__.capitalize(): kind(function) for kind, functions in kinds for function in functions}

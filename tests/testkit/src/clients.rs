@@ -53,9 +53,18 @@ impl Client {
 /// # Panics
 /// With the line that installs what is missing.
 pub fn python(environment: &str, program: &str, arguments: &[&str]) -> Output {
+    output(&mut python_command(environment, program, arguments), b"")
+}
+
+/// What [`python`] runs.
+///
+/// # Panics
+/// With the line that installs what is missing.
+pub fn python_command(environment: &str, program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(made(&format!("{environment}/bin/python")));
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUTF8", "1");
-    output(command.arg(sources().join("python").join(program)).args(arguments), b"")
+    command.arg(sources().join("python").join(program)).args(arguments);
+    command
 }
 
 /// Runs a part of the Go program that calls the service `calls.v1.Calls`, by Go's library for gRPC.
@@ -63,7 +72,17 @@ pub fn python(environment: &str, program: &str, arguments: &[&str]) -> Output {
 /// # Panics
 /// With the line that installs what is missing.
 pub fn go_grpc(part: &str, address: &str, authority: &str, token: &str) -> Output {
-    output(Command::new(made("go-grpc-client")).args([part, address, authority, token]), b"")
+    output(&mut go_grpc_command(part, address, authority, token), b"")
+}
+
+/// What [`go_grpc`] runs.
+///
+/// # Panics
+/// With the line that installs what is missing.
+pub fn go_grpc_command(part: &str, address: &str, authority: &str, token: &str) -> Command {
+    let mut command = Command::new(made("go-grpc-client"));
+    command.args([part, address, authority, token]);
+    command
 }
 
 /// Calls `shop.v1.Customers` by gRPC-Web, and gives what came as JSON: `format` is `connect` (Connect's library), `binary` or `text` (the

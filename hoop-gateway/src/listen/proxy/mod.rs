@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use hoop_core::id::RequestId;
-use hoop_core::{Clock, Code, Denial};
+use hoop_core::{Clock, Code, Denial, Target};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::service::service_fn;
@@ -39,7 +39,7 @@ use crate::auth::credential::NativeCredentials;
 use crate::auth::{Bearer, Throttle};
 use crate::config::TlsUse;
 use crate::health::Health;
-use crate::proxy::http::{self, Asker, Body, Descriptors, IdentityKey, Limits, RequestBody};
+use crate::proxy::http::{self, Asker, Body, Budget, Descriptors, IdentityKey, Limits, RequestBody};
 use crate::session::Sessions;
 use crate::telemetry::Telemetry;
 use cors::Across;
@@ -75,6 +75,8 @@ pub(crate) struct ProxyDoor {
     pub(crate) limits: PreAuthLimits,
     /// What a session may cost.
     pub(crate) session_limits: Limits,
+    /// What they may hold together.
+    pub(crate) budget: Arc<Budget>,
     /// The origins of roles.
     pub(crate) domain: Domain,
     /// Where people sign in.
@@ -292,9 +294,12 @@ impl ProxyDoor {
         };
         asked.is_for(slot.role())?;
         visit.known.cancel();
-        let asker = Asker { address: visit.address.clone(), origin: asked.origin };
         let session = slot.session();
         let role = session.role();
+        if let Target::Http(target) = &role.target {
+            self.domain.only_named(&asked, &role.name, target)?;
+        }
+        let asker = Asker { address: visit.address.clone(), origin: asked.origin };
         if let Some(refusal) = self.health.refusal(&role) {
             return Err(refusal.into());
         }

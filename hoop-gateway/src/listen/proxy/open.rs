@@ -276,6 +276,7 @@ impl ProxyDoor {
             url,
             limits: self.session_limits,
             identity: Identity::new(self.identity.clone(), Arc::clone(&self.clock), Arc::clone(&context)),
+            budget: Arc::clone(&self.budget),
             types: Arc::clone(&self.types),
             context: Arc::clone(&context),
         });

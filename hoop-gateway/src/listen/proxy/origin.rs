@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use hoop_core::role::{HostField, HttpTarget};
 use hoop_core::{Code, Denial};
 use http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 use http::uri::Authority;
@@ -101,6 +102,23 @@ impl Domain {
         let own = self.origin("ROLE");
         Err(Denial::new("gateway", Code::Misdirected, reason).hint(format!("ask for {own} itself, without a proxy")))
     }
+
+    /// Whether a target that is asked as its client says may be asked so: it believes its own name. One that is neither the
+    /// gateway's nor the role's could be anybody's, such as that of a page whose name was led here (DNS rebinding).
+    ///
+    /// # Errors
+    /// [`Code::Misdirected`].
+    pub(super) fn only_named(&self, asked: &Asked, role: &str, target: &HttpTarget) -> Result<(), Denial> {
+        let host = asked.host();
+        let is_own = asked.role.is_some() || host == self.host;
+        if target.host == HostField::Target || is_own || target.hosts.iter().any(|named| named == host) {
+            return Ok(());
+        }
+        let reason = format!("the role {role} is not asked as {host}");
+        let own = self.origin(role);
+        Err(Denial::new("gateway", Code::Misdirected, reason)
+            .hint(format!("ask for {own}, or ask an administrator to add the name to the role's hosts")))
+    }
 }
 
 fn is_address(named: &Authority, local: SocketAddr) -> bool {
@@ -135,6 +153,16 @@ impl Asked {
     /// The origin that was asked.
     pub(super) fn own(&self) -> String {
         format!("{}://{}", self.origin.scheme, self.origin.authority)
+    }
+
+    /// The host, in lower case and without its port; an address of version 6 without its brackets.
+    fn host(&self) -> &str {
+        let authority = self.origin.authority.as_str();
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        host.trim_matches(['[', ']'])
     }
 
     /// Whether the host is one where this role is found. A host that is no role's is the door's own, for programs.
@@ -282,6 +310,43 @@ mod tests {
             "billing",
         ] {
             assert_eq!(domain().role_at(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_asked_as_the_gateway_or_its_role_has_named_it() {
+        let target = |host: &str| {
+            let hosts = serde_json::json!(["app.example.org", "::1", "10.0.0.5"]);
+            let target = serde_json::json!({ "url": "http://app", "host": host, "hosts": hosts });
+            serde_json::from_value::<HttpTarget>(target).expect("a target")
+        };
+        let refused = |host: &str, whose: &str| {
+            let asked = domain().asked(&request("GET", "/", &[("host", host)]), None).expect("a host");
+            domain().only_named(&asked, "a", &target(whose)).err().map(|denial| denial.code)
+        };
+        for named in [
+            "a.apps.example.com",
+            "A.apps.example.com:8443",
+            "apps.example.com",
+            "app.example.org",
+            "APP.example.org:443",
+            "[::1]:18888",
+            "[::1]",
+            "10.0.0.5:18888",
+        ] {
+            assert_eq!(refused(named, "client"), None, "{named}");
+        }
+        for foreign in [
+            "evil.example",
+            "127.0.0.1:18888",
+            "localhost",
+            "apps.example.com.evil.example",
+            "xapp.example.org",
+            "app.example.org.",
+            "[::2]",
+        ] {
+            assert_eq!(refused(foreign, "client"), Some(Code::Misdirected), "{foreign}");
+            assert_eq!(refused(foreign, "target"), None, "{foreign} is not passed on");
         }
     }
 

@@ -4,17 +4,17 @@
 
 use bytes::Bytes;
 use hoop_core::id::{RequestId, ReviewId};
-use hoop_core::{Code, Denial, Fault};
+use hoop_core::{Denial, Fault};
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 
 use crate::api::{Page, status_of};
-use crate::proxy::http::{Body, Wire};
+use crate::proxy::http::{Body, Wire, status};
 use crate::session::Held;
 
 /// Why a request is not answered by its target.
@@ -48,6 +48,7 @@ pub(super) struct Asks {
     form: Form,
     method: Method,
     uri: Uri,
+    version: Version,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl Asks {
         } else {
             Form::Problem
         };
-        Self { form, method: request.method().clone(), uri: request.uri().clone() }
+        Self { form, method: request.method().clone(), uri: request.uri().clone(), version: request.version() }
     }
 
     /// Whether it is a person who reads it.
@@ -97,6 +98,10 @@ pub(super) fn answer(refused: &Refused, request_id: RequestId, asks: &Asks, page
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         headers.insert(RETRY_AFTER, HeaderValue::from(SOON));
+    }
+    // RFC 9110 §15.5.9: nobody waits for the rest.
+    if status == StatusCode::REQUEST_TIMEOUT && asks.version < Version::HTTP_2 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hoop\""));
@@ -164,63 +169,14 @@ fn grpc(denial: &Denial, wire: Wire) -> Response<Body> {
     let mut response = Response::new(crate::proxy::http::empty());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire.content_type()));
-    headers.insert("grpc-status", HeaderValue::from(grpc_status(denial.code)));
-    let message = match &denial.hint {
-        Some(hint) => format!("{}; {hint}", denial.reason),
-        None => denial.reason.clone(),
-    };
-    if let Ok(message) = HeaderValue::try_from(percent_encoded(&message)) {
-        headers.insert("grpc-message", message);
-    }
+    headers.extend(status::fields(denial));
     response
-}
-
-/// Of [gRPC's codes](https://github.com/grpc/grpc/blob/master/doc/statuscodes.md).
-const fn grpc_status(code: Code) -> u16 {
-    const CANCELLED: u16 = 1;
-    const INVALID_ARGUMENT: u16 = 3;
-    const DEADLINE_EXCEEDED: u16 = 4;
-    const NOT_FOUND: u16 = 5;
-    const PERMISSION_DENIED: u16 = 7;
-    const RESOURCE_EXHAUSTED: u16 = 8;
-    const UNIMPLEMENTED: u16 = 12;
-    const INTERNAL: u16 = 13;
-    const UNAVAILABLE: u16 = 14;
-    const UNAUTHENTICATED: u16 = 16;
-    match code {
-        Code::LoginFailed | Code::Unauthenticated | Code::CredentialExpired | Code::CredentialRevoked => {
-            UNAUTHENTICATED
-        }
-        Code::Cancelled => CANCELLED,
-        Code::TargetTimeout | Code::Timeout => DEADLINE_EXCEEDED,
-        Code::RoleNotFound | Code::NotFound => NOT_FOUND,
-        Code::LimitExceeded | Code::Throttled => RESOURCE_EXHAUSTED,
-        Code::Unsupported => UNIMPLEMENTED,
-        Code::StoreUnavailable | Code::GatewayDraining | Code::ReviewRequired => UNAVAILABLE,
-        other => match other.fault() {
-            Fault::Client => INVALID_ARGUMENT,
-            Fault::Policy => PERMISSION_DENIED,
-            Fault::Target => UNAVAILABLE,
-            Fault::Gateway => INTERNAL,
-        },
-    }
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hoop_core::SystemClock;
+    use hoop_core::{Code, SystemClock};
 
     fn refused(fields: &[(&str, &str)], code: Code) -> Response<Body> {
         let mut request = Request::builder().uri("/a");
@@ -255,6 +211,11 @@ mod tests {
         assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(busy.headers().contains_key(RETRY_AFTER));
         assert_eq!(refused(&[("content-type", "application/grpc")], Code::AgentBusy).headers()["grpc-status"], "14");
+        let late = refused(&[], Code::ClientTimeout);
+        assert_eq!(
+            (late.status(), &late.headers()[CONNECTION]),
+            (StatusCode::REQUEST_TIMEOUT, &"close".parse().expect("a value"))
+        );
         let web = refused(&[("content-type", "application/grpc-web-text+proto")], Code::RequestDenied);
         assert_eq!(web.status(), StatusCode::OK);
         assert_eq!(web.headers()[CONTENT_TYPE], "application/grpc-web-text");

@@ -20,8 +20,10 @@ use hyper::body::Frame;
 use super::coding::{Decoder, Encoder};
 use super::exchange::{Begun, Exchange, GiveUp, confused};
 use super::fields::strip_trailers;
+use super::held::Held;
 use super::sending::Sending;
-use super::web::Between;
+use super::status::LastWord;
+use super::web::{Between, Wire};
 use super::{grpc, head, validators, web};
 use crate::tunnel::{Channel, ChannelReceiver, OpenFailure, Received};
 
@@ -46,18 +48,25 @@ pub(super) async fn give(
     begun: Begun,
 ) -> Result<http::Response<Body>, Denial> {
     let HttpResponse { status, mut headers, body: wanted, .. } = *head;
-    let Begun { receiver, sending, give_up, bodiless, coding, wires } = begun;
+    let Begun { receiver, sending, give_up, bodiless, coding, wires, trailers } = begun;
     let most = exchange.session.limits.message_bytes;
     let messages = wires.filter(|_| wanted.read).map(|wires| match wires.target.is_web() {
         true => grpc::Messages::of_web(&headers, most),
         false => grpc::Messages::new(&headers, most),
     });
+    let messages = messages.map(|messages| messages.within(Held::of(&exchange.session.budget)));
     if wanted.change {
         validators::changed(&mut headers, &exchange.session.variant);
     }
-    if coding.is_some() {
+    // A call ends with its status, wherever that is.
+    if coding.is_some() || wires.is_some() {
         headers.remove(CONTENT_LENGTH);
     }
+    let between = wires.map_or(Between::nothing(), |wires| wires.down(wanted.read));
+    let raw = !wanted.read && between.from_text.is_none() && !between.to_text;
+    // What is no answer to a call ends as any other.
+    let called = wires.filter(|_| Wire::of(&headers).is_some());
+    let last_word = called.map_or(LastWord::None, |wires| LastWord::of(wires.client, trailers, raw));
     // Nobody keeps the answer of a call, and its fields may be its trailers.
     match wires {
         Some(wires) => wires.shown(&mut headers),
@@ -74,7 +83,9 @@ pub(super) async fn give(
         decoder: coding.map(Decoder::new),
         encoder: coding.map(Encoder::new),
         messages,
-        between: wires.map_or(Between::nothing(), |wires| wires.down(wanted.read)),
+        between,
+        last_word,
+        is_call: wires.is_some(),
         ready: VecDeque::new(),
         held_back: false,
         over: false,
@@ -154,6 +165,9 @@ struct Answer {
     messages: Option<grpc::Messages>,
     /// What else is done with the body of a call.
     between: Between,
+    /// How the client of a call is told that it does not go on.
+    last_word: LastWord,
+    is_call: bool,
     ready: VecDeque<Frame<Bytes>>,
     held_back: bool,
     over: bool,
@@ -184,19 +198,26 @@ impl Answer {
                     code = %denial.code, reason = denial.reason, "an answer broke off"
                 );
                 let _ = self.exchange.end(ChannelEnd::Refused(denial.clone())).await;
-                return Some(Err(denial));
+                match self.last_word.say(&denial) {
+                    Some(frame) => self.ready.push_back(frame),
+                    None => return Some(Err(denial)),
+                }
             }
         }
     }
 
     async fn advance(&mut self) -> Result<(), Denial> {
-        let Some(receiver) = &mut self.receiver else { return Err(self.exchange.session.violation()) };
         let session = &self.exchange.session;
+        let (Some(receiver), Some(sending)) = (&mut self.receiver, &mut self.sending) else {
+            return Err(session.violation());
+        };
         let received = tokio::select! {
             biased;
             // First: a target that always has more to say would never let it be seen.
             () = session.ending.cancelled() => return Err(session.why()),
             received = receiver.receive() => received?,
+            // A call whose messages may not go on is not answered to its end, either.
+            failed = sending.failed(), if self.is_call => return Err(failed),
             () = tokio::time::sleep(FLUSH), if self.held_back => return self.flush().await,
         };
         match received {
@@ -206,12 +227,17 @@ impl Answer {
             }
             Received::Data(data) if !self.wanted.read => {
                 let data = self.between.read(data)?;
+                self.last_word.passes(&data);
                 self.push(data);
                 Ok(())
             }
             Received::Data(data) => self.data(data).await,
             Received::Http(http_message::Body::End(end)) => self.finish(end.trailers).await,
-            Received::Http(http_message::Body::Failed(failure)) => Err(OpenFailure::from(failure).denial),
+            Received::Http(http_message::Body::Failed(failure)) => {
+                // The agent may see that a call does not go on before anybody is told why.
+                let broken = if self.is_call { sending.broken().await } else { None };
+                Err(broken.unwrap_or_else(|| OpenFailure::from(failure).denial))
+            }
             _ => Err(self.exchange.session.violation()),
         }
     }
@@ -232,7 +258,7 @@ impl Answer {
     /// Shows each message of a call that is whole by now.
     async fn call(&mut self, data: &[u8]) -> Result<(), Denial> {
         let Some(messages) = &mut self.messages else { return Ok(()) };
-        messages.push(data);
+        messages.push(data)?;
         while let Some(bytes) = self.messages.as_mut().map(grpc::Messages::next).transpose()?.flatten() {
             let message = Message { channel: self.exchange.id, kind: MessageKind::Grpc, bytes };
             match self.exchange.session.chain.response(Response::Message(message)).await? {

@@ -96,7 +96,7 @@ impl Call {
                 Received::Data(data) => {
                     self.left = self.left.checked_sub(data.len()).ok_or_else(|| broken("more than anybody reads"))?;
                     let messages = self.messages.as_mut().ok_or_else(|| broken("a body without a head"))?;
-                    messages.push(&data);
+                    messages.push(&data)?;
                 }
                 Received::Http(http_message::Body::End(end)) => {
                     return Err(status(&head::from_wire(end.trailers)?).unwrap_or_else(|| broken("no status").into()));

@@ -137,6 +137,8 @@ pub(super) struct Begun {
     pub(super) coding: Option<Coding>,
     /// It is the answer to a call of gRPC, or gRPC-Web.
     pub(super) wires: Option<Wires>,
+    /// The client reads what follows a body.
+    pub(super) trailers: bool,
 }
 
 /// Dropped before its time, it has the agent give the exchange up: the end of a stream alone is not seen by one that waits for a
@@ -167,7 +169,7 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
     let (mut parts, mut body) = request.into_parts();
     let session = Arc::clone(&exchange.session);
     let names = Names { client: &asker.origin, target: &session.target, url: &session.url };
-    let bodiless = sending::is_empty(&parts.headers, &mut body).await?;
+    let bodiless = sending::is_empty(&parts.headers, &mut body, session.limits.body_idle).await?;
     let mut head = asked(exchange.id, &mut parts, upgrade.is_some())?;
     names.request(&mut head.headers);
     validators::asked(&mut head.headers, &session.variant);
@@ -218,6 +220,7 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
             _ => Sending::Done(sender),
         };
         let response = answered(&session, &mut receiver, &mut sending).await?;
+        outgoing.patience().answered();
         let (mut shown, bodiless_answer) = received(exchange.id, response)?;
         if shown.status == StatusCode::SWITCHING_PROTOCOLS {
             let Some(upgrade) = upgrade else { return Err(unasked()) };
@@ -239,14 +242,18 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
             }
             return Err(Denial::new("gateway", Code::MaskingFailed, "the target sent a part, which cannot be masked"));
         }
-        if wires.is_none() && shown.body.change && !bodiless_answer && Wire::of(&shown.headers).is_some() {
-            let reason = "the target answered with messages of gRPC what is no call of it, so they cannot be masked";
-            return Err(Denial::new("gateway", Code::MaskingFailed, reason));
-        }
         let coding = if shown.body.read && !bodiless_answer && !is_call { Coding::of(&shown.headers)? } else { None };
         return Ok(Ran::Answer(
             Box::new(shown),
-            Begun { receiver, sending, give_up, bodiless: bodiless_answer, coding, wires },
+            Begun {
+                receiver,
+                sending,
+                give_up,
+                bodiless: bodiless_answer,
+                coding,
+                wires,
+                trailers: parts.version == Version::HTTP_2,
+            },
         ));
     }
 }

@@ -219,6 +219,7 @@ mod tests {
             secret: None,
             aws_session_token: None,
             host,
+            hosts: Vec::new(),
             identity: true,
             reflection: false,
             grpc_web: Default::default(),

@@ -5,6 +5,7 @@
 //! [RFC 9113]: https://www.rfc-editor.org/rfc/rfc9113
 
 pub(crate) mod fields;
+pub(crate) mod status;
 
 mod answer;
 mod asked;
@@ -14,7 +15,9 @@ mod descriptors;
 mod exchange;
 mod grpc;
 mod head;
+mod held;
 mod identity;
+mod patience;
 mod probe;
 mod reflection;
 mod resting;
@@ -29,6 +32,7 @@ pub(crate) use asked::RequestBody;
 pub(crate) use descriptors::Descriptors;
 pub(crate) use exchange::{Asker, serve};
 pub(crate) use head::{OWN_COOKIES, Origin};
+pub(crate) use held::Budget;
 pub(crate) use identity::{Identity, IdentityKey};
 pub(crate) use probe::probe;
 pub(crate) use session::{HttpSession, Limits, Parts, Time};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::poll;
-use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, HttpRequest, Message, MessageKind, Request};
+use hoop_core::{BodyPart, BodyUse, ChannelId, Code, Denial, Fault, HttpRequest, Message, MessageKind, Request};
 use hoop_proto::tunnel::v1::{HttpEnd, http_message};
 use http::HeaderMap;
 use http_body::Body as _;
@@ -21,8 +21,10 @@ use super::asked::RequestBody;
 use super::coding::{Coding, Decoder};
 use super::exchange::{Exchange, Traffic, confused};
 use super::fields::strip_trailers;
+use super::held::Held;
+use super::patience::Patience;
 use super::session::HttpSession;
-use super::web::{Between, Wires};
+use super::web::{Between, Wire, Wires};
 use super::{grpc, head};
 use crate::tunnel::ChannelSender;
 
@@ -55,13 +57,21 @@ impl Sending {
         Ok(())
     }
 
-    /// What the client has done wrong, where that has ended it.
+    /// Why not all goes on; never resolves where that is the target's doing, which may have its say yet, or was told already.
+    pub(super) async fn failed(&mut self) -> Denial {
+        match self.done().await {
+            Err(denial) if denial.fault() != Fault::Target => denial,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// What the client has done wrong, or may not do, where that has ended it.
     pub(super) async fn broken(&mut self) -> Option<Denial> {
         let has_ended = matches!(self, Self::Running(task) if task.is_finished());
         if !has_ended {
             return None;
         }
-        self.done().await.err().filter(|denial| denial.code == Code::ProtocolViolation)
+        self.done().await.err().filter(|denial| denial.fault() != Fault::Target)
     }
 
     /// The sender, when all has gone.
@@ -90,10 +100,14 @@ pub(super) struct Outgoing {
     decoder: Option<Decoder>,
     /// Of a call of gRPC whose messages are read.
     messages: Option<grpc::Messages>,
+    /// What is held of a body that is decided on.
+    held: Held,
     /// How much of the body is still to come, where that was said.
     missing: Option<u64>,
     /// What else is done with the body of a call.
     between: Between,
+    /// How long its client may be silent.
+    patience: Patience,
     /// What [`look`](Self::look) has seen of the body.
     first: Option<Option<Result<Frame<Bytes>, hyper::Error>>>,
 }
@@ -109,7 +123,9 @@ impl Outgoing {
     pub(super) fn new(exchange: &Exchange, head: &HttpRequest, wires: Option<Wires>, coding: Option<Coding>) -> Self {
         let most = exchange.session.limits.message_bytes;
         Self {
-            messages: (wires.is_some() && head.body.read).then(|| grpc::Messages::new(&head.headers, most)),
+            messages: (wires.is_some() && head.body.read)
+                .then(|| grpc::Messages::new(&head.headers, most).within(Held::of(&exchange.session.budget))),
+            held: Held::of(&exchange.session.budget),
             between: wires.map_or(Between::nothing(), |wires| wires.up(head.body.read)),
             session: Arc::clone(&exchange.session),
             channel: exchange.id,
@@ -117,8 +133,18 @@ impl Outgoing {
             wanted: head.body,
             decoder: coding.map(Decoder::new),
             missing: head::length(&head.headers),
+            // A client of gRPC may have nothing to say for hours; one of gRPC-Web says all at once.
+            patience: match wires {
+                Some(Wires { client: Wire::Grpc, .. }) => Patience::endless(),
+                _ => Patience::new(exchange.session.limits.body_idle),
+            },
             first: None,
         }
+    }
+
+    /// How long its client may be silent.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience.clone()
     }
 
     /// Looks for the beginning of a body, so that a short one leaves together with its head. Over HTTP/1.1 a body is read once
@@ -144,8 +170,10 @@ impl Outgoing {
             wanted: self.wanted,
             decoder: self.decoder.take(),
             messages: self.messages.take(),
+            held: self.held.take(),
             missing: self.missing,
             between: std::mem::replace(&mut self.between, Between::nothing()),
+            patience: self.patience.clone(),
             first: self.first.take(),
         };
         let session = Arc::clone(&self.session);
@@ -162,8 +190,8 @@ impl Outgoing {
 
     async fn run(mut self, mut body: RequestBody, mut sender: ChannelSender) -> Result<ChannelSender, Denial> {
         let (mut trailers, mut last) = (HeaderMap::new(), Bytes::new());
-        while let Some(frame) = self.next(&mut body).await {
-            match frame.map_err(broken)?.into_data() {
+        while let Some(frame) = self.next(&mut body).await? {
+            match frame.into_data() {
                 Ok(data) if data.is_empty() => {}
                 Ok(data) if self.messages.is_some() => {
                     let data = self.between.read(data)?;
@@ -205,7 +233,7 @@ impl Outgoing {
     /// Asks about each message of a call that is whole by now.
     async fn call(&mut self, data: &[u8], sender: &mut ChannelSender) -> Result<(), Denial> {
         let Some(messages) = &mut self.messages else { return Ok(()) };
-        messages.push(data);
+        messages.push(data)?;
         while let Some(bytes) = self.messages.as_mut().map(grpc::Messages::next).transpose()?.flatten() {
             let message = Message { channel: self.channel, kind: MessageKind::Grpc, bytes };
             match self.session.chain.request(Request::Message(message), async |_| {}).await? {
@@ -219,11 +247,13 @@ impl Outgoing {
     /// Reads all of a body and has it decided on.
     ///
     /// # Errors
-    /// The refusal; [`Code::LimitExceeded`] when it is too long.
+    /// The refusal; [`Code::LimitExceeded`] when it is too long, [`Code::GatewayBusy`] when others hold too much.
     pub(super) async fn whole(&mut self, mut body: RequestBody) -> Result<Whole, Denial> {
+        /// Here, and where it is decided on.
+        const COPIES: usize = 2;
         let (mut bytes, mut trailers) = (BytesMut::new(), HeaderMap::new());
-        while let Some(frame) = body.frame().await {
-            match frame.map_err(broken)?.into_data() {
+        while let Some(frame) = self.next(&mut body).await? {
+            match frame.into_data() {
                 Ok(mut data) => loop {
                     let piece = self.decode(&mut data)?;
                     if piece.is_empty() {
@@ -232,6 +262,7 @@ impl Outgoing {
                     if bytes.len() + piece.len() > self.session.limits.message_bytes {
                         return Err(too_long(self.session.limits.message_bytes));
                     }
+                    self.held.cover(COPIES * (bytes.len() + piece.len()))?;
                     bytes.extend_from_slice(&self.ask(piece, None).await?.0);
                 },
                 Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
@@ -263,13 +294,14 @@ impl Outgoing {
         self.missing == Some(0)
     }
 
-    async fn next(&mut self, body: &mut RequestBody) -> Option<Result<Frame<Bytes>, hyper::Error>> {
-        match self.first.take() {
+    async fn next(&mut self, body: &mut RequestBody) -> Result<Option<Frame<Bytes>>, Denial> {
+        let next = match self.first.take() {
             Some(first) => first,
             // Asking what has ended would wait for who reads it from the client to see so, too.
             None if body.is_end_stream() => None,
-            None => body.frame().await,
-        }
+            None => self.patience.next(body.frame()).await?,
+        };
+        next.transpose().map_err(broken)
     }
 
     async fn pass(&self, data: Bytes, sender: &mut ChannelSender) -> Result<(), Denial> {
@@ -314,11 +346,12 @@ impl Outgoing {
 /// Whether nothing comes of a body of which that was said: over HTTP/2 something still could.
 ///
 /// # Errors
-/// [`Code::ProtocolViolation`] when something does.
-pub(super) async fn is_empty(headers: &HeaderMap, body: &mut RequestBody) -> Result<bool, Denial> {
+/// [`Code::ProtocolViolation`] when something does; [`Code::ClientTimeout`] when that cannot be told for too long.
+pub(super) async fn is_empty(headers: &HeaderMap, body: &mut RequestBody, most: Duration) -> Result<bool, Denial> {
     if head::length(headers) == Some(0) {
+        let patience = Patience::new(most);
         // More than was said is an error of the library.
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = patience.next(body.frame()).await? {
             frame.map_err(broken)?;
         }
     }

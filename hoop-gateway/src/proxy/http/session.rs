@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::descriptors::{self, Descriptors};
+use super::held::Budget;
 use super::identity::Identity;
 use super::reflection;
 use super::resting::{BUSY, Resting};
@@ -35,6 +36,10 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// How long a target may take to begin its answer, or to take more of a request.
     pub(crate) answer: Duration,
+    /// How long a client may send nothing of a body.
+    pub(crate) body_idle: Duration,
+    /// How much may be held at once of bodies and messages that are read as a whole, in bytes.
+    pub(crate) held_bytes: usize,
     /// Longest body that is decided on as a whole, and longest message, in bytes.
     pub(crate) message_bytes: usize,
 }
@@ -54,6 +59,8 @@ pub(crate) struct HttpSession {
     pub(super) url: HttpUrl,
     pub(super) limits: Limits,
     pub(super) identity: Identity,
+    /// What its exchanges may hold.
+    pub(super) budget: Arc<Budget>,
     /// Names what rules make of the target's representations: those of other rules are other ones.
     pub(super) variant: String,
     /// What targets have told of their messages' types, and the name of what this one has.
@@ -91,6 +98,8 @@ pub(crate) struct Parts {
     pub(crate) url: HttpUrl,
     pub(crate) limits: Limits,
     pub(crate) identity: Identity,
+    /// What all sessions together may hold.
+    pub(crate) budget: Arc<Budget>,
     pub(crate) types: Arc<Descriptors>,
 }
 
@@ -114,7 +123,7 @@ impl Drop for Place {
 impl HttpSession {
     /// The session, and what its end is seen by.
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, ChannelReceiver, tunnel::ChannelSender) {
-        let Parts { chain, context, channel, agents, open, target, url, limits, identity, types } = parts;
+        let Parts { chain, context, channel, agents, open, target, url, limits, identity, budget, types } = parts;
         let route = channel.route();
         let (receiver, sender) = channel.split();
         let session = Arc::new(Self {
@@ -126,6 +135,7 @@ impl HttpSession {
             url,
             limits,
             identity,
+            budget: budget.part(limits.held_bytes),
             agents,
             route,
             open,

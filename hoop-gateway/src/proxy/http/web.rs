@@ -193,7 +193,7 @@ impl Between {
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        self.from_text.as_ref().is_none_or(|text| text.left.is_empty())
+        self.from_text.as_ref().is_none_or(FromText::is_whole)
     }
 }
 
@@ -213,7 +213,7 @@ pub(super) struct FromText {
 }
 
 impl FromText {
-    fn decode(&mut self, data: &[u8]) -> Result<Bytes, Denial> {
+    pub(super) fn decode(&mut self, data: &[u8]) -> Result<Bytes, Denial> {
         self.left.extend_from_slice(data);
         let mut whole = self.left.split_to(self.left.len() / 4 * 4);
         let mut out = BytesMut::with_capacity(whole.len() / 4 * 3);
@@ -223,6 +223,11 @@ impl FromText {
             out.extend_from_slice(&decoded.map_err(|_| wrong("is not in Base64"))?);
         }
         Ok(out.freeze())
+    }
+
+    /// Whether nothing is left that is not whole.
+    pub(super) fn is_whole(&self) -> bool {
+        self.left.is_empty()
     }
 }
 

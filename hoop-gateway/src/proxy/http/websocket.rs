@@ -30,6 +30,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as Framed, error::CapacityEr
 use super::answer::{Body, empty};
 use super::asked::RequestBody;
 use super::exchange::{Exchange, GiveUp, confused};
+use super::held::{Meter, Metered};
 use super::session::HttpSession;
 use crate::tunnel::{ChannelIo, ChannelReceiver, ChannelSender};
 
@@ -138,7 +139,10 @@ async fn relay(mut exchange: Exchange, client: Upgraded, target: ChannelIo, read
         .write_buffer_size(0)
         .max_message_size(Some(session.limits.message_bytes))
         .max_frame_size(Some(session.limits.message_bytes));
-    let client = WebSocketStream::from_raw_socket(TokioIo::new(client), Role::Server, Some(config)).await;
+    let meters = [(); 2].map(|()| Meter::of(&session.budget));
+    let client = Metered::new(TokioIo::new(client), meters[0].clone());
+    let target = Metered::new(target, meters[1].clone());
+    let client = WebSocketStream::from_raw_socket(client, Role::Server, Some(config)).await;
     let target = WebSocketStream::from_raw_socket(target, Role::Client, Some(config)).await;
     let (mut to_client, from_client) = client.split();
     let (mut to_target, from_target) = target.split();
@@ -146,7 +150,7 @@ async fn relay(mut exchange: Exchange, client: Upgraded, target: ChannelIo, read
     let (up, down) = (Way::up(&exchange, reads), Way::down(&exchange, reads));
     let ended = tokio::select! {
         // A direction that has closed leaves the other its time; one that broke ends both.
-        ended = closed(up.run(from_client, &mut to_target), down.run(from_target, &mut to_client)) => ended,
+        ended = closed(up.run(from_client, &meters[0], &mut to_target), down.run(from_target, &meters[1], &mut to_client)) => ended,
         () = session.ending.cancelled() => Err(session.why().into()),
     };
     let end = match ended {
@@ -197,6 +201,7 @@ impl From<Denial> for Broken {
             Code::LimitExceeded => CloseCode::Size,
             Code::ProtocolViolation => CloseCode::Protocol,
             Code::GatewayDraining => CloseCode::Restart,
+            Code::GatewayBusy => CloseCode::Again,
             _ => CloseCode::Policy,
         };
         Self::Denied(denial, code)
@@ -226,6 +231,7 @@ impl<'a> Way<'a> {
     async fn run<F, T>(
         &self,
         mut from: SplitStream<WebSocketStream<F>>,
+        meter: &Meter,
         to: &mut SplitSink<WebSocketStream<T>, Framed>,
     ) -> Result<(), Broken>
     where
@@ -242,13 +248,14 @@ impl<'a> Way<'a> {
                 Framed::Binary(bytes) => to.send(Framed::Binary(self.ask(MessageKind::Binary, bytes).await?)).await,
                 Framed::Close(frame) => to.send(Framed::Close(self.close(frame).await?)).await,
                 // They are answered by the library.
-                Framed::Ping(_) | Framed::Pong(_) | Framed::Frame(_) => continue,
+                Framed::Ping(_) | Framed::Pong(_) | Framed::Frame(_) => Ok(()),
             }
             .or_else(|error| match error {
                 // It has closed already, and waits for this end to do so.
                 Error::ConnectionClosed | Error::Protocol(_) => Ok(()),
                 _ => Err(Broken::Lost),
             })?;
+            meter.rest();
         }
         Ok(())
     }
@@ -294,6 +301,10 @@ impl<'a> Way<'a> {
                 let reason = format!("{who} sent a message of more than {} bytes", self.session.limits.message_bytes);
                 Denial::new("gateway", Code::LimitExceeded, reason).into()
             }
+            Error::Io(error) => match error.into_inner().map(|error| error.downcast::<Denial>()) {
+                Some(Ok(denial)) => (*denial).into(),
+                _ => Broken::Lost,
+            },
             Error::Utf8(_) => Broken::Denied(violation("text that is not UTF-8"), CloseCode::Invalid),
             Error::Protocol(error) => violation(&format!("what is no WebSocket: {error}")).into(),
             _ => Broken::Lost,

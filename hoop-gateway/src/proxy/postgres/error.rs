@@ -65,6 +65,8 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         Code::PluginFailed | Code::SecretUnavailable => "58000",
         // too_many_connections
         Code::AgentBusy => "53300",
+        // out_of_memory
+        Code::GatewayBusy => "53200",
         // cannot_connect_now
         Code::AgentUnavailable
         | Code::TargetUnavailable
@@ -88,7 +90,7 @@ pub(crate) const fn sqlstate(code: Code) -> &'static str {
         // program_limit_exceeded
         Code::LimitExceeded => "54000",
         // query_canceled
-        Code::Cancelled | Code::Timeout => "57014",
+        Code::Cancelled | Code::Timeout | Code::ClientTimeout => "57014",
         // invalid_parameter_value
         Code::InvalidRequest | Code::UnsupportedMediaType | Code::KeyReused | Code::Misdirected => "22023",
         // undefined_object

@@ -39,8 +39,12 @@ module.exports = async (browser) => {
   told.events = await page.evaluate(async () => {
     const source = new EventSource('/events');
     const got = [];
+    // It may come before the answer to who has asked for it.
+    const next = () => new Promise((resolve, reject) => { source.onmessage = resolve; source.onerror = reject; });
+    let coming = next();
     for (let number = 1; number < 5; number += 1) {
-      got.push((await new Promise((resolve, reject) => { source.onmessage = resolve; source.onerror = reject; })).data);
+      got.push((await coming).data);
+      coming = next();
       await fetch('/next', { method: 'POST', body: String(number) });
     }
     source.close();

@@ -136,6 +136,17 @@ func details(ctx context.Context) {
 	fmt.Println(told.Code(), told.Message(), len(told.Proto().GetDetails()), trailer.Get("x-why"))
 }
 
+// A call that is open until somebody ends it.
+func held(ctx context.Context) {
+	shout := stream(ctx, "Shout")
+	send(shout, "one")
+	answer, _ := receive(shout)
+	fmt.Println(answer)
+	ended := shout.RecvMsg(&[]byte{})
+	told, _ := status.FromError(ended)
+	fmt.Println(told.Code(), told.Message())
+}
+
 func refused(ctx context.Context) {
 	_, err := call(ctx, "Echo", "")
 	fmt.Println(status.Code(err) == codes.OK, status.Code(err))
@@ -165,7 +176,8 @@ func main() {
 		ctx = metadata.AppendToOutgoingContext(ctx, "hoop-token", token)
 	}
 	parts := map[string]func(context.Context){
-		"kinds": kinds, "deadline": deadline, "cancelled": cancelled, "details": details, "refused": refused,
+		"kinds": kinds, "deadline": deadline, "cancelled": cancelled, "details": details, "held": held,
+		"refused": refused,
 	}
 	parts[part](ctx)
 }

@@ -1,6 +1,8 @@
 """Calls of the service `calls.v1.Calls`: calls_client.py PART ADDRESS AUTHORITY TOKEN. What it prints is the same with a gateway
 and without; AUTHORITY and TOKEN are empty without."""
 
+import base64
+import http.client
 import sys
 import threading
 
@@ -99,6 +101,78 @@ def refused():
             print("let in")
         except grpc.RpcError as error:
             print(error.code(), error.details())
+
+
+def begun(word, then=None):
+    """A call that is open until somebody ends it: says what was answered first, what its client then goes on with, and its end."""
+    gone_on = threading.Event()
+
+    def asked():
+        yield word
+        if then is None:
+            gone_on.wait()
+        else:
+            yield then
+
+    call = channel.stream_stream(at("Shout"))(asked(), metadata=own)
+    print(next(call), flush=True)
+    try:
+        print(len(next(call)))
+    except grpc.RpcError as error:
+        print(error.code(), error.details())
+    gone_on.set()
+
+
+def held():
+    begun(b"one")
+
+
+def deep():
+    """The second answer is a message that nobody reads: it has others in it, without an end."""
+    message = b""
+    for _ in range(80):
+        # The length in two bytes, none of which is a letter: the service makes letters large.
+        message = bytes([0x0A, len(message) & 0x7F | 0x80, len(message) >> 7]) + message
+    begun(b"one", message)
+
+
+def long():
+    begun(b"one", b"x" * 8192)
+
+
+def rests():
+    """A call whose client has nothing to say until somebody says so."""
+
+    def asked():
+        yield b"one"
+        print("rests", flush=True)
+        sys.stdin.readline()
+        yield b"three"
+
+    print(channel.stream_unary(at("Count"))(asked(), metadata=own))
+
+
+def framed(message):
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def web(coded=False):
+    """The same by gRPC-Web, which has the end in its body."""
+    connection = http.client.HTTPConnection(address, timeout=60)
+    kind = "application/grpc-web-text" if coded else "application/grpc-web"
+    body = framed(b"one")
+    fields = {"Host": authority, "Content-Type": kind, "Hoop-Token": token}
+    connection.request("POST", at("Hold"), base64.b64encode(body) if coded else body, fields)
+    answer = connection.getresponse()
+    size = len(base64.b64encode(body)) if coded else len(body)
+    first = answer.read(size)
+    print(base64.b64decode(first) if coded else first, flush=True)
+    rest = answer.read()
+    print(base64.b64decode(rest) if coded else rest)
+
+
+def web_text():
+    web(True)
 
 
 globals()[part]()

@@ -58,6 +58,10 @@ pub(crate) struct Http {
     /// Which host the service is asked as: its own, or the one that the client has asked.
     #[arg(long, value_name = "WHOSE", value_parser = ["target", "client"])]
     host_field: Option<String>,
+    /// A host that clients may ask beside the gateway's own names, with `--host-field client`; again for each. `--host-name ''` takes
+    /// all away.
+    #[arg(long = "host-name", value_name = "HOST")]
+    host_names: Vec<String>,
     /// A method that clients may use, with `*`; again for each. They replace those from before; a new role allows all.
     #[arg(long = "allow-method", value_name = "PATTERN")]
     methods: Vec<String>,
@@ -124,6 +128,8 @@ impl Http {
         set(target, "secret", self.secret);
         set(target, "aws_session_token", self.aws_session_token);
         set(target, "host", self.host_field);
+        let unnamed = self.host_names == [""];
+        set(target, "hosts", some(self.host_names).map(|names| if unnamed { Vec::new() } else { names }));
         set(target, "reflection", self.reflection);
         set(target, "grpc_web", self.grpc_web);
         set(target, "identity", self.no_identity.then_some(false));
@@ -183,11 +189,11 @@ mod tests {
     #[test]
     fn a_web_app_is_what_the_command_line_says() {
         let line = "--kind http --agent here --url https://app.internal --login basic --login-user app --secret env:APP --aws-session-token env:TOKEN \
-                    --http-version 2 --host-field client --allow-method GET --allow-method HEAD --allow-path /api/* \
+                    --http-version 2 --host-field client --host-name app.example.com --allow-method GET --allow-method HEAD --allow-path /api/* \
                     --allow-websocket false --no-identity --reflection true --grpc-web pass --cors-origin https://a.example --cors-method GET --cors-credentials true --sslrootcert /ca.pem --sslcert file:/c --sslkey file:/k";
         let target = json!({
             "kind": "http", "url": "https://app.internal", "login": { "kind": "basic", "user": "app" }, "secret": "env:APP", "aws_session_token": "env:TOKEN",
-            "version": "2", "host": "client", "identity": false, "reflection": true, "grpc_web": "pass",
+            "version": "2", "host": "client", "hosts": ["app.example.com"], "identity": false, "reflection": true, "grpc_web": "pass",
             "cors": { "origins": ["https://a.example"], "methods": ["GET"], "credentials": true }, "sslrootcert": "/ca.pem", "sslcert": "file:/c",
             "sslkey": "file:/k", "allow": { "methods": ["GET", "HEAD"], "paths": ["/api/*"], "websocket": false },
         });
@@ -209,6 +215,7 @@ mod tests {
             json!({ "grpc_service": "shop.v1.Customers", "blocks": true })
         );
         assert_eq!(health("--health-path="), Value::Null);
+        assert_eq!(read("--host-name=")["target"]["hosts"], json!([]));
     }
 
     #[test]

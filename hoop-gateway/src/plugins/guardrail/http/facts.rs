@@ -124,7 +124,8 @@ impl Facts {
         for part in parts {
             let Some((name, value)) = part.split_once('=') else { continue };
             let value = value.trim().trim_matches('"');
-            if name.trim() == "charset" && !matches!(value, "utf-8" | "utf8" | "us-ascii") {
+            // RFC 8187 writes it with a star.
+            if name.trim().trim_end_matches('*') == "charset" && !matches!(value, "utf-8" | "utf8" | "us-ascii") {
                 return Err("its charset is not UTF-8");
             }
         }

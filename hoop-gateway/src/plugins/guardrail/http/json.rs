@@ -123,30 +123,47 @@ impl Pointer {
         names.collect::<Option<_>>().map(Self)
     }
 
-    /// The values that it leads to, each with whether it does so for every reader: some take names without regard to case.
+    /// The values that it leads to, each with whether it does so for every reader. Some take names without regard to case, or to
+    /// their end behind a zero; some answer an array of questions as they do one, and take one value where several are meant.
     pub(super) fn find<'a>(&self, root: &'a Value) -> Vec<(&'a Value, bool)> {
         let mut found = vec![(root, true)];
-        for name in &self.0 {
-            found = found.into_iter().flat_map(|(value, sure)| step(value, sure, name)).collect();
+        for (at, name) in self.0.iter().enumerate() {
+            let last = at + 1 == self.0.len();
+            found = found.into_iter().flat_map(|(value, sure)| step(value, sure, name, last)).collect();
         }
         found
     }
 }
 
-fn step<'a>(value: &'a Value, sure: bool, name: &str) -> Vec<(&'a Value, bool)> {
+fn step<'a>(value: &'a Value, sure: bool, name: &str, last: bool) -> Vec<(&'a Value, bool)> {
+    let index: Option<usize> = name.parse().ok();
+    // Something in the place of an array of it. What a text is made of as a whole is no such thing.
+    let alone = || ((name == "*" || index == Some(0)) && !(last && value.is_object())).then_some((value, false));
     match value {
-        Value::Object(members) if name == "*" => members.values().map(|value| (value, sure)).collect(),
-        Value::Object(members) => members
-            .iter()
-            .filter(|(member, _)| *member == name || folded(member) == folded(name))
-            .map(|(member, value)| (value, sure && member == name))
-            .collect(),
-        Value::Array(elements) if name == "*" => elements.iter().map(|value| (value, sure)).collect(),
-        Value::Array(elements) => {
-            name.parse().ok().and_then(|at: usize| elements.get(at)).map(|value| (value, sure)).into_iter().collect()
+        Value::Object(members) if name == "*" => members.values().map(|value| (value, sure)).chain(alone()).collect(),
+        Value::Object(members) => {
+            let found: Vec<_> = members
+                .iter()
+                .filter(|(member, _)| *member == name || is_like(member, name))
+                .map(|(member, value)| (value, sure && member == name))
+                .collect();
+            if found.is_empty() { alone().into_iter().collect() } else { found }
         }
-        _ => Vec::new(),
+        Value::Array(elements) if name == "*" => elements.iter().map(|value| (value, sure)).collect(),
+        Value::Array(elements) if index.is_some() => {
+            index.and_then(|at| elements.get(at)).map(|value| (value, sure)).into_iter().collect()
+        }
+        Value::Array(elements) => {
+            let nested = elements.iter().filter(|value| value.is_object() || value.is_array());
+            nested.flat_map(|value| step(value, false, name, last)).collect()
+        }
+        _ => alone().into_iter().collect(),
     }
+}
+
+/// Whether some take a member's name for this one.
+fn is_like(member: &str, name: &str) -> bool {
+    folded(member.split('\0').next().unwrap_or_default()) == folded(name)
 }
 
 #[cfg(test)]
@@ -200,6 +217,28 @@ mod tests {
             let pointer = Pointer::parse(pointer).expect("a pointer");
             let led: Vec<_> = pointer.find(&body).into_iter().map(|(value, sure)| (value.clone(), sure)).collect();
             assert_eq!(led, found, "{pointer:?}");
+        }
+        let several = json!([{ "q": 1 }, [{ "Q": 2 }], { "q\0x": 3, "r": 4 }, 5]);
+        let found: Vec<_> = Pointer::parse("/q")
+            .expect("a pointer")
+            .find(&several)
+            .into_iter()
+            .map(|(value, _)| value.clone())
+            .collect();
+        assert_eq!(found, [json!(1), json!(2), json!(3)], "of a list of questions");
+        let one = json!({ "items": { "amount": 1 }, "tags": "x" });
+        for (pointer, found) in [
+            ("/items/*/amount", vec![(json!(1), false)]),
+            ("/items/0/amount", vec![(json!(1), false)]),
+            ("/items/1/amount", vec![]),
+            ("/items/*", vec![(json!(1), true)]),
+            ("/items/0", vec![]),
+            ("/tags/*", vec![(json!("x"), false)]),
+            ("/tags/0", vec![(json!("x"), false)]),
+        ] {
+            let pointer = Pointer::parse(pointer).expect("a pointer");
+            let led: Vec<_> = pointer.find(&one).into_iter().map(|(value, sure)| (value.clone(), sure)).collect();
+            assert_eq!(led, found, "{pointer:?}: one in the place of several");
         }
         assert!(Pointer::parse("a").is_none() && Pointer::parse("/~2").is_none() && Pointer::parse("/~").is_none());
         assert_eq!(Pointer::parse("").expect("the whole").find(&body), [(&body, true)]);

@@ -55,7 +55,9 @@ use test::{Seen, Test, least};
 ///
 /// **Bodies** are read where everything else of a rule on them holds: the request waits until it is whole, and nothing of it goes
 /// on before. A body that is not said to be JSON, or is not (names that come twice, more than 64 levels, another charset than
-/// UTF-8, longer than `max_body_bytes`), is refused then, and so are WebSockets and gRPC calls. Parameters in forms are not seen.
+/// UTF-8, longer than `max_body_bytes`), is refused then, and so are WebSockets and gRPC calls. A list of questions is read as each of
+/// them, and one value where several are meant as one of several. Parameters in forms are not seen; nor is what a service takes from
+/// its query or from text within JSON (GraphQL) in the place of a field: a rule on the path and the method is for that.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpRule {

@@ -115,6 +115,8 @@ fn found(found: bool, value: &Seen<'_>) -> Match {
         (true, _) => Match::Surely,
         // What is within is up to who turns it into a text.
         (false, Seen::Json(Value::Array(_) | Value::Object(_)) | Seen::Unreadable) => Match::Maybe,
+        // For some a text ends there.
+        (false, Seen::Json(Value::String(text))) if text.contains('\0') => Match::Maybe,
         (false, _) => Match::No,
     }
 }
@@ -176,7 +178,7 @@ impl Seen<'_> {
             Value::Number(_) if value.number().is_some() => value.number() == Seen::Json(wanted).number(),
             _ => {
                 let text = Seen::Json(wanted).text();
-                let plain = |text: &str| folded(text.trim());
+                let plain = |text: &str| folded(text.split('\0').next().unwrap_or_default().trim());
                 !matches!(value, Self::Json(Value::Array(_) | Value::Object(_))) && plain(&value.text()) == plain(&text)
             }
         };

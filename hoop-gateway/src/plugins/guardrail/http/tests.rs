@@ -328,6 +328,62 @@ async fn an_allow_list_of_bodies() {
     refused(asked.head("GET", "/pay", &[], ExchangeKind::WebSocket), "no rule allows");
 }
 
+/// The same said in another form.
+#[tokio::test]
+async fn no_other_form_of_a_body_walks_past_a_rule() {
+    let mut asked = Asked::new(json!([{ "name": "large", "paths": ["/pay"], "body": [
+        { "name": "/amount", "above": 1000 }, { "name": "/to", "equals": "eve" }
+    ] }]))
+    .await;
+    let large = r#"{"amount":5000,"to":"eve"}"#;
+    asked.post("/pay", r#"{"amount":5,"to":"eve"}"#).expect("it is small");
+    asked.post_as("/pay", "application/vnd.pay.v1+json; charset=UTF-8", br#"{"amount":5}"#).expect("it is JSON");
+    let utf16 = |mark: &[u8]| [mark, &large.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()].concat();
+    let utf32 =
+        |mark: &[u8]| [mark, &large.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect::<Vec<_>>()].concat();
+    let parts = format!("--b\r\nContent-Type: application/json\r\n\r\n{large}\r\n--b--\r\n");
+    for (kind, body) in [
+        ("application/json", large.as_bytes().to_vec()),
+        ("application/problem+json", large.into()),
+        ("text/json", large.into()),
+        ("application/x-www-form-urlencoded", b"amount=5000&to=eve".to_vec()),
+        ("application/x-www-form-urlencoded", large.into()),
+        ("multipart/form-data; boundary=b", parts.into()),
+        ("application/x-ndjson", format!("{large}\n").into()),
+        ("application/json", format!("{{}}\n{large}\n").into()),
+        ("application/json", format!("\u{feff}{large}").into()),
+        ("application/json", utf16(b"")),
+        ("application/json", utf16(b"\xff\xfe")),
+        ("application/json; charset=utf-16le", utf16(b"")),
+        ("application/json; charset*=utf-16le''", utf16(b"")),
+        ("application/json", utf32(b"")),
+        ("application/json", utf32(b"\0\0\xfe\xff")),
+        ("application/json; charset=utf-7", b"+AHs-+ACI-amount+ACI-:5000+AH0-".to_vec()),
+        ("application/json;x=\";\";charset=\"ibm037\"", large.into()),
+        ("application/json", br#"{"amount":5,"amount":5000,"to":"eve"}"#.to_vec()),
+        ("application/json", br#"{"amount":5000,"to":"eve","\u0061mount":5}"#.to_vec()),
+        ("application/json", br#"{"AMOUNT":5000,"To":"eve"}"#.to_vec()),
+        ("application/json", br#"{"amount\u0000x":5000,"to":"eve"}"#.to_vec()),
+        ("application/json", br#"{"amount":"5000","to":"eve\u0000"}"#.to_vec()),
+        ("application/json", format!("[{large}]").into()),
+        ("application/json", format!(r#"[{{"amount":1,"to":"ann"}},[{large}]]"#).into()),
+        ("application/graphql", b"mutation { pay(amount: 5000, to: eve) }".to_vec()),
+        ("text/plain", large.into()),
+        ("application/cbor", b"\xa1\x66amount\x19\x13\x88".to_vec()),
+    ] {
+        refused(asked.post_as("/pay", kind, &body), "large");
+    }
+    // Who is to be let in by what the body says is so by what everybody reads there.
+    let mut allowed = Asked::new(json!([{ "name": "small", "action": "allow", "paths": ["/pay"], "body": [
+        { "name": "/amount", "below": 100 }
+    ] }]))
+    .await;
+    allowed.post("/pay", r#"{"amount":5}"#).expect("it is small");
+    for body in [r#"[{"amount":5}]"#, r#"{"Amount":5}"#, r#"{"amount\u0000":5}"#, r#"{"amount":[5]}"#] {
+        refused(allowed.post("/pay", body), "no rule allows");
+    }
+}
+
 #[tokio::test]
 async fn grpc_methods_are_named() {
     let grpc = |service: &str, method: &str| ExchangeKind::Grpc { service: service.into(), method: method.into() };

@@ -88,6 +88,7 @@ impl Body {
         let kind = match kind(&essence) {
             _ if search.fields.is_unsearched(&essence) && !essence.is_empty() => Kind::Unsearched,
             Kind::Other | Kind::Encoded if search.fields.is_searched(&essence) => Kind::Forced,
+            _ if hides_fields(&essence, search) && !search.fields.is_searched(&essence) => Kind::Encoded,
             kind => kind,
         };
         Self {
@@ -217,6 +218,7 @@ impl Body {
             [0xFF, 0xFE, ..] => return Ok(Some(Charset::Utf16Le)),
             [0xFE, 0xFF, ..] => return Ok(Some(Charset::Utf16Be)),
             [0xEF, 0xBB, 0xBF, ..] => return Ok(None),
+            _ if self.kind != Kind::Other && is_wider(head) => return Err(Unreadable("it is in UTF-32")),
             _ => {}
         }
         if let Some(charset) = wide(head) {
@@ -227,7 +229,12 @@ impl Body {
             (None, Kind::Html | Kind::Xml | Kind::Other) => declared(head),
             _ => None,
         };
+        let is_json = matches!(self.kind, Kind::Json | Kind::JsonLines);
         match named.as_deref() {
+            // It begins with a character of ASCII. Most programs read JSON as UTF-8, whatever it is said to be in.
+            Some(name) if is_json && name.starts_with("utf-16") && !head.iter().take(MARK).any(|byte| *byte == 0) => {
+                Err(Unreadable("it is not in the charset that it is said to be in"))
+            }
             None | Some("" | "utf-8" | "utf8" | "us-ascii" | "ascii" | "unicode-1-1-utf-8") => Ok(None),
             Some("utf-16be") => Ok(Some(Charset::Utf16Be)),
             // Declared within a text that is read as ASCII, it cannot be true.
@@ -283,6 +290,8 @@ fn not_of_charset(_: NotOfCharset) -> Unreadable {
 fn kind(essence: &str) -> Kind {
     match essence {
         "text/event-stream" => Kind::Events,
+        // Messages with their lengths between them, which are no JSON.
+        "application/connect+json" => Kind::Encoded,
         "application/json" | "text/json" | "application/x-json" | "text/x-json" | "application/jsonrequest" => {
             Kind::Json
         }
@@ -314,9 +323,24 @@ fn kind(essence: &str) -> Kind {
     }
 }
 
+/// Whether a type is of data whose fields a rule for JSON does not find: many services give the same in it to who asks for it.
+fn hides_fields(essence: &str, search: Search<'_>) -> bool {
+    /// Pictures, pages and news, which are no data.
+    const DOCUMENTS: [&str; 5] = ["svg+xml", "xhtml+xml", "mathml+xml", "rss+xml", "atom+xml"];
+    let (_, name) = essence.split_once('/').unwrap_or_default();
+    let form = name.rsplit('+').next().unwrap_or(name);
+    let form = form.strip_prefix("x-").or_else(|| form.strip_prefix("vnd.")).unwrap_or(form);
+    let hides = match form {
+        "yaml" | "toml" | "csv" | "tab-separated-values" | "comma-separated-values" => true,
+        "xml" => !DOCUMENTS.contains(&name) && search.fields.elements.is_empty(),
+        _ => false,
+    };
+    hides && !search.fields.paths.is_empty()
+}
+
 /// Whether a type is of values that are encoded in bytes: many services answer in one of them who asks for it in `Accept`.
 fn is_encoded(essence: &str) -> bool {
-    const FORMS: [&str; 12] = [
+    const FORMS: [&str; 21] = [
         "cbor",
         "cbor-seq",
         "msgpack",
@@ -329,8 +353,20 @@ fn is_encoded(essence: &str) -> bool {
         "thrift",
         "ion",
         "hessian",
+        "proto",
+        "flatbuffers",
+        "capnp",
+        "parquet",
+        "arrow",
+        "orc",
+        "pickle",
+        "python-pickle",
+        "bincode",
     ];
     let Some(("application", name)) = essence.split_once('/') else { return false };
+    if name.starts_with("vnd.apache.arrow.") {
+        return true;
+    }
     let form = name.rsplit(['+', '.']).next().unwrap_or(name);
     let form = form.strip_prefix("x-").or_else(|| form.strip_prefix("jackson-")).unwrap_or(form);
     FORMS.contains(&form) || matches!(form, "thrift-binary" | "java-serialized-object" | "jackson-smile")
@@ -341,6 +377,13 @@ fn is_single(name: &str) -> bool {
     ["iso-8859-", "iso8859-", "iso_8859-", "windows-125", "cp125", "latin", "l1", "koi8-"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
+}
+
+/// UTF-32 without a mark: of four bytes three are zero.
+fn is_wider(head: &[u8]) -> bool {
+    let units = head.as_chunks::<4>().0;
+    let is_text = |unit: &&[u8; 4]| matches!(**unit, [byte, 0, 0, 0] | [0, 0, 0, byte] if is_printed(byte));
+    !units.is_empty() && units.iter().filter(is_text).count() * 10 >= units.len() * 9
 }
 
 /// UTF-16 without a mark: text in it has a zero in every second byte.

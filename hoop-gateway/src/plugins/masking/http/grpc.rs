@@ -31,14 +31,38 @@ pub(super) fn response_type(
     service.methods().find(|known| known.name() == method).map(|method| method.output())
 }
 
-/// Whether a head says that messages follow, as servers that are lenient read it.
+/// Whether a head says that messages follow, as servers that are lenient read it; also as gRPC-Web writes them.
 pub(super) fn is_type(fields: &HeaderMap) -> bool {
-    const TYPE: &[u8] = b"application/grpc";
+    const TYPE: &str = "application/grpc";
     fields.get_all(CONTENT_TYPE).iter().any(|kind| {
-        let kind = kind.as_bytes();
-        let named = kind.get(..TYPE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(TYPE));
-        named && matches!(kind.get(TYPE.len()), None | Some(b'+' | b';' | b' ' | b'\t' | b','))
+        let kind = String::from_utf8_lossy(kind.as_bytes()).to_ascii_lowercase();
+        let Some(rest) = kind.strip_prefix(TYPE) else { return false };
+        let rest = rest.strip_prefix("-web").map_or(rest, |rest| rest.strip_prefix("-text").unwrap_or(rest));
+        rest.is_empty() || rest.starts_with(['+', ';', ' ', '\t', ','])
     })
+}
+
+/// How messages are written, as far as a head says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Format {
+    #[default]
+    Protobuf,
+    Json,
+    /// Something else, which nobody here reads.
+    Other,
+}
+
+impl Format {
+    /// By the suffix of the type, `application/grpc+json`.
+    pub(super) fn of(fields: &HeaderMap) -> Self {
+        let kind = fields.get(CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()).to_ascii_lowercase());
+        let essence = kind.as_deref().and_then(|kind| kind.split([';', ' ', '\t', ',']).next());
+        match essence.and_then(|essence| essence.split_once('+')) {
+            None | Some((_, "proto")) => Self::Protobuf,
+            Some((_, "json")) => Self::Json,
+            Some(_) => Self::Other,
+        }
+    }
 }
 
 /// Masks a message; nothing where it stays as it is.

@@ -60,6 +60,8 @@ struct Exchange {
     is_call: bool,
     /// The type of the messages that answer, where it is a gRPC call.
     messages: Option<MessageDescriptor>,
+    /// How these are written.
+    format: grpc::Format,
     body: Option<Body>,
     /// Why its body cannot be searched, where its head says so.
     part: Option<Unreadable>,
@@ -109,13 +111,15 @@ impl Exchanges {
             // Whoever asks for all of it instead comes again with another head.
             exchange.part = head::check_whole(response.status, &response.headers).err();
             response.body.change();
-            // Some servers take any request for a call.
+            // Some servers take any request for a call; nobody cuts the messages of what is none.
             if !exchange.is_call && grpc::is_type(&response.headers) {
-                exchange.part = Some(Unreadable("it has messages of gRPC, and was not asked for as a call"));
+                exchange.ended = Ended::Refused;
+                return Err(denied(Unreadable("it has messages of gRPC, and was not asked for as a call")));
             }
         } else if response.status == StatusCode::SWITCHING_PROTOCOLS {
             response.body.change();
         }
+        exchange.format = grpc::Format::of(&response.headers);
         head::fields(&mut response.headers, search);
         exchange.body = Some(body);
         Ok(())
@@ -175,7 +179,11 @@ impl Exchanges {
         let exchange = self.running.entry(message.channel).or_default();
         exchange.may_go_on()?;
         let masked = match message.kind {
-            MessageKind::Grpc => grpc::message(&message.bytes, exchange.messages.as_ref(), search),
+            MessageKind::Grpc => match exchange.format {
+                grpc::Format::Protobuf => grpc::message(&message.bytes, exchange.messages.as_ref(), search),
+                grpc::Format::Json => json_message(&message.bytes, search),
+                grpc::Format::Other => Err(Unreadable("it has messages in a form that is not read")),
+            },
             MessageKind::Text => text_message(&message.bytes, search),
             MessageKind::Binary => binary_message(&message.bytes, search),
         };
@@ -224,6 +232,16 @@ impl Exchange {
 fn denied(unreadable: Unreadable) -> Denial {
     let reason = format!("the response could not be searched, so it is not shown: {unreadable}");
     Denial::new(super::NAME, Code::MaskingFailed, reason).hint("ask the administrator of the role")
+}
+
+/// A message of gRPC in JSON: rules for fields of messages name what is not there.
+fn json_message(bytes: &[u8], search: Search<'_>) -> Result<Option<Vec<u8>>, Unreadable> {
+    if !search.fields.grpc.is_empty() {
+        return Err(Unreadable("it has messages of gRPC in JSON, and the role has rules for their fields"));
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    Body::new(Some("application/json"), search, 0).push(bytes, End::Whole, search, &mut out)?;
+    Ok((out != bytes).then_some(out))
 }
 
 fn text_message(bytes: &[u8], search: Search<'_>) -> Result<Option<Vec<u8>>, Unreadable> {

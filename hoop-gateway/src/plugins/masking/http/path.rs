@@ -94,6 +94,16 @@ impl Place {
         Self { active: (0..paths.len()).filter_map(|path| Some((u16::try_from(path).ok()?, 0))).collect(), rule: None }
     }
 
+    /// The root of a document as well.
+    pub(super) fn or_root(mut self, paths: &[(Path, FieldMask)]) -> Self {
+        for step in Self::root(paths).active {
+            if !self.active.contains(&step) {
+                self.active.push(step);
+            }
+        }
+        self
+    }
+
     /// A value in the value that stands here.
     pub(super) fn go(&self, into: Into<'_>, paths: &[(Path, FieldMask)]) -> Self {
         let mut to = Self { active: Active::new(), rule: self.rule };

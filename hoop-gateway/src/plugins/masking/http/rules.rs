@@ -19,7 +19,12 @@ use super::path::Path;
 pub struct FieldRule {
     /// In JSON, also line by line and in events: `customers[*].email` from the root on, `$..ssn` at any depth. Keys are separated
     /// by dots, or stand as `["a.b"]`; `[*]` is each element of an array, `*` any key. Case does not matter. What is found with a
-    /// whole object or array is masked with all that is in it.
+    /// whole object or array is masked with all that is in it. An element of an array that is the whole document stands at the root,
+    /// too.
+    ///
+    /// Services give the same in other forms to who asks for them: where there is such a rule, YAML, TOML and tables (CSV) cannot be
+    /// read, and neither can data in XML where no rule is for elements. In HTML, plain text and XML with rules for elements it does
+    /// nothing, and neither does it where who asks chooses the names, as by aliases in GraphQL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// In forms, the name of a field, of `application/x-www-form-urlencoded` or of a part of `multipart/form-data`.

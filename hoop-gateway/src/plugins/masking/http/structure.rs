@@ -162,6 +162,11 @@ impl Structure {
             return Err(Unreadable("it is JSON that is nested too deep"));
         }
         let child = array.then(|| place.go(Into::Element, &search.fields.paths));
+        // Who asks several questions at once, as in GraphQL, is answered with an array of what would be an answer by itself.
+        let child = match self.frames.is_empty() {
+            true => child.map(|child| child.or_root(&search.fields.paths)),
+            false => child,
+        };
         self.frames.push(Frame { place, child, key: None, array });
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod canary;
 mod fields;
+mod forms;
 mod heads;
 mod hostile;
 mod messages;

@@ -1,10 +1,11 @@
 //! gRPC: grpcurl, and the library that most programs use.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use hoop_testkit::clients::{go_grpc, grpcurl, python};
-use hoop_testkit::{Calls, Output, direct_only, output};
+use hoop_testkit::clients::{go_grpc, go_grpc_command, grpcurl, python, python_command};
+use hoop_testkit::{Calls, Gateway, Options, Output, direct_only, output};
 use serde_json::{Value, json};
 
 use super::services::{client, services};
@@ -43,7 +44,7 @@ fn grpcurl_is_answered_as_by_the_service_itself() {
     same(&client, &["-d", r#"{"service":"nobody"}"#], "", &["grpc.health.v1.Health/Check"]);
 }
 
-fn calls() -> &'static Calls {
+pub(super) fn calls() -> &'static Calls {
     static CALLS: OnceLock<Calls> = OnceLock::new();
     CALLS.get_or_init(|| {
         let calls = Calls::start();
@@ -160,4 +161,71 @@ fn a_refusal_is_a_status_of_the_call() {
             assert!(line.starts_with(&format!("StatusCode.{code} ")) && line.contains(words), "{code}: {told}");
         }
     }
+}
+
+/// Runs a client to the first line that it says, then this, and gives both lines.
+fn interrupted(mut client: Command, interrupt: impl FnOnce()) -> [String; 2] {
+    let mut client = client.stdout(Stdio::piped()).spawn().expect("the client starts");
+    let mut said = BufReader::new(client.stdout.take().expect("a pipe"));
+    let (mut first, mut rest) = (String::new(), String::new());
+    said.read_line(&mut first).expect("the answer has begun");
+    interrupt();
+    said.read_to_string(&mut rest).expect("it ends");
+    assert!(client.wait().expect("an own child").success(), "{first}{rest}");
+    [first, rest].map(|said| said.trim_end().to_owned())
+}
+
+/// A part of the client program, of which the first message is answered.
+pub(super) fn begun(client: &Client, part: &str) -> Command {
+    let host = client.origin.replace("http://", "");
+    python_command("web", "calls_client.py", &[part, &client.address, &host, &client.token])
+}
+
+const REVOKED: &str =
+    "this session is not allowed any more: the credential that it came in by was taken away; get a new one";
+
+#[test]
+fn a_call_that_is_ended_in_its_midst_ends_with_a_status() {
+    if direct_only() {
+        return;
+    }
+    calls();
+    let gateway = &stand().gateway;
+    let client = Client::new(gateway, "calls");
+    let [first, end] = interrupted(begun(&client, "held"), || client.leave(gateway));
+    assert_eq!(first, "b'ONE'");
+    assert!(end.starts_with(&format!("StatusCode.PERMISSION_DENIED {REVOKED}")), "{end}");
+    let client = Client::new(gateway, "calls");
+    let host = client.origin.replace("http://", "");
+    let go = go_grpc_command("held", &client.address, &host, &client.token);
+    let [first, end] = interrupted(go, || client.leave(gateway));
+    assert_eq!(first, "ONE");
+    assert!(end.starts_with(&format!("PermissionDenied {REVOKED}")), "{end}");
+    // Over HTTP/1.1, in the last frame.
+    for part in ["web", "web_text"] {
+        let client = Client::new(gateway, "calls");
+        let [first, end] = interrupted(begun(&client, part), || client.leave(gateway));
+        assert_eq!(first, r"b'\x00\x00\x00\x00\x03one'", "{part}");
+        let is_frame = end.starts_with(r"b'\x80\x00\x00") && end.matches("grpc-status").count() == 1;
+        assert!(is_frame && end.contains(r"grpc-status: 7\r\n") && end.contains(REVOKED), "{part}: {end}");
+    }
+}
+
+#[test]
+fn a_message_that_may_not_be_shown_ends_its_call_with_a_status() {
+    if direct_only() {
+        return;
+    }
+    let config = "[limits]\nmessage_bytes = 4096\n".to_owned();
+    let gateway = Gateway::start(&Options { config: Some(config), ..Options::default() });
+    let target = json!({ "kind": "http", "url": calls().url() });
+    gateway.api().post("/api/v1/roles", &json!({ "name": "calls", "agent": AGENT, "target": target }));
+    let client = Client::new(&gateway, "calls");
+    let [first, end] = interrupted(begun(&client, "deep"), || {});
+    assert_eq!(first, "b'ONE'");
+    assert!(end.starts_with("StatusCode.INTERNAL the response could not be searched, so it is not shown"), "{end}");
+    assert!(end.ends_with("; ask the administrator of the role"), "{end}");
+    let [first, end] = interrupted(begun(&client, "long"), || {});
+    assert_eq!(first, "b'ONE'");
+    assert!(end.starts_with("StatusCode.RESOURCE_EXHAUSTED a message of gRPC has more than 4096 bytes; "), "{end}");
 }

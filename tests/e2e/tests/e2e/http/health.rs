@@ -60,6 +60,13 @@ fn a_target_that_is_away_is_told_and_refused_with_a_reason() {
 
     let shown = gateway.hoop(&["roles", "show", "shut"]).ok();
     assert!(shown.contains("unhealthy") && shown.contains("the status 200"), "{shown}");
+    let listed = gateway.hoop(&["roles", "list"]).ok();
+    for (name, state) in [("well", "healthy"), ("away", "unhealthy")] {
+        assert!(listed.lines().any(|line| line.trim().starts_with(name) && line.trim().ends_with(state)), "{listed}");
+    }
+    let listed: Value = serde_json::from_str(&gateway.hoop(&["roles", "list", "-o", "json"]).ok()).expect("JSON");
+    let listed = listed.as_array().expect("a list").iter().find(|role| role["name"] == "away").expect("it is listed");
+    assert_eq!(listed["health"]["state"], "unhealthy", "{listed}");
     let metrics = curl(&[&format!("{}/metrics", gateway.api().base())]).ok();
     for line in ["hoop_target_healthy{role=\"well\"} 1", "hoop_target_healthy{role=\"away\"} 0"] {
         assert!(metrics.lines().any(|said| said == line), "{line}: {metrics}");

@@ -187,6 +187,36 @@ fn a_token_is_for_its_own_role() {
     assert_eq!(stand.app.asked("/foreign").len(), 0);
 }
 
+/// A service that is asked as its client says hears the names of the gateway and of its role, and no others.
+#[test]
+fn a_service_hears_no_name_that_nobody_gave_it() {
+    if direct_only() {
+        return;
+    }
+    let stand = stand();
+    role(&stand.gateway, "named", &stand.app, |role| {
+        role["target"]["host"] = json!("client");
+        role["target"]["hosts"] = json!(["app.example.org"]);
+    });
+    let client = Client::new(&stand.gateway, "named");
+    let own = client.origin.trim_start_matches("http://");
+    let ask = |options: &[&str], host: &str| {
+        let field = format!("Host: {host}");
+        let url = format!("http://{}/named", client.address);
+        status(&[options, &["-H", &client.line(), "-H", &field, &url]].concat())
+    };
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        for host in [own, "app.example.org", "App.example.org:8080"] {
+            assert_eq!(ask(&[version], host), (200, "/named".to_owned()), "{version} {host}");
+        }
+        let (code, said) = ask(&[version], "evil.example");
+        assert_eq!((code, &problem(&said)["code"]), (421, &json!("misdirected")), "{version}: {said}");
+    }
+    let hosts: Vec<_> =
+        stand.app.asked("/named").iter().filter_map(|asked| asked.field("host").map(str::to_owned)).collect();
+    assert!(hosts.iter().all(|host| !host.contains("evil")), "{hosts:?}");
+}
+
 #[test]
 fn no_token_is_in_a_log_or_at_the_target() {
     if direct_only() {

@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+use super::grpc::{begun, calls};
 use super::services::{SOON, client, dial, say, services};
 use super::{AGENT, Client, command, curl, stand, status};
 
@@ -147,6 +148,122 @@ fn a_target_may_take_its_time_and_no_more() {
     drop(stays);
     // A machine with much to do may need that time itself.
     until(SOON, "an answer in time", || (client.ask(&[], "/now") == (200, "ok".to_owned())).then_some(()));
+}
+
+/// `limits.http_session_held_bytes`.
+#[test]
+fn a_session_holds_as_much_of_bodies_as_it_may_and_another_its_own() {
+    if direct_only() {
+        return;
+    }
+    let config = "[limits]\nhttp_session_held_bytes = 1048576\n".to_owned();
+    let gateway = Gateway::start(&Options { config: Some(config), ..Options::default() });
+    let rule = json!({ "name": "amount", "paths": ["/decided"], "body": [{ "name": "/amount", "above": 1000 }] });
+    super::role(&gateway, "held", &stand().app, |role| role["plugins"]["guardrail"] = json!({ "http": [rule] }));
+    let (client, other) = (Client::new(&gateway, "held"), Client::new(&gateway, "held"));
+    let body = |bytes: usize| format!("{{\"amount\":1,\"text\":\"{}\"}}", "x".repeat(bytes));
+    let ask = |client: &Client, bytes: usize| {
+        let options = ["-i", "-H", &client.line(), "-H", "Content-Type: application/json", "-H", "Expect:"];
+        let mut curl = command(&[&options[..], &["--data-binary", "@-", &client.at("/decided")]].concat());
+        output(&mut curl, body(bytes).as_bytes()).ok()
+    };
+    assert!(ask(&client, 200_000).starts_with("HTTP/1.1 200"), "alone it fits");
+    let (host, whole) = (client.origin.trim_start_matches("http://"), body(500_000));
+    let (most, last) = whole.split_at(whole.len() - 1);
+    let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close", whole.len());
+    let head = format!("POST /decided HTTP/1.1\r\nHost: {host}\r\n{}\r\n{fields}\r\n\r\n", client.line());
+    let is = |told: &str, code: u16| told.starts_with(&format!("HTTP/1.1 {code}"));
+    // Who comes first while the long one is still on its way may be in its way, too.
+    let (refused, short, elsewhere) = until(SOON, "one that holds it and one too many", || {
+        let mut io = dial(&client.address);
+        io.write_all(head.as_bytes()).and_then(|()| io.write_all(most.as_bytes())).expect("the door reads");
+        let told = until(SOON, "one too many", || {
+            let told = ask(&client, 200_000);
+            io.set_nonblocking(true).expect("a socket can be asked");
+            let is_answered = io.peek(&mut [0]).is_ok();
+            io.set_nonblocking(false).expect("a socket can be asked");
+            (is(&told, 503) || is_answered).then_some(told)
+        });
+        let beside = (ask(&client, 1000), ask(&other, 200_000));
+        let mut answer = String::new();
+        let _ = io.write_all(last.as_bytes()).and_then(|()| io.read_to_string(&mut answer));
+        (is(&told, 503) && is(&answer, 200)).then_some((told, beside.0, beside.1))
+    });
+    assert!(refused.contains("\"code\":\"gateway_busy\"") && refused.contains("retry-after: "), "{refused}");
+    assert!(is(&short, 200), "what is short is not counted: {short}");
+    assert!(is(&elsewhere, 200), "another session holds its own: {elsewhere}");
+    until(SOON, "room again", || ask(&client, 200_000).starts_with("HTTP/1.1 200").then_some(()));
+}
+
+/// `limits.http_body_idle`.
+#[test]
+fn who_sends_nothing_of_a_body_is_told_so_and_streams_may_rest() {
+    if direct_only() {
+        return;
+    }
+    let config = "[limits]\nhttp_body_idle = \"1s\"\n".to_owned();
+    let gateway = Gateway::start(&Options { config: Some(config), ..Options::default() });
+    let (tell, told) = std::sync::mpsc::sync_channel(8);
+    let tell = Mutex::new(tell);
+    let service = Service::start(move |io| {
+        let mut io = BufReader::new(io);
+        while let Some(head) = head(&mut io) {
+            let mut write = io.get_ref();
+            if head.starts_with("GET ") {
+                let _ = write.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                continue;
+            }
+            let duplex = head.starts_with("POST /duplex");
+            if duplex {
+                let _ = write.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n");
+            }
+            let mut body = String::new();
+            while io.read_line(&mut body).unwrap_or(0) > 0 && !body.ends_with("0\r\n\r\n") {}
+            let _ = tell.lock().expect("no test panics while it has it").send(body);
+            if duplex {
+                let _ = io.get_ref().write_all(b"3\r\nend\r\n0\r\n\r\n");
+            }
+        }
+    });
+    let target = json!({ "kind": "http", "url": service.url });
+    let role = json!({ "name": "silent", "agent": AGENT, "target": target, "plugins": super::unmasked() });
+    gateway.api().post("/api/v1/roles", &role);
+    let client = Client::new(&gateway, "silent");
+    let target = json!({ "kind": "http", "url": calls().url() });
+    gateway.api().post("/api/v1/roles", &json!({ "name": "calls", "agent": AGENT, "target": target }));
+    let host = client.origin.trim_start_matches("http://").to_owned();
+    let post = |path: &str, rest: &str| format!("POST {path} HTTP/1.1\r\nHost: {host}\r\n{}\r\n{rest}", client.line());
+    // These rest for as long as all that follows takes.
+    let calls = Client::new(&gateway, "calls");
+    let mut call = begun(&calls, "rests").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut said = BufReader::new(call.stdout.take().expect("a pipe"));
+    let mut first = String::new();
+    said.read_line(&mut first).expect("the call has begun");
+    assert_eq!(first, "rests\n");
+    let mut duplex = BufReader::new(dial(&client.address));
+    duplex.get_ref().write_all(post("/duplex", "Transfer-Encoding: chunked\r\n\r\n").as_bytes()).expect("it reads");
+    while !first.contains("begun") {
+        assert!(duplex.read_line(&mut first).expect("the answer has begun") > 0, "{first}");
+    }
+    for rest in ["Content-Length: 100\r\n\r\nten bytes.", "Transfer-Encoding: chunked\r\n\r\n"] {
+        let answer = say(&client.address, post("/upload", rest).as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"code\":\"client_timeout\""), "{answer}");
+        assert!(answer.contains("connection: close") && answer.contains("nothing came of the body"), "{answer}");
+        let came = told.recv_timeout(SOON).expect("the target sees the end");
+        assert!(!came.contains("0\r\n\r\n"), "it does not look whole: {came}");
+    }
+    let said_h2 = python("web", "early_h2.py", &[&client.address, &host, "/upload", &client.token]).ok();
+    assert!(said_h2.starts_with("408 ") && said_h2.ends_with("\nreset: 0\nnext: 200\n"), "{said_h2}");
+    let _ = told.recv_timeout(SOON).expect("the target sees the end");
+    call.stdin.take().expect("a pipe").write_all(b"\n").expect("it reads");
+    first.clear();
+    said.read_line(&mut first).expect("the call is answered");
+    assert_eq!((first.as_str(), call.wait().expect("an own child").success()), ("b'8'\n", true));
+    duplex.get_ref().write_all(b"4\r\nmore\r\n0\r\n\r\n").expect("it reads");
+    first.clear();
+    while !first.contains("end") {
+        assert!(duplex.read_line(&mut first).expect("the answer goes on") > 0, "{first}");
+    }
 }
 
 /// `limits.http_exchanges`: one more waits. `limits.http_idle`: a session without a request ends.

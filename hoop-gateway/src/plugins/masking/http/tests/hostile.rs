@@ -92,9 +92,17 @@ fn json_with_something_before_it_is_json() {
 fn messages_of_grpc_that_were_asked_for_otherwise_are_not_shown() {
     let session = Session::new("{}");
     let body = b"\0\0\0\0\x11\x0a\x0fada@example.com";
-    for kind in ["application/grpc", "application/grpc+proto", "Application/GRPC; x=y", "application/grpc ,a"] {
+    for kind in [
+        "application/grpc",
+        "application/grpc+proto",
+        "Application/GRPC; x=y",
+        "application/grpc ,a",
+        "application/grpc-web",
+        "application/grpc-Web-Text+proto",
+    ] {
         let channel = session.ask(ExchangeKind::Plain);
-        session.head(channel, 200, &[("content-type", kind)]).expect("a head");
+        let head = session.head(channel, 200, &[("content-type", kind)]);
+        assert_eq!(head.err(), Some(Code::MaskingFailed), "{kind}");
         assert_eq!(session.piece(channel, body, false, None).err(), Some(Code::MaskingFailed), "{kind}");
         let channel = session.ask(ExchangeKind::Grpc { service: "a.B".into(), method: "C".into() });
         assert!(session.head(channel, 200, &[("content-type", kind)]).is_ok(), "{kind}");
