@@ -240,7 +240,7 @@ impl Program<'_> {
         };
         allowed.map_err(Ended::Refused)?;
         if self.shared.chain.wants(Interest::FILES)
-            && let Some(files) = Files::of(&command, self.id)
+            && let Some(files) = Files::of(&command, self.id).map_err(Ended::Refused)?
         {
             let _ = self.files.set(files);
         }

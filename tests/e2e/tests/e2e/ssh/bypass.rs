@@ -1,0 +1,67 @@
+//! Ways around what a role allows: other spellings, and what a client may ask for beside.
+
+use std::io::Result;
+use std::net::Ipv4Addr;
+
+use hoop_testkit::Sshd;
+use hoop_testkit::ssh::{Payload, SshPeer};
+use serde_json::json;
+
+use super::{AGENT, SECRET, events, of_kind, stand};
+
+/// The modes of a terminal that changes no byte, as RFC 4254 section 8 numbers them: nothing is echoed, mapped or a signal.
+const RAW: [u8; 24] = [30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 50, 51, 52, 53, 54, 55, 56, 57, 59, 60, 61, 70];
+/// What SFTP begins with.
+const INIT: &[u8] = b"\0\0\0\x05\x01\0\0\0\x03";
+
+/// A client of this role that says whatever it is told to.
+fn caller(role: &str) -> Result<SshPeer> {
+    let stand = stand();
+    let made = stand.gateway.api().post(&format!("/api/v1/roles/{role}/credentials"), &json!({}));
+    let field = |name: &str| made[name].as_str().expect("a credential has it");
+    let mut peer = SshPeer::dial(Ipv4Addr::LOCALHOST, stand.client.port)?;
+    peer.log_in(field("user"), field("password"))?;
+    Ok(peer)
+}
+
+/// A channel with a terminal that changes nothing.
+fn terminal(peer: &mut SshPeer) -> Result<u32> {
+    let channel = peer.channel()?;
+    let modes = RAW.iter().fold(Payload::empty(), |modes, mode| modes.byte(*mode).number(0)).byte(0);
+    let size = Payload::empty().string("xterm").number(80).number(24).number(0).number(0);
+    peer.send(SshPeer::request(channel, "pty-req", size.string(modes)))?;
+    Ok(channel)
+}
+
+#[test]
+fn no_terminal_leads_around_the_rules_on_files() {
+    let stand = stand();
+    let target = json!({
+        "kind": "ssh", "host": "127.0.0.1", "port": stand.sshd.port, "user": Sshd::user(),
+        "private_key": format!("env:{SECRET}"), "host_keys": [stand.sshd.host_key()],
+    });
+    let rules = json!({ "guardrail": { "files": [{ "name": "no-etc", "paths": ["/etc/*"] }] } });
+    let definition = json!({ "name": "no-etc", "agent": AGENT, "target": target, "plugins": rules });
+    stand.gateway.api().post("/api/v1/roles", &definition);
+    for (request, text) in
+        [("subsystem", "sftp"), ("exec", "scp -f /etc/passwd"), ("exec", "/usr/lib/openssh/sftp-server")]
+    {
+        let mut peer = caller("no-etc").expect("it logs in");
+        let channel = terminal(&mut peer).expect("a terminal");
+        peer.send(SshPeer::request(channel, request, Payload::empty().string(text))).expect("it is connected");
+        peer.send(SshPeer::data(channel, INIT)).expect("it is connected");
+        peer.hear("no files are moved on a terminal").unwrap_or_else(|error| panic!("{text}: {error}"));
+        drop(peer);
+        let events = events(&stand.gateway, "no-etc");
+        let refused = of_kind(&events, "channel_closed").any(|closed| closed["denial"] == "command_denied");
+        assert!(refused, "{text}: {events:?}");
+    }
+    // Nor does a command that is not `scp` alone.
+    for command in
+        ["scp -f /etc/passwd 2>/dev/null", "scp -f /etc/passwd; scp -f /etc/group", "scp -f -l 9 /etc/passwd"]
+    {
+        let mut peer = caller("no-etc").expect("it logs in");
+        peer.exec(command).expect("a channel");
+        peer.hear("are run alone").unwrap_or_else(|error| panic!("{command}: {error}"));
+    }
+}
