@@ -4,10 +4,10 @@ use std::io::Result;
 use std::net::Ipv4Addr;
 
 use hoop_testkit::Sshd;
-use hoop_testkit::ssh::{Payload, SshPeer};
+use hoop_testkit::ssh::{Payload, SshPeer, kind};
 use serde_json::json;
 
-use super::{AGENT, SECRET, events, of_kind, stand};
+use super::{AGENT, SECRET, events, of_kind, role, stand};
 
 /// The modes of a terminal that changes no byte, as RFC 4254 section 8 numbers them: nothing is echoed, mapped or a signal.
 const RAW: [u8; 24] = [30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 50, 51, 52, 53, 54, 55, 56, 57, 59, 60, 61, 70];
@@ -63,5 +63,49 @@ fn no_terminal_leads_around_the_rules_on_files() {
         let mut peer = caller("no-etc").expect("it logs in");
         peer.exec(command).expect("a channel");
         peer.hear("are run alone").unwrap_or_else(|error| panic!("{command}: {error}"));
+    }
+}
+
+fn open(name: &str, rest: Payload) -> Payload {
+    Payload::of(kind::CHANNEL_OPEN).string(name).number(9).number(1 << 20).number(1 << 15).raw(rest)
+}
+
+/// Why a channel is not opened; nothing, where it is.
+fn refusal(peer: &mut SshPeer, channel: Payload) -> Option<String> {
+    peer.send(channel).expect("it is connected");
+    let answer = peer.expect(&[kind::CHANNEL_OPEN_CONFIRMATION, kind::CHANNEL_OPEN_FAILURE]).expect("an answer");
+    (answer[0] == kind::CHANNEL_OPEN_FAILURE).then(|| String::from_utf8_lossy(&answer[13..]).into_owned())
+}
+
+#[test]
+fn no_spelling_of_a_path_or_a_host_is_another_one() {
+    let stand = stand();
+    let folder = stand.client.folder.join("spellings");
+    std::fs::create_dir_all(folder.join("app")).expect("an own folder");
+    let _inside = std::os::unix::net::UnixListener::bind(folder.join("app/in")).expect("an own folder");
+    let _outside = std::os::unix::net::UnixListener::bind(folder.join("out")).expect("an own folder");
+    let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let at = folder.display().to_string();
+    role(&stand.gateway, "spellings", &stand.sshd, |target| {
+        target["allow"] = json!({
+            "direct_streamlocal": [format!("{at}/app/*")], "streamlocal_forward": [format!("{at}/app/*")],
+            "direct_tcpip": ["127.0.*:*", "db-1:*"], "tcpip_forward": ["127.0.0.1:0"],
+        });
+    });
+    let mut peer = caller("spellings").expect("it logs in");
+    let socket =
+        |path: &str| open("direct-streamlocal@openssh.com", Payload::empty().string(path).string("").number(0));
+    assert_eq!(refusal(&mut peer, socket(&format!("{at}/app/in"))), None);
+    for path in ["app/../out", "app/./in", "app//in", "out"] {
+        let why = refusal(&mut peer, socket(&format!("{at}/{path}"))).unwrap_or_else(|| panic!("{path} is opened"));
+        assert!(why.contains("does not allow"), "{path}: {why}");
+    }
+    let port = u32::from(port.local_addr().expect("it has one").port());
+    let address =
+        |host: &str| open("direct-tcpip", Payload::empty().string(host).number(port).string("127.0.0.1").number(1));
+    assert_eq!(refusal(&mut peer, address("127.0.0.1")), None);
+    for host in ["127.0.x.example.invalid", "127.0.0.1 ", "127.0.1", "db-1:x", "localhost"] {
+        let why = refusal(&mut peer, address(host)).unwrap_or_else(|| panic!("{host} is reached"));
+        assert!(why.contains("does not allow"), "{host}: {why}");
     }
 }
