@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hoop_core::{ChannelId, Code, Denial, Forward, ForwardKind, Interest, Outcome, Request, SessionChain, SshAllow};
+use hoop_core::{ChannelEnd, ChannelId, Code, Denial, Forward, ForwardKind, Outcome, SessionChain, SshAllow};
 use hoop_proto::tunnel::v1::{
     SshChannel, SshDirectStreamlocal, SshDirectTcpip, SshStreamlocalForward, SshTcpipForward, open, ssh_channel,
     ssh_message,
@@ -325,6 +325,7 @@ impl SshProxy {
                 self.ask(at.request(), answer).await;
             }
             Asked::CancelForward { at, answer } => {
+                    forward::closed(&self.shared, ChannelId(0), ChannelEnd::Refused(denial), 0, 0).await;
                 if no_zeros("an address", at.text().as_bytes()).is_ok() {
                     self.ask(at.cancel(), answer).await;
                 }
@@ -340,11 +341,6 @@ impl SshProxy {
     }
 
     async fn may_listen(&self, at: &Listen) -> Result<(), Denial> {
-        no_zeros("an address", at.text().as_bytes())?;
-        at.allowed(&self.shared.allow)?;
-        if !self.shared.chain.wants(Interest::COMMANDS) {
-            return Ok(());
-        }
         let request = Forward {
             channel: ChannelId(0),
             kind: at.kind(),
@@ -352,7 +348,10 @@ impl SshProxy {
             port: at.port(),
             originator: Bytes::new(),
         };
-        self.shared.chain.request(Request::Forward(request), async |_| {}).await.map(drop)
+        // What the role does not allow is recorded as well.
+        forward::ask(&self.shared, request).await?;
+        no_zeros("an address", at.text().as_bytes())?;
+        at.allowed(&self.shared.allow)
     }
 
     fn on_message(&mut self, message: ssh_message::Body) {

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use hoop_testkit::Sshd;
 use hoop_testkit::ssh::{Payload, SshPeer, kind};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{AGENT, SECRET, events, of_kind, role, stand};
 
@@ -108,4 +108,22 @@ fn no_spelling_of_a_path_or_a_host_is_another_one() {
         let why = refusal(&mut peer, address(host)).unwrap_or_else(|| panic!("{host} is reached"));
         assert!(why.contains("does not allow"), "{host}: {why}");
     }
+}
+
+#[test]
+fn what_the_target_may_not_listen_on_is_recorded() {
+    let stand = stand();
+    role(&stand.gateway, "listens-not", &stand.sshd, |_| {});
+    let mut peer = caller("listens-not").expect("it logs in");
+    let forward = |name: &str| Payload::of(kind::GLOBAL_REQUEST).string(name).byte(1);
+    peer.send(forward("tcpip-forward").string("0.0.0.0").number(8080)).expect("it is connected");
+    peer.expect(&[kind::REQUEST_FAILURE]).expect("it is refused");
+    peer.send(forward("streamlocal-forward@openssh.com").string("/tmp/a.sock")).expect("it is connected");
+    peer.expect(&[kind::REQUEST_FAILURE]).expect("it is refused");
+    drop(peer);
+    let events = events(&stand.gateway, "listens-not");
+    let asked: Vec<&Value> = of_kind(&events, "forward").map(|forward| &forward["host"]).collect();
+    assert_eq!(asked, ["0.0.0.0", "/tmp/a.sock"]);
+    let refused = of_kind(&events, "channel_closed").filter(|closed| closed["denial"] == "channel_denied");
+    assert_eq!(refused.count(), 2, "{events:?}");
 }
