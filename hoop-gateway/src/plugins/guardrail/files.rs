@@ -201,6 +201,12 @@ fn leads_anywhere(names: &[&[u8]]) -> bool {
     matches!(names, [b"proc", _, .., b"root" | b"cwd"] | [b"proc", _, .., b"fd" | b"map_files", _] | [b"dev", b"fd", _])
 }
 
+/// Whether a path, as a client gives it, is one that the pattern names, or could be.
+pub(in crate::plugins) fn may_be(pattern: &str, path: &[u8]) -> bool {
+    let pattern = Pattern::new(pattern);
+    pattern.may_match(&Text::default().known(path)) || pattern.may_match(&text(path))
+}
+
 /// A path without `//`, `.` and `..`. What is not given in full is somewhere, and so is what leads through one of the links that
 /// every Linux has.
 fn text(path: &[u8]) -> Text {

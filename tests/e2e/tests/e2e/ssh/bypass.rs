@@ -3,8 +3,8 @@
 use std::io::Result;
 use std::net::Ipv4Addr;
 
-use hoop_testkit::Sshd;
 use hoop_testkit::ssh::{Payload, SshPeer, kind};
+use hoop_testkit::{Sshd, retry};
 use serde_json::{Value, json};
 
 use super::{AGENT, SECRET, events, of_kind, role, stand};
@@ -126,4 +126,36 @@ fn what_the_target_may_not_listen_on_is_recorded() {
     assert_eq!(asked, ["0.0.0.0", "/tmp/a.sock"]);
     let refused = of_kind(&events, "channel_closed").filter(|closed| closed["denial"] == "channel_denied");
     assert_eq!(refused.count(), 2, "{events:?}");
+}
+
+#[test]
+fn what_is_appended_is_kept_whatever_offset_it_is_said_to_be_for() {
+    let stand = stand();
+    let folder = stand.client.folder.join("appends");
+    std::fs::create_dir_all(&folder).expect("an own folder");
+    role(&stand.gateway, "appends", &stand.sshd, |_| {});
+    let keep = json!({ "plugins": { "audit": { "keep_files": { "paths": [format!("{}/*", folder.display())] } } } });
+    stand.gateway.api().call(reqwest::Method::PATCH, "/api/v1/roles/appends", Some(&keep));
+    let mut peer = caller("appends").expect("it logs in");
+    let channel = peer.channel().expect("a channel");
+    peer.send(SshPeer::request(channel, "subsystem", Payload::empty().string("sftp"))).expect("it is connected");
+    // Another spelling of the path, and a place in the file that is beyond whatever a role keeps.
+    let path = format!("{}/../appends/./file", folder.display());
+    let packet = |kind: u8, rest: Payload| Payload::empty().string(Payload::empty().byte(kind).raw(rest));
+    let opened = Payload::empty().number(1).string(path).number(0x0e).number(0);
+    let far = Payload::empty().number(2).string([0, 0, 0, 0]).number(u32::MAX >> 1).number(0).string("planted");
+    peer.send(SshPeer::data(channel, Payload::empty().raw(INIT).raw(packet(3, opened)))).expect("it is connected");
+    peer.hear("f\0\0\0\u{1}\0\0\0\u{4}").expect("a handle of four bytes");
+    let file = folder.join("file");
+    let closed = Payload::empty().number(3).string([0, 0, 0, 0]);
+    peer.send(SshPeer::data(channel, packet(6, far).raw(packet(4, closed)))).expect("it is connected");
+    retry(std::time::Duration::from_secs(20), || match std::fs::read(&file) {
+        Ok(written) if written == b"planted" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .expect("the server appends it");
+    drop(peer);
+    let events = events(&stand.gateway, "appends");
+    let kept: Vec<_> = of_kind(&events, "file_done").map(|done| done["kept_written"].as_u64()).collect();
+    assert_eq!(kept, [Some(7)], "{events:?}");
 }
