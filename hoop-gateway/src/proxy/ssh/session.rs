@@ -148,6 +148,8 @@ pub(crate) enum Wanted {
 pub(super) struct Shared {
     pub(super) chain: SharedChain,
     pub(super) allow: SshAllow,
+    /// Whether programs may have terminals.
+    pub(super) terminal: bool,
     pub(super) client: Handle,
     /// What is said of the connection to the agent.
     pub(super) connection: tokio::sync::Mutex<ChannelSender>,
@@ -197,6 +199,8 @@ pub(crate) struct Parts {
     pub(crate) agents: Agents,
     pub(crate) target: OpenTarget,
     pub(crate) allow: SshAllow,
+    /// Whether programs may have terminals.
+    pub(crate) terminal: bool,
     pub(crate) client: Handle,
     pub(crate) asked: mpsc::Receiver<Asked>,
     pub(crate) limits: Limits,
@@ -216,12 +220,13 @@ pub(crate) struct SshProxy {
 
 impl SshProxy {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { chain, connection, agents, target, allow, client, asked, limits } = parts;
+        let Parts { chain, connection, agents, target, allow, terminal, client, asked, limits } = parts;
         let route = connection.route();
         let (receiver, sender) = connection.split();
         let shared = Shared {
             chain: SharedChain::new(chain),
             allow,
+            terminal,
             client,
             connection: tokio::sync::Mutex::new(sender),
             agents,
@@ -320,12 +325,12 @@ impl SshProxy {
             Asked::Forward { at, answer } => {
                 if let Err(denial) = self.may_listen(&at).await {
                     tracing::info!(session = %self.shared.target.session, %denial, "forward refused");
+                    forward::closed(&self.shared, ChannelId(0), ChannelEnd::Refused(denial), 0, 0).await;
                     return;
                 }
                 self.ask(at.request(), answer).await;
             }
             Asked::CancelForward { at, answer } => {
-                    forward::closed(&self.shared, ChannelId(0), ChannelEnd::Refused(denial), 0, 0).await;
                 if no_zeros("an address", at.text().as_bytes()).is_ok() {
                     self.ask(at.cancel(), answer).await;
                 }
