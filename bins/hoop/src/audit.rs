@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 use crate::api::{Api, segment};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::output::{Format, yaml};
+use crate::output::{Format, plain_json, yaml};
 use crate::shell::Shell;
 
 #[derive(Subcommand)]
@@ -159,8 +159,8 @@ fn show(path: &Path, rows: usize, format: Format) -> Result<(), Failure> {
         let event = event?;
         match format {
             Format::Table | Format::Csv => writeln!(out, "{}", event.brief(rows))?,
-            Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&event)?)?,
-            Format::Json => write!(out, "{before}\n{}", serde_json::to_string(&event)?)?,
+            Format::Ndjson => writeln!(out, "{}", plain_json(&serde_json::to_string(&event)?))?,
+            Format::Json => write!(out, "{before}\n{}", plain_json(&serde_json::to_string(&event)?))?,
             Format::Yaml => write!(out, "{}", yaml(&[event])?)?,
         }
         before = ",";
