@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 use crate::api::{Api, segment};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::output::{Format, yaml};
+use crate::output::{Format, plain_json, yaml};
 use crate::shell::Shell;
 
 #[derive(Subcommand)]
@@ -44,22 +44,30 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
     let recording = find(session.as_deref(), shell).await?;
     match command {
         Command::Show { rows, .. } => show(recording.path(), rows, shell.format),
-        Command::Verify { key, .. } => verify::run(recording.path(), key, shell).await,
+        Command::Verify { key, .. } => verify::run(&recording, key, shell).await,
     }
 }
 
 /// A recording on this machine.
 pub(crate) enum Found {
     Here(PathBuf),
-    /// It is gone with this.
-    Fetched(NamedTempFile),
+    /// It is gone with this. The gateway gave it as that of this session.
+    Fetched(NamedTempFile, String),
 }
 
 impl Found {
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Here(path) => path,
-            Self::Fetched(file) => file.path(),
+            Self::Fetched(file, _) => file.path(),
+        }
+    }
+
+    /// The session that was asked for, where the name of the file does not say it.
+    fn asked(&self) -> Option<&str> {
+        match self {
+            Self::Here(_) => None,
+            Self::Fetched(_, session) => Some(session),
         }
     }
 }
@@ -71,7 +79,7 @@ pub(crate) async fn find(session: Option<&str>, shell: &Shell) -> Result<Found, 
     }
     match shell.gateway()? {
         Gateway::Dev { folder, .. } => in_folder(session, &folder.join("recordings")).map(Found::Here),
-        gateway => fetch(session, &shell.api_of(&gateway).await?).await.map(Found::Fetched),
+        gateway => fetch(session, &shell.api_of(&gateway).await?).await,
     }
 }
 
@@ -88,7 +96,7 @@ fn in_folder(session: Option<&str>, folder: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Fetches the recording as it is stored, into a file that is this user's alone.
-async fn fetch(session: Option<&str>, api: &Api) -> Result<NamedTempFile, Failure> {
+async fn fetch(session: Option<&str>, api: &Api) -> Result<Found, Failure> {
     let session = match session {
         Some(session) => session.to_owned(),
         None => {
@@ -100,7 +108,7 @@ async fn fetch(session: Option<&str>, api: &Api) -> Result<NamedTempFile, Failur
     let file = NamedTempFile::new()?;
     let mut to = tokio::fs::File::from_std(file.reopen()?);
     api.download(&format!("/api/v1/sessions/{}/recording", segment(&session)), &mut to).await?;
-    Ok(file)
+    Ok(Found::Fetched(file, session))
 }
 
 /// The recording of the session that opened last: ids sort by time.
@@ -151,8 +159,8 @@ fn show(path: &Path, rows: usize, format: Format) -> Result<(), Failure> {
         let event = event?;
         match format {
             Format::Table | Format::Csv => writeln!(out, "{}", event.brief(rows))?,
-            Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&event)?)?,
-            Format::Json => write!(out, "{before}\n{}", serde_json::to_string(&event)?)?,
+            Format::Ndjson => writeln!(out, "{}", plain_json(&serde_json::to_string(&event)?))?,
+            Format::Json => write!(out, "{before}\n{}", plain_json(&serde_json::to_string(&event)?))?,
             Format::Yaml => write!(out, "{}", yaml(&[event])?)?,
         }
         before = ",";

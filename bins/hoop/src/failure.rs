@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use hoop_core::{Code, Fault};
 
+use crate::output::printable_lines;
+
 /// A command that did not do what it was asked.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -108,9 +110,10 @@ impl Failure {
         if self.is_reader_gone() {
             return ExitCode::SUCCESS;
         }
-        eprintln!("hoop: {self}");
+        // What is wrong may be told in the words of the gateway, of a target, or of an argument.
+        eprintln!("hoop: {}", printable_lines(&self.to_string()));
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            eprintln!("hint: {}", printable_lines(hint));
         }
         ExitCode::from(self.code)
     }

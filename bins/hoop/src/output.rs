@@ -1,5 +1,6 @@
 //! Data on standard output.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
@@ -32,9 +33,9 @@ pub(crate) fn list(
     empty: &str,
 ) -> Result<(), Failure> {
     match format {
-        Format::Json => line(&format!("{:#}", Value::Array(items.to_vec())))?,
+        Format::Json => line(&plain_json(&format!("{:#}", Value::Array(items.to_vec()))))?,
         Format::Yaml => write!(io::stdout(), "{}", yaml(&items)?)?,
-        Format::Ndjson => items.iter().try_for_each(|item| line(&item.to_string()))?,
+        Format::Ndjson => items.iter().try_for_each(|item| line(&plain_json(&item.to_string())))?,
         Format::Csv => {
             line(&record(head.iter().copied().map(Some)))?;
             items.iter().try_for_each(|item| line(&record(row(item).iter().map(|cell| Some(cell.as_str())))))?;
@@ -56,9 +57,9 @@ pub(crate) fn list(
 /// Prints one thing: as a document, or its fields in this order; those that have nothing to say are left out.
 pub(crate) fn show(format: Format, item: &Value, fields: &[&str]) -> Result<(), Failure> {
     match format {
-        Format::Json => line(&format!("{item:#}"))?,
+        Format::Json => line(&plain_json(&format!("{item:#}")))?,
         Format::Yaml => write!(io::stdout(), "{}", yaml(item)?)?,
-        Format::Ndjson => line(&item.to_string())?,
+        Format::Ndjson => line(&plain_json(&item.to_string()))?,
         Format::Csv => {
             line(&record([Some("field"), Some("value")]))?;
             for (field, value) in lines(item, fields) {
@@ -98,13 +99,31 @@ fn add_lines(name: String, value: &Value, lines: &mut Vec<(String, String)>) {
     }
 }
 
-/// The text as YAML, with its last line ended.
+/// The text as YAML, with its last line ended. Its controls are escaped; what turns the direction of text is left out where it
+/// would reach a terminal.
 pub(crate) fn yaml(value: &impl serde::Serialize) -> Result<String, Failure> {
     let mut text = serde_saphyr::to_string(value).map_err(|error| Failure::new(1, error.to_string()))?;
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    Ok(text)
+    Ok(if io::stdout().is_terminal() { printable_lines(&text) } else { text })
+}
+
+/// JSON that means the same, without what serde leaves as it is and a terminal does not: the controls from U+007F on, and what
+/// turns the direction of text. Either stands in strings alone.
+pub(crate) fn plain_json(json: &str) -> Cow<'_, str> {
+    if json.chars().all(|c| c == '\n' || is_printable(c)) {
+        return json.into();
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match c {
+            '\n' => out.push(c),
+            c if is_printable(c) => out.push(c),
+            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+        }
+    }
+    out.into()
 }
 
 /// A record of RFC 4180, without its end. As in PostgreSQL's COPY, nothing is NULL and an empty text is `""`.
@@ -154,6 +173,11 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect()
 }
 
+/// As [`printable`], of a text that has lines.
+pub(crate) fn printable_lines(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' || is_printable(c) { c } else { '\u{fffd}' }).collect()
+}
+
 /// Whether a character is only itself on a terminal: no control, and none of Unicode's that turn the direction of text.
 pub(crate) fn is_printable(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -174,6 +198,18 @@ mod tests {
     fn records_keep_null_and_empty_apart() {
         let cells = [None, Some(""), Some("plain"), Some("a,b"), Some("say \"hi\""), Some("two\nlines")];
         assert_eq!(record(cells), ",\"\",plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\"");
+    }
+
+    #[test]
+    fn json_means_the_same_and_moves_no_cursor() {
+        let item = json!({ "a\u{9b}2J\u{1b}": ["\u{202e}evil\u{7f}", "caf\u{e9} \u{6f22}"] });
+        for text in [item.to_string(), format!("{item:#}")] {
+            let plain = plain_json(&text);
+            assert!(plain.chars().all(|c| c == '\n' || is_printable(c)), "{plain}");
+            assert_eq!(serde_json::from_str::<Value>(&plain).expect("JSON"), item);
+        }
+        assert!(matches!(plain_json("{\"a\": 1}\n"), Cow::Borrowed(_)));
+        assert_eq!(printable_lines("a\u{1b}\nb\u{202e}"), "a\u{fffd}\nb\u{fffd}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A machine that is reached over SSH, how the agent logs in there, and what its users may do.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use serde::{Deserialize, Serialize};
 
 use super::matches_wildcard;
@@ -49,7 +51,8 @@ pub struct SshTarget {
     /// Keys of authorities whose host certificates are trusted, in the same form.
     #[serde(default)]
     pub host_authorities: Vec<String>,
-    /// A `known_hosts` file on the agent's machine.
+    /// A `known_hosts` file on the agent's machine. Keys in its lines that begin with `@revoked` are nobody's, whoever else names
+    /// them; patterns and `@cert-authority` are not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_hosts: Option<String>,
     /// The SSH role through whose machine the agent reaches this one, with that role's login; it has the same agent. What that
@@ -85,9 +88,11 @@ pub struct SshAllow {
     /// Environment variables by name; `*` stands for any run of characters.
     pub environment: Vec<String>,
     /// Addresses that `ssh -L`, `-D`, `-W` and `-J` may connect to from the target, as `host:port`; `*` stands for any run
-    /// of characters.
+    /// of characters. The host is as the client says it, and the target looks a name up: `db-*:5432` is `db-1.example.org`,
+    /// too, whoever has that domain. A host of digits, dots and `*` is for addresses and matches no name.
     pub direct_tcpip: Vec<String>,
-    /// Sockets on the target that `ssh -L` may connect to, by path, with `*` as above.
+    /// Sockets on the target that `ssh -L` may connect to, by path, with `*` as above, which also stands for `/`. A path with
+    /// `//`, `.` or `..` in it is none of them; links on the machine are followed.
     pub direct_streamlocal: Vec<String>,
     /// Addresses that `ssh -R` may listen on at the target, as `host:port`, with `*` as above. The host is as the client
     /// says it: `localhost` unless it names one.
@@ -131,27 +136,56 @@ impl SshAllow {
 
     /// Whether a client may be connected to this address from the target.
     pub fn allows_direct_tcpip(&self, host: &str, port: u32) -> bool {
-        matches_any(&self.direct_tcpip, &format!("{host}:{port}"))
+        matches_address(&self.direct_tcpip, host, port)
     }
 
     /// Whether a client may be connected to this socket on the target.
     pub fn allows_direct_streamlocal(&self, path: &str) -> bool {
-        matches_any(&self.direct_streamlocal, path)
+        is_plain(path) && matches_any(&self.direct_streamlocal, path)
     }
 
     /// Whether the target may listen on this address for a client.
     pub fn allows_tcpip_forward(&self, host: &str, port: u32) -> bool {
-        matches_any(&self.tcpip_forward, &format!("{host}:{port}"))
+        matches_address(&self.tcpip_forward, host, port)
     }
 
     /// Whether the target may listen on this socket for a client.
     pub fn allows_streamlocal_forward(&self, path: &str) -> bool {
-        matches_any(&self.streamlocal_forward, path)
+        is_plain(path) && matches_any(&self.streamlocal_forward, path)
     }
 }
 
 fn matches_any(patterns: &[String], text: &str) -> bool {
     patterns.iter().any(|pattern| matches_wildcard(pattern, text))
+}
+
+/// Host and port are compared each by itself: a host with a colon in it is no other port. A pattern for addresses matches no
+/// name: who chooses a name like `10.0.x.example.org` chooses where it leads.
+fn matches_address(patterns: &[String], host: &str, port: u32) -> bool {
+    let port = port.to_string();
+    patterns.iter().any(|pattern| {
+        let (wanted, wanted_port) = pattern.rsplit_once(':').unwrap_or((pattern, "*"));
+        let may_be = !is_for_addresses(wanted) || is_address(host);
+        may_be && matches_wildcard(wanted, host) && matches_wildcard(wanted_port, &port)
+    })
+}
+
+/// Digits, dots and `*`, or with a colon in it.
+fn is_for_addresses(pattern: &str) -> bool {
+    let is_numeric = pattern.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'*'));
+    pattern.contains(':') || (is_numeric && pattern.bytes().any(|byte| byte.is_ascii_digit()))
+}
+
+/// An address; of IPv6, also with a zone.
+fn is_address(host: &str) -> bool {
+    let is_zoned = || host.split_once('%').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
+    host.parse::<IpAddr>().is_ok() || is_zoned()
+}
+
+/// Whether a path names what it says: `..` would lead out of what a pattern names.
+fn is_plain(path: &str) -> bool {
+    let names = path.strip_prefix('/').unwrap_or(path);
+    names.split('/').all(|name| !matches!(name, "" | "." | ".."))
 }
 
 #[cfg(test)]
@@ -173,5 +207,47 @@ mod tests {
         let allow = SshAllow { direct_tcpip: vec!["db-*:5432".to_owned()], ..SshAllow::default() };
         assert!(allow.allows_direct_tcpip("db-1", 5432));
         assert!(!allow.allows_direct_tcpip("db-1", 54321) && !allow.allows_direct_tcpip("web:1", 5432));
+    }
+
+    #[test]
+    fn a_pattern_of_addresses_matches_no_name_and_a_port_is_no_part_of_a_host() {
+        let allow = |pattern: &str| SshAllow { direct_tcpip: vec![pattern.to_owned()], ..SshAllow::default() };
+        for (pattern, host, port, allowed) in [
+            ("10.0.*:5432", "10.0.3.4", 5432, true),
+            ("10.0.*:5432", "10.0.3.4", 22, false),
+            ("10.0.*:5432", "10.0.x.example.org", 5432, false),
+            ("10.0.*:5432", "10.0.3.4 ", 5432, false),
+            ("10.0.*:5432", "10.0.3", 5432, false),
+            ("10.0.*:5432", "10.0.3.4%.example.org", 5432, false),
+            ("10.0.*:5432", "::ffff:10.0.3.4", 5432, false),
+            ("db-1:*", "db-1", 80, true),
+            ("db-1:*", "db-1:x", 80, false),
+            ("db-*:5432", "db-1", 5432, true),
+            ("*:80", "anything.example.org", 80, true),
+            ("*", "anything.example.org", 1, true),
+            ("::1:80", "::1", 80, true),
+            ("fd00:*:443", "fd00::1", 443, true),
+            ("fd00:*:443", "fd00::1%eth0", 443, true),
+            ("fd00:*:443", "fd00:x.example.org", 443, false),
+            ("127.0.0.1:22", "127.0.0.1", 22, true),
+            ("127.0.0.1:22", "localhost", 22, false),
+        ] {
+            assert_eq!(allow(pattern).allows_direct_tcpip(host, port), allowed, "{pattern} and {host}:{port}");
+        }
+    }
+
+    #[test]
+    fn no_path_leads_out_of_what_a_pattern_names() {
+        let sockets = vec!["/run/app/*".to_owned()];
+        let allow =
+            SshAllow { direct_streamlocal: sockets.clone(), streamlocal_forward: sockets, ..SshAllow::default() };
+        let both = |path| (allow.allows_direct_streamlocal(path), allow.allows_streamlocal_forward(path));
+        assert_eq!(both("/run/app/a.sock"), (true, true));
+        assert_eq!(both("/run/app/deeper/a.sock"), (true, true));
+        for path in
+            ["/run/app/../docker.sock", "/run/app/./../docker.sock", "/run/app//a.sock", "/run/app/", "/run/app/.."]
+        {
+            assert_eq!(both(path), (false, false), "{path}");
+        }
     }
 }

@@ -74,8 +74,14 @@ impl Asciicast {
     }
 }
 
+/// Appends a line of JSON. What serde leaves as it is and a terminal obeys, the controls from U+007F on, is escaped.
 fn line(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(text.as_bytes());
+    for c in text.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' => out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes()),
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
     out.push(b'\n');
 }
 

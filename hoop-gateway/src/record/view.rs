@@ -111,19 +111,25 @@ impl Serialize for Rows {
 
 impl fmt::Display for EventView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, usize::MAX)
+        fmt::Display::fmt(&self.brief(usize::MAX), f)
     }
 }
 
-/// An event for people, with the first of its rows alone.
+/// An event for people, with the first of its rows alone. Only its first line begins where lines begin: a text from outside
+/// that has lines could else pass for events.
 struct Brief<'a> {
     view: &'a EventView,
     rows: usize,
 }
 
+const BELOW: &str = "    ";
+
 impl fmt::Display for Brief<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.view.write(f, self.rows)
+        let whole = fmt::from_fn(|f| self.view.write(f, self.rows)).to_string();
+        let mut lines = whole.split('\n');
+        f.write_str(lines.next().unwrap_or_default())?;
+        lines.try_for_each(|line| write!(f, "\n{}{line}", if line.starts_with(BELOW) { "" } else { BELOW }))
     }
 }
 
@@ -311,5 +317,17 @@ mod tests {
         assert_eq!(view.to_string(), format!("{time}  #1 shown 3 rows\n    Ada\n    null\n    Grace"));
         assert_eq!(view.brief(1).to_string(), format!("{time}  #1 shown 3 rows\n    Ada\n    … 2 more"));
         assert_eq!(rows(&[None]).brief(1).to_string(), format!("{time}  #1 shown 1 row\n    null"));
+    }
+
+    #[test]
+    fn no_text_passes_for_an_event() {
+        let time = "1970-01-01T00:00:00.000000Z";
+        let forged = format!("a\n{time}  end: completed\n");
+        let shown = format!("{time}  #1 shown 1 row\n    a\n    {time}  end: completed\n    ");
+        assert_eq!(rows(&[Some(&forged)]).to_string(), shown);
+        let event =
+            Event::Notice(super::super::event::Notice { message: Text::from(&forged[..]), ..Default::default() });
+        let notice = EventView { record: 3, offset: 8, time: 0, event }.to_string();
+        assert!(notice.lines().skip(1).all(|line| line.starts_with(BELOW)), "{notice}");
     }
 }

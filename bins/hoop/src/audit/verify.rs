@@ -1,21 +1,21 @@
 //! `hoop audit verify`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use hoop_gateway::record::{self, PublicKey, Report, State};
 use serde_json::{Value, json};
 
-use super::key;
+use super::{Found, key};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{self, Format};
 use crate::shell::Shell;
 
-pub(super) async fn run(path: &Path, key: Option<PathBuf>, shell: &Shell) -> Result<(), Failure> {
-    let report = record::verify(path, &public_key(key, shell).await?)?;
+pub(super) async fn run(recording: &Found, key: Option<PathBuf>, shell: &Shell) -> Result<(), Failure> {
+    let report = record::verify(recording.path(), &public_key(key, shell).await?)?;
     let memory = remembered(&report, shell).await;
-    let verdict = judge(&report, &memory);
+    let verdict = is_of(&report, recording.asked()).and_then(|()| judge(&report, &memory));
     if shell.format == Format::Table {
         if let Memory::Nothing(why) = &memory {
             eprintln!("note: {why}, so the recording was verified by its signatures alone");
@@ -68,6 +68,16 @@ async fn remembered(report: &Report, shell: &Shell) -> Memory {
         },
         Err(failure) if failure.is_unavailable() => Memory::Nothing("the gateway does not run".to_owned()),
         Err(failure) => Memory::Nothing(failure.to_string()),
+    }
+}
+
+/// A recording is whole also where it lies in another one's place.
+fn is_of(report: &Report, asked: Option<&str>) -> Result<(), String> {
+    match (asked, report.session) {
+        (Some(asked), Some(is)) if asked.parse().ok() != Some(is) => {
+            Err(format!("REPLACED: this is the recording of {is}, and not of {asked}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -147,6 +157,16 @@ mod tests {
         for memory in [ended("bb"), Memory::Runs] {
             assert!(judge(&sealed, &memory).expect_err("another one").starts_with("REPLACED"));
         }
+    }
+
+    #[test]
+    fn a_recording_in_the_place_of_another_is_not_that_one() {
+        let (one, other) = ("ses_01a21f5ceebc7eb09dbd4e208660fa0f", "ses_01a21f5cee35770aa7895fc51fe9d8ca");
+        let report = Report { session: one.parse().ok(), ..report(State::Sealed) };
+        assert!(is_of(&report, None).is_ok() && is_of(&report, Some(one)).is_ok());
+        assert!(
+            is_of(&report, Some(other)).expect_err("another one").starts_with("REPLACED: this is the recording of")
+        );
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl Door {
                 Ok(Err(_)) | Err(_) => {
                     let Credential { host, port, .. } = credential;
                     if shell.verbose {
+                        let host = printable(host);
                         eprintln!("{host}:{port} does not answer: connections go through the tunnel");
                     }
                     tunnel()

@@ -5,7 +5,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::failure::Failure;
-use crate::output::{Format, is_printable, record, yaml};
+use crate::output::{Format, is_printable, plain_json, record, yaml};
 
 /// Bytes that are written at once.
 const CHUNK: usize = 64 * 1024;
@@ -74,12 +74,12 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             Format::Csv => self.record(cells.iter().copied()),
             Format::Ndjson => {
                 let object = serde_json::to_string(&self.object(cells))?;
-                self.line(&object);
+                self.line(&plain_json(&object));
             }
             Format::Json => {
                 self.buffer.extend_from_slice(if self.rows == 0 { b"[\n" } else { b",\n" });
                 let object = serde_json::to_string(&self.object(cells))?;
-                self.buffer.extend_from_slice(object.as_bytes());
+                self.buffer.extend_from_slice(plain_json(&object).as_bytes());
             }
             Format::Yaml => {
                 let text = yaml(&[self.object(cells)])?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 use tokio::process::{Child, Command};
 
-use super::{askpass, quoted_path};
+use super::{askpass, check_word, quoted_path};
 use crate::connect::program;
 use crate::credentials::Credential;
 use crate::dev::terminate;
@@ -74,6 +74,8 @@ fn start(
     flags: &[&str],
     arguments: &[String],
 ) -> Result<(Child, NamedTempFile), Failure> {
+    check_word(&credential.host)?;
+    check_word(&credential.user)?;
     let mut known_hosts = NamedTempFile::with_prefix("hoop-known-hosts-")?;
     writeln!(known_hosts, "{}", credential.known_hosts.join("\n"))?;
     let mut command = Command::new(&client);
@@ -127,5 +129,23 @@ mod tests {
         assert!(words.contains(&"StrictHostKeyChecking=yes".to_owned()) && words.contains(&"-T".to_owned()));
         assert_eq!(words[words.len() - 5..], ["-p", "12222", "-l", "web-abc", "gw"]);
         assert!(!options(&credential, "x", &[]).contains(&"-T".to_owned()));
+    }
+
+    #[test]
+    fn no_gateway_gives_ssh_an_option() {
+        let made = |host: &str, user: &str| {
+            json!({
+                "id": "crd_1", "role": "web", "kind": "ssh", "host": host, "port": 12222, "user": user,
+                "password": "planted", "database": "", "sslmode": "", "known_hosts": [],
+            })
+        };
+        for (host, user) in
+            [("-oProxyCommand=true", "web-abc"), ("gw", "-oProxyCommand=true"), ("a b", "web"), ("", "web")]
+        {
+            let credential = Credential::deserialize(&made(host, user)).expect("a credential");
+            let started = start(PathBuf::from("/nonexistent"), &credential, &[], &[]).map(drop);
+            let failure = started.expect_err("it is no word").to_string();
+            assert!(failure.contains("no word for ssh"), "{failure}");
+        }
     }
 }

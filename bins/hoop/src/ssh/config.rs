@@ -9,8 +9,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::identity::{self, Identity};
-use super::quoted_path;
-use crate::api::{Api, segment};
+use super::{check_word, quoted_path};
+use crate::api::Api;
 use crate::credentials::{SSH, better_host, known_hosts};
 use crate::duration;
 use crate::failure::Failure;
@@ -149,15 +149,6 @@ Host {prefix}{role}
         }
         Ok(text)
     }
-}
-
-/// What the gateway says goes into a file of the user's: it is one word there, and no other setting.
-fn check_word(word: &str) -> Result<(), Failure> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    if !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
-        return Ok(());
-    }
-    Err(Failure::new(1, format!("the gateway names {}, which is no word for ssh", segment(word))))
 }
 
 fn print(settings: &Settings, written: &str, shell: &Shell) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ mod identity;
 
 use std::path::Path;
 
+use crate::api::segment;
 use crate::failure::Failure;
 
 /// A value in a file or an option of `ssh`, whatever is in it: `%` would stand for something else, and a space end it.
@@ -18,6 +19,18 @@ fn quoted(value: &str) -> Result<String, Failure> {
         return Err(Failure::new(1, format!("ssh cannot be told of {value:?}")));
     }
     Ok(format!("\"{}\"", value.replace('%', "%%")))
+}
+
+/// What the gateway says is one word in a file of the user's and on a command line, and no other setting.
+///
+/// # Errors
+/// Anything else: `-oProxyCommand=…` where a host belongs would be run.
+fn check_word(word: &str) -> Result<(), Failure> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    if !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
+        return Ok(());
+    }
+    Err(Failure::new(1, format!("the gateway names {}, which is no word for ssh", segment(word))))
 }
 
 fn quoted_path(path: &Path) -> Result<String, Failure> {

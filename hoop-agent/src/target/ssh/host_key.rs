@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hoop_core::Code;
 use hoop_proto::tunnel::v1::SshTarget;
 use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertificate, known_hosts};
 
 use crate::error::TargetFailure;
@@ -17,19 +18,22 @@ pub(super) struct Trust {
     host: String,
     keys: Vec<PublicKey>,
     authorities: Vec<PublicKey>,
+    /// What nobody is recognized by, whoever names it.
+    revoked: Vec<PublicKey>,
 }
 
 impl Trust {
     pub(super) async fn of(target: &SshTarget) -> Result<Self, TargetFailure> {
         let mut keys = parse(&target.host_keys)?;
         keys.extend(known(target).await?);
-        Ok(Self { host: target.host.clone(), keys, authorities: parse(&target.host_authorities)? })
+        let revoked = revoked(&target.known_hosts).await?;
+        Ok(Self { host: target.host.clone(), keys, authorities: parse(&target.host_authorities)?, revoked })
     }
 
     pub(super) fn accepts(&self, shown: &PublicKeyOrCertificate) -> bool {
         match shown {
             PublicKeyOrCertificate::PublicKey { key, .. } => {
-                self.keys.iter().any(|known| known.key_data() == key.key_data())
+                self.keys.iter().any(|known| known.key_data() == key.key_data()) && !self.is_revoked(key.key_data())
             }
             PublicKeyOrCertificate::Certificate(certificate) => self.accepts_certificate(certificate),
         }
@@ -44,6 +48,11 @@ impl Trust {
             && certificate.critical_options().is_empty()
             && certificate.valid_principals().contains(&self.host)
             && certificate.validate_at(now, &fingerprints).is_ok()
+            && ![certificate.public_key(), certificate.signature_key()].into_iter().any(|key| self.is_revoked(key))
+    }
+
+    fn is_revoked(&self, key: &KeyData) -> bool {
+        self.revoked.iter().any(|revoked| revoked.key_data() == key)
     }
 
     /// The algorithms to ask for, those of known keys first: a host that has several keys is to show one that is known.
@@ -69,6 +78,11 @@ impl Trust {
                 .hint("check its authority, its names and its dates with ssh-keygen -L");
         };
         let fingerprint = key.fingerprint(HashAlg::Sha256);
+        if self.is_revoked(key.key_data()) {
+            let reason = format!("the host key of {at} is revoked by the agent's known_hosts: it is {fingerprint}");
+            return TargetFailure::new(Code::TargetHostKey, reason)
+                .hint("whoever has that key may be somebody else; ask who revoked it");
+        }
         let (reason, hint) = match self.keys.iter().any(|known| same_kind(&known.algorithm(), &key.algorithm())) {
             true => (
                 format!("the host key of {at} has changed: it is {fingerprint} now"),
@@ -107,6 +121,28 @@ fn parse(lines: &[String]) -> Result<Vec<PublicKey>, TargetFailure> {
     lines.iter().map(key).collect()
 }
 
+/// The keys in the lines of a `known_hosts` file that begin with `@revoked`, of whatever hosts: a key that somebody else has is
+/// nobody's any more.
+async fn revoked(path: &str) -> Result<Vec<PublicKey>, TargetFailure> {
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    let unusable = |what: String| TargetFailure::new(Code::TargetHostKey, format!("{path} cannot be read: {what}"));
+    let text = match tokio::fs::read(path).await {
+        Ok(text) => text,
+        // It names no keys either.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unusable(error.to_string())),
+    };
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("@revoked"));
+    let key = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().skip(1).take(2).collect();
+        PublicKey::from_openssh(&words.join(" ")).map_err(|error| unusable(format!("a key that it revokes: {error}")))
+    };
+    lines.map(key).collect()
+}
+
 async fn known(target: &SshTarget) -> Result<Vec<PublicKey>, TargetFailure> {
     if target.known_hosts.is_empty() {
         return Ok(Vec::new());
@@ -122,5 +158,46 @@ async fn known(target: &SshTarget) -> Result<Vec<PublicKey>, TargetFailure> {
         Ok(Ok(found)) => Ok(found.into_iter().map(|(_, key)| key).collect()),
         Ok(Err(error)) => Err(unreadable(&error)),
         Err(error) => Err(unreadable(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use russh::keys::PrivateKey;
+    use russh::keys::key::safe_rng;
+
+    use super::*;
+
+    fn key() -> PublicKey {
+        PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).expect("a key").public_key().clone()
+    }
+
+    async fn trust(lines: &str, pinned: &[&PublicKey]) -> Result<Trust, TargetFailure> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("known_hosts");
+        std::fs::write(&file, lines).expect("written");
+        let target = SshTarget {
+            host: "web".to_owned(),
+            port: 22,
+            host_keys: pinned.iter().map(|key| line(key)).collect(),
+            known_hosts: file.display().to_string(),
+            ..SshTarget::default()
+        };
+        Trust::of(&target).await
+    }
+
+    #[tokio::test]
+    async fn a_revoked_key_is_nobodys_whoever_else_names_it() {
+        let (good, stolen) = (key(), key());
+        let shows = |key: &PublicKey| PublicKeyOrCertificate::PublicKey { key: key.clone(), hash_alg: None };
+        for revoking in
+            [format!("@revoked * {}", line(&stolen)), format!("  @revoked\tother,hosts {} why", line(&stolen))]
+        {
+            let lines = format!("web {}\nweb {}\n{revoking}\n", line(&good), line(&stolen));
+            let trust = trust(&lines, &[&stolen]).await.unwrap_or_else(|failure| panic!("{}", failure.reason));
+            assert!(trust.accepts(&shows(&good)) && !trust.accepts(&shows(&stolen)), "{revoking}");
+            assert!(trust.refused(22, &shows(&stolen)).reason.contains("revoked"));
+        }
+        assert!(trust("@revoked * ssh-ed25519 AAAA", &[&good]).await.is_err(), "what cannot be read revokes something");
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hoop_core::id::{CredentialId, OrgId, RequestId};
-use hoop_core::{Code, Denial, Principal, ResourceRole, Target};
+use hoop_core::{Code, Denial, Principal, ResourceRole, SshAllow, Target};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Certificate, HashAlg};
 
@@ -37,6 +37,8 @@ pub(super) struct Caller {
     pub(super) credential: Option<CredentialId>,
     /// What for.
     pub(super) role: Chosen,
+    /// What of what the role allows.
+    pub(super) permits: Permits,
     /// What the client calls itself.
     pub(super) client: String,
 }
@@ -45,8 +47,10 @@ impl Caller {
     /// Whether the role may take a display of the client's, as far as it is known by now.
     pub(super) fn may_lend_display(&self) -> bool {
         match &self.role {
-            Chosen::Role(role) => matches!(&role.target, Target::Ssh(target) if target.allow.x11_forwarding),
-            Chosen::None(_) => true,
+            Chosen::Role(role) => {
+                self.permits.display && matches!(&role.target, Target::Ssh(target) if target.allow.x11_forwarding)
+            }
+            Chosen::None(_) => self.permits.display,
             Chosen::Refused(_) => false,
         }
     }
@@ -60,6 +64,46 @@ pub(super) enum Chosen {
     None(Denial),
     /// Nothing, for this reason.
     Refused(Denial),
+}
+
+/// What a certificate permits by its extensions ([PROTOCOL.certkeys]), as an authority makes one for less than everything.
+///
+/// [PROTOCOL.certkeys]: https://cvsweb.openbsd.org/src/usr.bin/ssh/PROTOCOL.certkeys
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Permits {
+    pub(super) terminal: bool,
+    forwarding: bool,
+    agent: bool,
+    display: bool,
+}
+
+impl Permits {
+    /// Of who comes without a certificate.
+    pub(super) const ALL: Self = Self { terminal: true, forwarding: true, agent: true, display: true };
+
+    fn of(certificate: &Certificate) -> Self {
+        let has = |name: &str| certificate.extensions().contains_key(name);
+        Self {
+            terminal: has("permit-pty"),
+            forwarding: has("permit-port-forwarding"),
+            agent: has("permit-agent-forwarding"),
+            display: has("permit-X11-forwarding"),
+        }
+    }
+
+    /// What is left of what a role allows.
+    pub(super) fn narrow(self, allow: SshAllow) -> SshAllow {
+        let only = |list: Vec<String>| if self.forwarding { list } else { Vec::new() };
+        SshAllow {
+            direct_tcpip: only(allow.direct_tcpip),
+            direct_streamlocal: only(allow.direct_streamlocal),
+            tcpip_forward: only(allow.tcpip_forward),
+            streamlocal_forward: only(allow.streamlocal_forward),
+            agent_forwarding: allow.agent_forwarding && self.agent,
+            x11_forwarding: allow.x11_forwarding && self.display,
+            ..allow
+        }
+    }
 }
 
 /// A login name: `role`, or `user+role`.
@@ -121,7 +165,7 @@ impl SshDoor {
             Ok(principal) => self.caller(visitor, login, principal, None).await,
             Err(denial) => Err(denial),
         };
-        self.logged(visitor, caller)
+        self.logged(visitor, caller.map(|caller| Caller { permits: Permits::of(certificate), ..caller }))
     }
 
     fn logged(&self, visitor: &Visitor, caller: Result<Caller, Denial>) -> Option<Caller> {
@@ -148,6 +192,7 @@ impl SshDoor {
             principal: proven.principal,
             credential: Some(proven.credential),
             role: Chosen::Role(Box::new(proven.role.role)),
+            permits: Permits::ALL,
             client: String::new(),
         })
     }
@@ -176,7 +221,7 @@ impl SshDoor {
         };
         let bearer = visitor.bearer.as_ref().map(|bearer| Pass::Token(bearer.token.id));
         let passes = pass.into_iter().chain(bearer).collect();
-        Ok(Caller { principal, passes, credential: None, role, client: String::new() })
+        Ok(Caller { principal, passes, credential: None, role, permits: Permits::ALL, client: String::new() })
     }
 
     /// As OpenSSH does: a user certificate, of an authority that is trusted, for this user, at this time, from this address,

@@ -186,6 +186,7 @@ impl SshDoor {
             chosen = self.role(&caller, &client, &mut asked, *peer) => chosen,
             _ = &mut left => return,
         };
+        let terminal = caller.permits.terminal;
         let (role, first) = match chosen {
             Ok((role, first)) => (Ok(role), first),
             Err(denial) => (Err(denial), None),
@@ -216,7 +217,7 @@ impl SshDoor {
         };
         let first = meanwhile.into_asked();
         match opened {
-            Ok((session, allow)) => self.run(session, allow, client, (first, asked), left, known).await,
+            Ok((session, allow)) => self.run(session, (allow, terminal), client, (first, asked), left, known).await,
             Err(denial) => {
                 span::refused(span, &denial);
                 tracing::info!(%peer, request = %request_id, code = %denial.code, reason = denial.reason, "session refused");
@@ -277,7 +278,7 @@ impl SshDoor {
     async fn run(
         &self,
         mut session: Session,
-        allow: SshAllow,
+        (allow, terminal): (SshAllow, bool),
         client: Handle,
         asked: (Vec<Asked>, mpsc::Receiver<Asked>),
         left: impl Future<Output = Outcome>,
@@ -293,6 +294,7 @@ impl SshDoor {
             agents: self.sessions.parts().agents.clone(),
             target: session.target.clone(),
             allow,
+            terminal,
             client,
             asked,
             limits: Limits { channels: self.channels },
@@ -341,14 +343,14 @@ fn opening(
     peer: SocketAddr,
     request_id: hoop_core::id::RequestId,
 ) -> Result<(Opening, SshAllow), Denial> {
-    let Caller { principal, passes, credential, client, .. } = caller;
+    let Caller { principal, passes, credential, permits, client, .. } = caller;
     let Target::Ssh(target) = &role.target else {
         let reason = format!("role {} is not reached over SSH", role.name);
         return Err(
             Denial::new("gateway", Code::RoleNotFound, reason).hint("connect with the client that the role is for")
         );
     };
-    let allow = target.allow.clone();
+    let allow = permits.narrow(target.allow.clone());
     let target = open::Target::Ssh(ssh_target(target));
     let opening = Opening {
         request_id,

@@ -155,7 +155,8 @@ pub struct KeepFiles {
     /// How much of each file, in bytes from its beginning: 16 MiB unless given. What is written more than once counts each time.
     #[serde(default = "up_to")]
     pub up_to_bytes: u64,
-    /// Of files with these paths, as the client gives them; `*` stands for any run of characters. All unless given.
+    /// Of files with these paths; `*` stands for any run of characters. All unless given. `//`, `.` and `..` are taken out of what
+    /// the client gives, and of a path that it does not give in full the contents are kept when it could be one of these.
     #[serde(default = "all")]
     pub paths: Vec<String>,
 }

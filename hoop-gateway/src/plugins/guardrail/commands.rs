@@ -40,7 +40,8 @@ pub struct CommandRule {
     #[serde(default)]
     pub action: Action,
     /// Commands, any of these: the program and its arguments with single spaces between them, and `*` for any run of
-    /// characters. An argument with a space or another character that a shell reads is in single quotes.
+    /// characters, also of spaces and `/`: `cat /srv/*` is `cat /srv/../etc/shadow` and `cat /srv/a /etc/shadow`, too. An argument
+    /// with a space or another character that a shell reads is in single quotes.
     ///
     /// A rule that refuses also matches a program by its name alone (`rm *` is `/bin/rm -r x`, too), and where only the
     /// shell knows (`$X -r x`). One that allows matches the program as it is written, and no command with variables set

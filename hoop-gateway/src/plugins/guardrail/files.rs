@@ -21,9 +21,11 @@ use super::wild::{Pattern, Text};
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 ///
-/// Paths are compared as they are written once `//`, `.` and `..` are taken out. The links on a machine are not known here: who
-/// may make links, or finds one, reaches what it leads to, so let the login's privileges say what nobody may ever see. A
-/// program that a command or a shell runs moves files unseen by these rules; see [`CommandRule`](super::CommandRule).
+/// Paths are compared as they are written once `//`, `.` and `..` are taken out. The links on a machine are not known here, but
+/// for those of processes (`/proc/self/root`), which could lead anywhere: who may make links, or finds one, reaches what it leads
+/// to, so let the login's privileges say what nobody may ever see. Capitals count, also where the machine takes them for small
+/// letters. A program that a command or a shell runs moves files unseen by these rules; see [`CommandRule`](super::CommandRule).
+/// A list of commands that allows `scp -t *` and `scp -f *` allows what is decoded; `scp *` is also what `-S` names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileRule {
@@ -194,17 +196,33 @@ impl Operation {
     }
 }
 
-/// A path without `//`, `.` and `..`. What is not given in full is somewhere.
+/// Whether this is a link to a folder or a file of a process: `/proc/self/root` is `/`.
+fn leads_anywhere(names: &[&[u8]]) -> bool {
+    matches!(names, [b"proc", _, .., b"root" | b"cwd"] | [b"proc", _, .., b"fd" | b"map_files", _] | [b"dev", b"fd", _])
+}
+
+/// Whether a path, as a client gives it, is one that the pattern names, or could be.
+pub(in crate::plugins) fn may_be(pattern: &str, path: &[u8]) -> bool {
+    let pattern = Pattern::new(pattern);
+    pattern.may_match(&Text::default().known(path)) || pattern.may_match(&text(path))
+}
+
+/// A path without `//`, `.` and `..`. What is not given in full is somewhere, and so is what leads through one of the links that
+/// every Linux has.
 fn text(path: &[u8]) -> Text {
     let mut names: Vec<&[u8]> = Vec::new();
+    let mut is_full = path.starts_with(b"/");
     for name in path.split(|byte| *byte == b'/') {
         match name {
             b"" | b"." => {}
             b".." => drop(names.pop()),
             name => names.push(name),
         }
+        if is_full && leads_anywhere(&names) {
+            names.clear();
+            is_full = false;
+        }
     }
-    let is_full = path.starts_with(b"/");
     // `~` is a home where a shell reads it.
     if !is_full && path.starts_with(b"~") && names.first().is_some_and(|name| name.starts_with(b"~")) {
         names.remove(0);

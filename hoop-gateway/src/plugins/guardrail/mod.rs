@@ -36,6 +36,7 @@ pub use commands::CommandRule;
 use commands::Commands;
 use facts::Facts;
 use files::Files;
+pub(in crate::plugins) use files::may_be;
 pub use files::{FileRule, Operation};
 pub use http::{Condition, HttpRule, Limit};
 use http::{Exchanges, Limits};

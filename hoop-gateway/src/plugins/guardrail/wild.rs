@@ -50,8 +50,12 @@ impl Pattern {
         self.compare(text, true)
     }
 
-    /// Whether the text is a folder above what the pattern matches, or could be, as far as the pattern says which.
+    /// Whether the text is a folder above what the pattern matches, or could be, as far as the pattern says which. Everything
+    /// lies below the root.
     pub(super) fn may_lie_below(&self, folder: &Text) -> bool {
+        if *folder == Text::default().known(b"/") {
+            return true;
+        }
         let ends = self.0.iter().take_while(|place| **place != Place::Run).enumerate().skip(1);
         let mut folders =
             ends.filter(|(_, place)| **place == Place::Byte(b'/')).filter_map(|(end, _)| self.0.get(..end));

@@ -148,7 +148,7 @@ async fn open_incoming(
 }
 
 /// A refusal by policy is that of this connection; any other ends the session.
-async fn ask(shared: &Shared, forward: Forward) -> Result<(), Denial> {
+pub(super) async fn ask(shared: &Shared, forward: Forward) -> Result<(), Denial> {
     if !shared.chain.wants(Interest::COMMANDS) {
         return Ok(());
     }
@@ -225,7 +225,7 @@ async fn down(mut receiver: ChannelReceiver, write: &ChannelWriteHalf<Msg>, move
     }
 }
 
-async fn closed(shared: &Shared, channel: ChannelId, end: ChannelEnd, bytes_in: u64, bytes_out: u64) {
+pub(super) async fn closed(shared: &Shared, channel: ChannelId, end: ChannelEnd, bytes_in: u64, bytes_out: u64) {
     if !shared.chain.wants(Interest::COMMANDS) {
         return;
     }

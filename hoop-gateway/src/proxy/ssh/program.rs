@@ -179,6 +179,10 @@ impl Program<'_> {
                 let denial = Denial::new("gateway", Code::ProtocolViolation, "a channel has one terminal");
                 Err(Ended::Refused(denial))
             }
+            ChannelMsg::RequestPty { .. } if !self.shared.terminal => {
+                let denial = Denial::new("gateway", Code::CommandDenied, "the certificate permits no terminal");
+                Err(Ended::Refused(denial.hint("ask for none: ssh -T, or RequestTTY no")))
+            }
             ChannelMsg::RequestPty { term, col_width, row_height, pix_width, pix_height, terminal_modes, .. } => {
                 no_zeros("the name of a terminal", term.as_bytes()).map_err(Ended::Refused)?;
                 let size = WindowSize { columns: col_width, rows: row_height };
@@ -240,7 +244,7 @@ impl Program<'_> {
         };
         allowed.map_err(Ended::Refused)?;
         if self.shared.chain.wants(Interest::FILES)
-            && let Some(files) = Files::of(&command, self.id)
+            && let Some(files) = Files::of(&command, self.id).map_err(Ended::Refused)?
         {
             let _ = self.files.set(files);
         }

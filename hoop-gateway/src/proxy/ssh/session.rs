@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hoop_core::{ChannelId, Code, Denial, Forward, ForwardKind, Interest, Outcome, Request, SessionChain, SshAllow};
+use hoop_core::{ChannelEnd, ChannelId, Code, Denial, Forward, ForwardKind, Outcome, SessionChain, SshAllow};
 use hoop_proto::tunnel::v1::{
     SshChannel, SshDirectStreamlocal, SshDirectTcpip, SshStreamlocalForward, SshTcpipForward, open, ssh_channel,
     ssh_message,
@@ -148,6 +148,8 @@ pub(crate) enum Wanted {
 pub(super) struct Shared {
     pub(super) chain: SharedChain,
     pub(super) allow: SshAllow,
+    /// Whether programs may have terminals.
+    pub(super) terminal: bool,
     pub(super) client: Handle,
     /// What is said of the connection to the agent.
     pub(super) connection: tokio::sync::Mutex<ChannelSender>,
@@ -197,6 +199,8 @@ pub(crate) struct Parts {
     pub(crate) agents: Agents,
     pub(crate) target: OpenTarget,
     pub(crate) allow: SshAllow,
+    /// Whether programs may have terminals.
+    pub(crate) terminal: bool,
     pub(crate) client: Handle,
     pub(crate) asked: mpsc::Receiver<Asked>,
     pub(crate) limits: Limits,
@@ -216,12 +220,13 @@ pub(crate) struct SshProxy {
 
 impl SshProxy {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { chain, connection, agents, target, allow, client, asked, limits } = parts;
+        let Parts { chain, connection, agents, target, allow, terminal, client, asked, limits } = parts;
         let route = connection.route();
         let (receiver, sender) = connection.split();
         let shared = Shared {
             chain: SharedChain::new(chain),
             allow,
+            terminal,
             client,
             connection: tokio::sync::Mutex::new(sender),
             agents,
@@ -320,6 +325,7 @@ impl SshProxy {
             Asked::Forward { at, answer } => {
                 if let Err(denial) = self.may_listen(&at).await {
                     tracing::info!(session = %self.shared.target.session, %denial, "forward refused");
+                    forward::closed(&self.shared, ChannelId(0), ChannelEnd::Refused(denial), 0, 0).await;
                     return;
                 }
                 self.ask(at.request(), answer).await;
@@ -340,11 +346,6 @@ impl SshProxy {
     }
 
     async fn may_listen(&self, at: &Listen) -> Result<(), Denial> {
-        no_zeros("an address", at.text().as_bytes())?;
-        at.allowed(&self.shared.allow)?;
-        if !self.shared.chain.wants(Interest::COMMANDS) {
-            return Ok(());
-        }
         let request = Forward {
             channel: ChannelId(0),
             kind: at.kind(),
@@ -352,7 +353,10 @@ impl SshProxy {
             port: at.port(),
             originator: Bytes::new(),
         };
-        self.shared.chain.request(Request::Forward(request), async |_| {}).await.map(drop)
+        // What the role does not allow is recorded as well.
+        forward::ask(&self.shared, request).await?;
+        no_zeros("an address", at.text().as_bytes())?;
+        at.allowed(&self.shared.allow)
     }
 
     fn on_message(&mut self, message: ssh_message::Body) {

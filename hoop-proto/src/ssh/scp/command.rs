@@ -11,7 +11,7 @@ pub struct Command {
     pub recursive: bool,
     /// The path is a folder (`-d`).
     pub is_directory: bool,
-    /// Where files go; or, for files that are fetched, the folder that they are in, empty where that is not said.
+    /// Where files go; or, for files that are fetched, the folder that they are in, empty where that is not said or not known.
     pub path: Vec<u8>,
 }
 
@@ -26,11 +26,11 @@ pub enum Direction {
 
 impl Command {
     /// Reads a command; `None` where it is not surely `scp` as a client starts it, with one path that is known as it is written.
-    /// In the last part of what is fetched a shell may choose among files: each says its own name.
+    /// What is fetched may be several paths, and such as only a shell knows: each file says its own name.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let words = shell::only_command(text)?;
         let (program, arguments) = words.split_first()?;
-        if program.literal()?.rsplit(|byte| *byte == b'/').next()? != b"scp" {
+        if !is_scp(program) {
             return None;
         }
         let mut options = Options::default();
@@ -43,16 +43,58 @@ impl Command {
                 _ => break word,
             }
         };
-        if arguments.next().is_some() {
-            return None;
-        }
+        let more = arguments.as_slice();
         let direction = options.direction?;
         let path = match direction {
-            Direction::Upload => place(path)?,
-            Direction::Download => folder(path)?,
+            Direction::Upload if more.is_empty() => place(path)?,
+            Direction::Download if more.is_empty() => folder(path).unwrap_or_default(),
+            Direction::Download if !more.iter().any(is_option) => Vec::new(),
+            Direction::Upload | Direction::Download => return None,
         };
         Some(Self { direction, recursive: options.recursive, is_directory: options.is_directory, path })
     }
+
+    /// Whether a program is surely `scp` that is told to be one end of a copy, in whatever form: options may stand behind paths.
+    pub fn is_end(words: &[Word]) -> bool {
+        let Some((program, arguments)) = words.split_first() else { return false };
+        is_scp(program) && has_direction(arguments)
+    }
+}
+
+/// Letters of `scp` that take what follows them, or the next word.
+const WITH_VALUE: &[u8] = b"DFJMPSciloX";
+
+/// Whether `-t` or `-f` is among the options.
+fn has_direction(arguments: &[Word]) -> bool {
+    let mut is_value = false;
+    for word in arguments {
+        if std::mem::take(&mut is_value) {
+            continue;
+        }
+        let word = word.literal().unwrap_or_default();
+        let Some(letters) = word.strip_prefix(b"-") else { continue };
+        if letters == b"-" {
+            return false;
+        }
+        let end = letters.iter().position(|letter| WITH_VALUE.contains(letter));
+        if letters
+            .get(..end.unwrap_or(letters.len()))
+            .is_some_and(|plain| plain.iter().any(|letter| b"tf".contains(letter)))
+        {
+            return true;
+        }
+        is_value = end.is_some_and(|end| end + 1 == letters.len());
+    }
+    false
+}
+
+/// Whether a program is `scp`, wherever it lies.
+fn is_scp(program: &Word) -> bool {
+    program.literal().is_some_and(|program| program.rsplit(|byte| *byte == b'/').next() == Some(b"scp"))
+}
+
+fn is_option(word: &Word) -> bool {
+    word.parts.first().is_some_and(|part| part.text.starts_with(b"-"))
 }
 
 #[derive(Default)]

@@ -1,3 +1,4 @@
+use super::super::shell;
 use super::*;
 
 fn source(bytes: &[u8]) -> Source {
@@ -74,6 +75,9 @@ fn commands_that_are_surely_scp() {
         ("scp -r -f /srv/data//", Download, "/srv/"),
         ("scp -f x", Download, ""),
         ("scp -f ~/x", Download, "~/"),
+        ("scp -f /srv/*/x", Download, ""),
+        ("scp -f $HOME/x", Download, ""),
+        ("scp -f a /b/c", Download, ""),
     ] {
         let command = Command::parse(text.as_bytes()).expect(text);
         assert_eq!((command.direction, &command.path[..]), (direction, path.as_bytes()), "{text}");
@@ -86,9 +90,8 @@ fn commands_that_are_surely_scp() {
         "scp -S evil -t a",
         "scp -t $HOME/x",
         "scp -t *.txt",
-        "scp -f /srv/*/x",
         "scp -f /srv/$(id)",
-        "scp -f a b",
+        "scp -f a -v",
         "scp -t a; rm b",
         "scp -t a > b",
         "X=1 scp -t a",
@@ -96,5 +99,22 @@ fn commands_that_are_surely_scp() {
         "rsync -t a",
     ] {
         assert_eq!(Command::parse(text.as_bytes()), None, "{text}");
+    }
+}
+
+#[test]
+fn one_end_of_a_copy_in_whatever_form() {
+    let is_end = |text: &str| {
+        let words = shell::only_command(text.as_bytes()).unwrap_or_else(|| panic!("{text} is one command"));
+        Command::is_end(&words)
+    };
+    for text in ["scp -t", "scp a -f", "/usr/bin/scp -S x -pf", "scp -l 100 -qt $X", "scp '-f' a b", "scp -ox=-- -f a"]
+    {
+        assert!(is_end(text), "{text}");
+    }
+    for text in
+        ["scp a b:", "scp -oBatchMode=yes a b:", "scp -i -f a b:", "scp -P 22 a b:", "scp -- -t", "scp $X", "rscp -t a"]
+    {
+        assert!(!is_end(text), "{text}");
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use hoop_core::role::matches_wildcard;
 use hoop_core::{ChannelId, Denial, FileBytes, FileDone, FileKind, FileOperation};
 
 use super::super::KeepFiles;
 use super::SessionAudit;
+use crate::plugins::guardrail::may_be;
 use crate::record::event::FileHead;
 use crate::record::{Kind, MAX_PAYLOAD};
 
@@ -25,8 +25,7 @@ impl Contents {
     pub(super) fn open(&mut self, keep: &KeepFiles, file: &FileOperation) {
         let moves = matches!(file.kind, FileKind::Read | FileKind::Write | FileKind::ReadWrite);
         let mut paths = std::iter::once(&file.path).chain(&file.to);
-        let is_meant = |path: &str| keep.paths.iter().any(|pattern| matches_wildcard(pattern, path));
-        if moves && paths.any(|path| is_meant(&String::from_utf8_lossy(path))) {
+        if moves && paths.any(|path| keep.paths.iter().any(|pattern| may_be(pattern, path))) {
             self.0.insert((file.channel, file.id), Kept::default());
         }
     }
@@ -92,5 +91,26 @@ mod tests {
             |id| FileDone { channel, id, bytes_read: 0, bytes_written: 0, sha256: None, error: None, denial: None };
         assert!(contents.close(&done(1)).is_some_and(|kept| (kept.written, kept.read) == (10, 8)));
         assert!(contents.close(&done(2)).is_none() && contents.close(&done(1)).is_none());
+    }
+
+    #[test]
+    fn another_spelling_of_a_path_keeps_nothing_out() {
+        let keep = |pattern: &str| KeepFiles { up_to_bytes: 10, paths: vec![pattern.to_owned()] };
+        for (pattern, path, kept) in [
+            ("/srv/*", "/srv/a", true),
+            ("/srv/*", "//srv/./a", true),
+            ("/srv/*", "/tmp/../srv/a", true),
+            ("/srv/*", "../srv/a", true),
+            ("/srv/*.key", "a.key", true),
+            ("/srv/*.key", "a.txt", false),
+            ("notes", "notes", true),
+            ("*", "anything", true),
+        ] {
+            let (mut contents, path) = (Contents::default(), Bytes::from_static(path.as_bytes()));
+            let file =
+                FileOperation { channel: ChannelId(1), id: 1, kind: FileKind::Read, path: path.clone(), to: None };
+            contents.open(&keep(pattern), &file);
+            assert_eq!(!contents.0.is_empty(), kept, "{pattern} and {path:?}");
+        }
     }
 }

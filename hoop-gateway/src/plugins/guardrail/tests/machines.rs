@@ -121,6 +121,38 @@ fn what_no_rule_allows_is_refused() {
 }
 
 #[test]
+fn links_that_every_machine_has_could_lead_anywhere() {
+    use FileKind::{Link, Read, Rename, Write};
+    let mut guardrail = guardrail(r#"{"files":[{"name":"no-etc","paths":["/etc/*"]}]}"#);
+    for path in [
+        "/proc/self/root/etc/passwd",
+        "/proc/self/root/../etc/passwd",
+        "/proc/1/cwd/passwd",
+        "//proc/./thread-self/root/etc/passwd",
+        "/proc/self/task/7/root/etc/passwd",
+        "/tmp/../proc/self/fd/3/passwd",
+        "/dev/fd/3/passwd",
+    ] {
+        for kind in [Read, Write] {
+            refused(file(&mut guardrail, kind, path, None), Code::FileDenied, "may be about it");
+        }
+    }
+    for path in ["/proc/self/root/etc/passwd.txt/../../x", "/proc/self/status", "/srv/root/x", "/proc/root"] {
+        let decided = file(&mut guardrail, Read, path, None);
+        assert_eq!(decided.is_err(), path.starts_with("/proc/self/root"), "{path}: {decided:?}");
+    }
+    for kind in [Link, Rename] {
+        for root in ["/", "//", "/..", "/."] {
+            refused(file(&mut guardrail, kind, root, Some("/tmp/l")), Code::FileDenied, "may be about it");
+        }
+        file(&mut guardrail, kind, "/srv/x", Some("/tmp/l")).expect("no rule is about it");
+    }
+    let mut allows = super::guardrail(r#"{"files":[{"name":"all","action":"allow","paths":["/proc/*"]}]}"#);
+    file(&mut allows, Read, "/proc/self/status", None).expect("it is allowed");
+    refused(file(&mut allows, Read, "/proc/self/root/etc/passwd", None), Code::FileDenied, "no rule allows");
+}
+
+#[test]
 fn a_path_is_compared_in_full() {
     use FileKind::{Read, Remove, Write};
     let mut guardrail = guardrail(

@@ -70,7 +70,7 @@ const fn classes() -> [[u64; 256]; 8] {
             b'.' => DOT,
             b':' => COLON,
             b'A'..=b'Z' => UPPER,
-            b'@' | b'+' | b'(' | b'\\' | 0xC2 | 0xD9 | 0xDB | 0xE2 | 0xEF => RARE,
+            b'@' | b'+' | b'(' | b'\\' | 0xC2 | 0xCC | 0xCD | 0xD9 | 0xDB | 0xE2 | 0xEF | 0xF3 => RARE,
             _ => NONE,
         };
         let mut place = 0;

@@ -428,6 +428,9 @@ fn characters_that_look_like_ascii() {
         (Builtin::Email, "ada@example.com"),
         (Builtin::Email, "ada\u{200d}@exam\u{2060}ple.com"),
         (Builtin::Ssn, "123\u{2011}45\u{2013}6789"),
+        (Builtin::Card, "4\u{fe0f}111\u{34f}1111\u{202d}11111\u{202c}111"),
+        (Builtin::Card, "4\u{301}1\u{20dd}11\u{ffa0}1111\u{2066}1111\u{e0020}111\u{e0101}1"),
+        (Builtin::Email, "a\u{fe0e}da@exa\u{2069}mple.com"),
         (Builtin::Card, "4111\u{a0}1111\u{a0}1111\u{a0}1111"),
     ] {
         assert_eq!(found(builtin, text), [text], "{text:?}");

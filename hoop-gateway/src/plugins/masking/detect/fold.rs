@@ -1,5 +1,6 @@
-//! Characters that a reader takes for ASCII: full-width and Arabic digits, other dashes and spaces, and characters of no
-//! width. They are the known way around a detector, so a value that has them is read a second time without.
+//! Characters that a reader takes for ASCII: full-width and Arabic digits, other dashes and spaces, and characters of no width:
+//! marks on others, and what turns the direction of text or chooses between forms. They are the known way around a detector,
+//! so a value that has them is read a second time without.
 
 use std::ops::Range;
 
@@ -10,8 +11,11 @@ pub(crate) const fn may_begin(lead: u8, second: u8) -> bool {
         (0xC2, 0xA0 | 0xAD)
             | (0xD9, 0xA0..=0xA9)
             | (0xDB, 0xB0..=0xB9)
-            | (0xE2, 0x80 | 0x81 | 0x88)
-            | (0xEF, 0xBB..=0xBD)
+            | (0xCC, _)
+            | (0xCD, 0x80..=0xAF)
+            | (0xE2, 0x80 | 0x81 | 0x83 | 0x88)
+            | (0xEF, 0xB8 | 0xBB..=0xBE)
+            | (0xF3, 0xA0)
     )
 }
 
@@ -67,7 +71,15 @@ fn fold(value: &[u8]) -> (Reading, usize) {
         [0xD9, digit @ 0xA0..=0xA9, ..] => (Reading::As(b'0' + (digit - 0xA0)), 2),
         [0xDB, digit @ 0xB0..=0xB9, ..] => (Reading::As(b'0' + (digit - 0xB0)), 2),
         [0xE2, 0x80, 0x80..=0x8A | 0xAF, ..] => (Reading::As(b' '), 3),
-        [0xE2, 0x80, 0x8B..=0x8F, ..] | [0xE2, 0x81, 0xA0..=0xA4, ..] | [0xEF, 0xBB, 0xBF, ..] => (Reading::Nothing, 3),
+        [0xE2, 0x80, 0x8B..=0x8F | 0xAA..=0xAE, ..] | [0xE2, 0x81, 0xA0..=0xAF, ..] | [0xEF, 0xBB, 0xBF, ..] => {
+            (Reading::Nothing, 3)
+        }
+        // Marks on the character before, U+0300 to U+036F.
+        [0xCC, 0x80..=0xBF, ..] | [0xCD, 0x80..=0xAF, ..] => (Reading::Nothing, 2),
+        // Circles around it, choices between its forms, and the filler of Hangul.
+        [0xE2, 0x83, 0x90..=0xB0, ..] | [0xEF, 0xB8, 0x80..=0x8F, ..] | [0xEF, 0xBE, 0xA0, ..] => (Reading::Nothing, 3),
+        // Tags and more choices, U+E0000 to U+E0FFF.
+        [0xF3, 0xA0, 0x80..=0xBF, 0x80..=0xBF, ..] => (Reading::Nothing, 4),
         [0xE2, 0x80, 0x90..=0x95, ..] | [0xE2, 0x88, 0x92, ..] => (Reading::As(b'-'), 3),
         [0xEF, 0xBC, low @ 0x81..=0xBF, ..] => (Reading::As(low - 0x81 + b'!'), 3),
         [0xEF, 0xBD, low @ 0x80..=0x9E, ..] => (Reading::As(low - 0x80 + b'`'), 3),

@@ -47,18 +47,33 @@ struct Piece {
 
 impl Files {
     /// For the subsystem `sftp`, and for a command that is surely `scp` or `sftp-server`. `None` where the channel is that of
-    /// an ordinary program: also on a terminal, which changes bytes.
-    pub(crate) fn of(command: &Command, channel: ChannelId) -> Option<Self> {
-        if command.terminal.is_some() {
-            return None;
-        }
+    /// an ordinary program.
+    ///
+    /// # Errors
+    /// The refusal of one of these in a form that is not decoded: beside other commands or a redirection, with options that no
+    /// client gives, or on a terminal. A client chooses what a terminal does to bytes: to none of them, and files move as well as
+    /// without; to some, and what is read here is not what the other end reads.
+    pub(crate) fn of(command: &Command, channel: ChannelId) -> Result<Option<Self>, Denial> {
         let protocol = match command.kind {
             CommandKind::Subsystem if command.text == "sftp" => Protocol::Sftp(sftp::Sftp::new(channel)),
             CommandKind::Exec if is_sftp_server(&command.text) => Protocol::Sftp(sftp::Sftp::new(channel)),
-            CommandKind::Exec => Protocol::Scp(scp::Scp::new(ScpCommand::parse(&command.text)?, channel)),
-            CommandKind::Shell | CommandKind::Subsystem => return None,
+            CommandKind::Exec => match ScpCommand::parse(&command.text) {
+                Some(command) => Protocol::Scp(scp::Scp::new(command, channel)),
+                None if moves_files(&command.text) => {
+                    let reason =
+                        "scp and sftp-server are run alone, and as clients start them, or their files are not seen";
+                    return Err(Denial::new("gateway", Code::CommandDenied, reason)
+                        .hint("write the path out, without other commands, redirections and options beside it"));
+                }
+                None => return Ok(None),
+            },
+            CommandKind::Shell | CommandKind::Subsystem => return Ok(None),
         };
-        Some(Self(protocol))
+        if command.terminal.is_some() {
+            return Err(Denial::new("gateway", Code::CommandDenied, "no files are moved on a terminal")
+                .hint("ask for none: ssh -T, or RequestTTY no"));
+        }
+        Ok(Some(Self(protocol)))
     }
 
     /// What the client sent: gives what goes on to the target, and what the client is answered at once.
@@ -113,14 +128,27 @@ pub(super) fn is_exact(command: &Command) -> bool {
     }
 }
 
-/// Whether a command is a server of SFTP, wherever it lies.
+/// Whether a command is a server of SFTP, and nothing else.
 fn is_sftp_server(text: &[u8]) -> bool {
-    let Some(words) = shell::only_command(text) else { return false };
-    let words: Option<Vec<_>> = words.iter().map(shell::Word::literal).collect();
-    let Some([program, options @ ..]) = words.as_deref() else { return false };
+    shell::only_command(text)
+        .is_some_and(|words| serves_sftp(&words) && words.iter().all(|word| word.literal().is_some()))
+}
+
+/// Whether a program is a server of SFTP, wherever it lies.
+fn serves_sftp(words: &[shell::Word]) -> bool {
+    let words: Vec<_> = words.iter().map(|word| word.literal().unwrap_or_default()).collect();
+    let Some((program, options)) = words.split_first() else { return false };
     // `-Q` prints what the server can, and `-h` how it is called.
     let serves = !options.iter().any(|option| option.starts_with(b"-Q") || option.starts_with(b"-h"));
     serves && program.rsplit(|byte| *byte == b'/').next() == Some(b"sftp-server")
+}
+
+/// Whether any program of a command surely moves files.
+fn moves_files(text: &[u8]) -> bool {
+    shell::commands(text).into_iter().flatten().any(|command| match command {
+        shell::Command::Simple(simple) => ScpCommand::is_end(&simple.words) || serves_sftp(&simple.words),
+        shell::Command::Redirect(..) => false,
+    })
 }
 
 /// The client sent something that it should not have.

@@ -74,7 +74,8 @@ struct Channel {
 impl Channel {
     async fn open(kind: CommandKind, text: &str) -> Self {
         let command = command(kind, text);
-        let files = Files::of(&command, command.channel).unwrap_or_else(|| panic!("{text} moves files"));
+        let files = Files::of(&command, command.channel).expect("it has no terminal");
+        let files = files.unwrap_or_else(|| panic!("{text} moves files"));
         let log = Log::default();
         let session = session(role(json!({ "kind": "ssh", "host": "web", "user": "deploy" })));
         let chain = PluginChain::new(vec![Arc::new(Writes(log.clone()))]).open(&session).await.expect("it opens");
@@ -137,6 +138,9 @@ fn command(kind: CommandKind, text: &str) -> Command {
 fn only_what_surely_moves_files_does() {
     use CommandKind::{Exec, Shell, Subsystem};
     for (kind, text, expected) in [
+        (Exec, "scp -f $HOME/x", true),
+        (Exec, "scp -f /a /b", true),
+        (Exec, "scp -f /{a,b}/c", true),
         (Subsystem, "sftp", true),
         (Exec, "/usr/lib/openssh/sftp-server", true),
         (Exec, "sftp-server -l INFO", true),
@@ -145,16 +149,38 @@ fn only_what_surely_moves_files_does() {
         (Subsystem, "netconf", false),
         (Shell, "", false),
         (Exec, "sftp-server -Q requests", false),
-        (Exec, "sftp-server; id", false),
-        (Exec, "scp -t $HOME", false),
         (Exec, "scp a b:c", false),
         (Exec, "rsync --server", false),
     ] {
         let command = command(kind, text);
-        assert_eq!(Files::of(&command, command.channel).is_some(), expected, "{text}");
+        assert_eq!(Files::of(&command, command.channel).expect("no terminal").is_some(), expected, "{text}");
         let terminal =
             hoop_core::Terminal { term: Bytes::new(), size: hoop_core::WindowSize { columns: 80, rows: 24 } };
-        assert!(Files::of(&Command { terminal: Some(terminal), ..command }, ChannelId(3)).is_none(), "on a terminal");
+        let on_a_terminal = Files::of(&Command { terminal: Some(terminal), ..command }, ChannelId(3));
+        assert_eq!(on_a_terminal.err().map(|denial| denial.code), expected.then_some(Code::CommandDenied), "{text}");
+    }
+}
+
+/// What moves files and is not decoded would move them past every rule on files.
+#[test]
+fn what_moves_files_in_another_form_is_refused() {
+    for text in [
+        "sftp-server; id",
+        "/usr/lib/openssh/sftp-server $LC_A",
+        "id && sftp-server",
+        "echo $(sftp-server)",
+        "scp -t $HOME",
+        "scp -t a b",
+        "scp -f /a 2>/dev/null",
+        "scp -f /a; scp -f /b",
+        "scp -f /a | cat",
+        "scp -f -l 100 /a",
+        "scp /a -f",
+        "scp -f /a -v",
+        "/usr/bin/scp -qrf",
+    ] {
+        let refused = Files::of(&command(CommandKind::Exec, text), ChannelId(3)).err();
+        assert_eq!(refused.map(|denial| denial.code), Some(Code::CommandDenied), "{text}");
     }
 }
 

@@ -195,6 +195,22 @@ fn a_certificate_lets_in_whom_it_names_and_from_where_and_when_it_says() {
     assert_eq!(client.run(&format!("admin+{PLAIN}"), "echo in").ok(), "in\n");
     certify(&authority, &["-n", "admin", "-V", "+5m", "-O", "source-address=127.0.0.0/8"]);
     assert_eq!(client.run(PLAIN, "echo in").ok(), "in\n");
+    // Less than everything, as its authority has said.
+    role(&gateway, "open", &sshd, |target| {
+        target["allow"] = json!({ "direct_tcpip": ["*:*"], "tcpip_forward": ["*:*"], "agent_forwarding": true });
+    });
+    let through = |client: &super::Client| {
+        let to = format!("127.0.0.1:{}", sshd.port);
+        output(&mut client.ssh(&["-W", &to], "open"), b"")
+    };
+    certify(&authority, &known);
+    assert!(through(&client).ok().starts_with("SSH-2.0-"));
+    certify(&authority, &["-n", "admin", "-V", "+5m", "-O", "clear"]);
+    assert_eq!(client.run(PLAIN, "echo in").ok(), "in\n");
+    let refused = output(client.ssh(&["-tt"], PLAIN).arg("echo in"), b"");
+    assert!(refused.failure().contains("the certificate permits no terminal"), "{refused}");
+    let refused = through(&client).failure();
+    assert!(refused.contains("does not allow direct-tcpip"), "{refused}");
     for (by, options, why) in [
         (&other, &known[..], "another authority"),
         (&authority, &["-n", "nobody", "-V", "+5m"], "nobody's"),

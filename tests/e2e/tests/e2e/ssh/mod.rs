@@ -1,5 +1,6 @@
 //! SSH: OpenSSH's clients and others, through the gateway, to OpenSSH's server.
 
+mod bypass;
 mod clients;
 mod contents;
 mod doctor;

@@ -71,7 +71,10 @@ fn a_socket_of_the_target_leads_back_to_the_client_where_the_role_allows_its_pat
     let path = remote.display().to_string();
     // Once when it is to listen, and for each connection: also for one that came before it was cancelled.
     let of_path = forwards.iter().filter(|event| event["host"] == path.as_str()).count();
-    assert!(of_path >= 3 && of_path == forwards.len(), "{forwards:?}");
+    // And once what was refused.
+    assert!(of_path >= 3 && of_path + 1 == forwards.len(), "{forwards:?}");
+    let refused = of_kind(&events, "channel_closed").filter(|closed| closed["denial"] == "channel_denied");
+    assert_eq!(refused.count(), 1);
     let whole = of_kind(&events, "channel_closed")
         .filter(|closed| (closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()) == (Some(300_000), Some(300_000)));
     assert!(whole.count() >= 2);

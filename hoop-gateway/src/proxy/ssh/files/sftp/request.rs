@@ -124,7 +124,7 @@ impl State {
                 Next::Refuse(Status::OP_UNSUPPORTED, "the gateway does not know this extension, and cannot record it")
             }
             Request::Open { path, flags, .. } => self.open(&path, flags),
-            Request::Opendir { path } => self.opening(Intent::new(FileKind::List, &path), Transfer::default()),
+            Request::Opendir { path } => self.opening(Intent::new(FileKind::List, &path), None, Transfer::default()),
             Request::Close { handle } => self.with(handle, |open, operation, handle| {
                 open.closing = true;
                 Pending::Close { operation, handle }
@@ -172,15 +172,16 @@ impl State {
         let begins_empty = flags.begins_empty() && !flags.appends();
         let written = if begins_empty { Track::from_the_beginning() } else { Track::default() };
         let transfer = Transfer { read: Track::from_the_beginning(), written };
-        self.opening(Intent::new(kind, path), transfer)
+        self.opening(Intent::new(kind, path), flags.appends().then_some(0), transfer)
     }
 
-    fn opening(&mut self, intent: Intent, transfer: Transfer) -> Next {
+    fn opening(&mut self, intent: Intent, appended: Option<u64>, transfer: Transfer) -> Next {
         if self.open.len() + self.opening >= MAX_OPEN {
             return Next::Refuse(Status::FAILURE, "too many files are open");
         }
         let writes = !matches!(intent.kind, FileKind::Read | FileKind::List);
-        let open = Box::new(Open { path: intent.path.clone(), writes, transfer, error: None, closing: false });
+        let path = intent.path.clone();
+        let open = Box::new(Open { path, writes, appended, transfer, error: None, closing: false });
         Next::Ask(vec![intent], Box::new(|operation| Pending::Open { operation, open }))
     }
 
@@ -199,6 +200,8 @@ impl State {
     fn write(&mut self, handle: Bytes, offset: u64, length: u32) -> Next {
         let mut writing = None;
         let next = self.with(handle, |open, operation, _| {
+            let offset = open.appended.unwrap_or(offset);
+            open.appended = open.appended.map(|appended| appended.saturating_add(length.into()));
             open.transfer.written.seek(offset);
             writing = Some(Place { operation, offset });
             Pending::Write { operation, length }

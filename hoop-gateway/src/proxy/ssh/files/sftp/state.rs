@@ -58,6 +58,8 @@ pub(super) enum Greeting {
 pub(super) struct Open {
     pub(super) path: Bytes,
     pub(super) writes: bool,
+    /// So many bytes were sent to be written at its end, where the server looks at no offset.
+    pub(super) appended: Option<u64>,
     pub(super) transfer: Transfer,
     /// The first error that the server answered a read or a write with.
     pub(super) error: Option<Bytes>,
