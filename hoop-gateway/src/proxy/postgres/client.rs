@@ -317,9 +317,9 @@ impl PostgresRelay {
                     if denied.is_some() { Undo::Nothing } else { self.names.prepare(&parse.name, &parse.text)? };
                 Expected::Parse { id, denied, undo }
             }
-            Asking::Execute { id, text, .. } => {
+            Asking::Execute { id, text, portal, .. } => {
                 let columns = self.client.described.take().map(|(_, columns)| columns);
-                Expected::Execute { id, text, columns, begun: false, denied, probe: self.client.probe.take() }
+                Expected::Execute { id, text, portal, columns, begun: false, denied, probe: self.client.probe.take() }
             }
             Asking::Function { id, .. } => Expected::Function { id, denied },
             Asking::CopyIn { .. } => return Ok(()),

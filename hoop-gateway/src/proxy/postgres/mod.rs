@@ -22,6 +22,7 @@ mod origin;
 mod pending;
 mod target;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -111,6 +112,8 @@ struct FromTarget {
     fatal: bool,
     /// The statement's result is not shown.
     withheld: Option<Withheld>,
+    /// What portals gave that have more rows, by their names.
+    suspended: HashMap<Bytes, Arc<[Column]>>,
 }
 
 /// A large message that goes on in pieces.
