@@ -79,6 +79,8 @@ struct FromClient {
     copy_in: Option<StatementId>,
     /// The rows that still come were refused.
     drops_rows: bool,
+    /// Something was sent that may change settings, and the server has not said yet how they are.
+    unsettled: bool,
 }
 
 struct HeldRequest {

@@ -90,8 +90,15 @@ impl PostgresRelay {
                 if !expected.is_denied() => {}
             _ => return Err(violation("it is ready for a query before it has answered the last one").into()),
         }
-        if status == TransactionStatus::Idle && self.pending.is_empty() {
-            self.names.forget_portals();
+        if status == TransactionStatus::Idle {
+            self.target.suspended.clear();
+        }
+        if self.pending.is_empty() {
+            // What the settings are now, it has said before this.
+            self.client.unsettled = false;
+            if status == TransactionStatus::Idle {
+                self.names.forget_portals();
+            }
         }
         self.result_ends();
         if let Some(key) = self.target.key.take() {
