@@ -30,8 +30,8 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use hoop_core::{
-    Clock, Code, Column, Denial, Format, Held, Interest, Request, Response, RowEncoding, SessionChain, StatementId,
-    TextEncoding, TextSettings,
+    Clock, Code, Column, Completion, CompletionKind, Denial, Flow, Format, Held, Interest, Phase, Request, Response,
+    RowEncoding, SessionChain, Statement, StatementId, TextEncoding, TextSettings,
 };
 use hoop_proto::postgres::FrameError;
 
@@ -179,6 +179,40 @@ impl PostgresRelay {
         self.target.key = Some(key);
         self.pending.push(Expected::Sync);
         self.read_target(greeting)
+    }
+
+    /// Tells the chain what the client has set at its login, as statements that have run.
+    ///
+    /// # Errors
+    /// [`Stop`] ends the session, in which nothing has run yet.
+    pub(crate) async fn set(&mut self, statements: Vec<Bytes>) -> Result<(), Stop> {
+        for text in statements {
+            if !self.wants(Interest::STATEMENTS) {
+                return Ok(());
+            }
+            let (id, settings) = (self.next_id(), self.settings);
+            let statement = Statement { id, phase: Phase::Query, text, settings, parameters: None };
+            let mut flow = self.chain.request(Request::Statement(statement));
+            while let Flow::Held(held) = flow {
+                flow = self.chain.resume_request(held.resume, held.until.await?);
+            }
+            let done = Completion { statement: id, kind: CompletionKind::Done, tag: "SET".into(), rows: None };
+            match flow {
+                Flow::Denied(denial) => return Err(denial.into()),
+                _ if self.wants(Interest::COMPLETIONS) => self.tell(Response::Complete(done)).await?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the chain what is for nobody else.
+    async fn tell(&mut self, response: Response) -> Result<(), Stop> {
+        let mut flow = self.chain.response(response);
+        while let Flow::Held(held) = flow {
+            flow = self.chain.resume_response(held.resume, held.until.await?);
+        }
+        if let Flow::Denied(denial) = flow { Err(denial.into()) } else { Ok(()) }
     }
 
     /// Takes note of a setting that the server reports.
