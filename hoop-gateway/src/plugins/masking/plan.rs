@@ -116,8 +116,14 @@ fn matches(rule: &ColumnRule, column: &Column) -> Result<bool, Denial> {
         // Only a COPY that could not be asked about has columns without a name.
         UnknownOrigin::Deny | UnknownOrigin::MaskSameName if column.name.is_empty() => Err(untraceable_copy(rule)),
         UnknownOrigin::Deny => Err(untraceable(rule)),
-        UnknownOrigin::MaskSameName => Ok(rule.matches_name(&column.name)),
+        UnknownOrigin::MaskSameName => Ok(rule.matches_name(&column.name) || rule.matches_name(named_within(column))),
     }
+}
+
+/// What a view calls the column.
+fn named_within(column: &Column) -> &[u8] {
+    let names = column.table.as_ref().and_then(|table| table.names.as_ref());
+    names.map_or(&b""[..], |names| names.column.as_bytes())
 }
 
 fn untraceable_copy(rule: &ColumnRule) -> Denial {

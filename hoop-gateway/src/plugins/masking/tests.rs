@@ -34,7 +34,7 @@ fn column(name: &'static str, origin: Option<(&str, &str, &str)>, type_oid: u32,
     let table = origin.map(|(schema, table, column)| TableColumn {
         table_oid: 1,
         attribute: 1,
-        names: Some(Arc::new(ColumnNames { schema: schema.into(), table: table.into(), column: column.into() })),
+        names: Some(Arc::new(ColumnNames::new(schema, table, column))),
     });
     Column { name: Bytes::from_static(name.as_bytes()), table, type_oid, format }
 }

@@ -17,6 +17,7 @@ mod columns;
 mod copy;
 mod cut;
 pub(crate) mod error;
+mod lineage;
 mod names;
 mod origin;
 mod pending;
@@ -136,7 +137,7 @@ enum HeldResponse {
         statement: StatementId,
         /// How the cells are written, where that is not what the columns say.
         format: Option<Format>,
-        names: BoxFuture<'static, origin::Names>,
+        names: BoxFuture<'static, Result<origin::Names, Denial>>,
     },
 }
 
@@ -343,8 +344,13 @@ impl PostgresRelay {
                 let Some(HeldResponse::Catalog { columns, statement, format, .. }) = self.target.held.take() else {
                     return Ok(false);
                 };
-                let named = self.target.memory.name(&columns, &names, self.clock.monotonic());
-                self.announce(statement, columns::written(named, format))?;
+                match names {
+                    Ok(names) => {
+                        let named = self.target.memory.name(&columns, &names, self.clock.monotonic());
+                        self.announce(statement, columns::written(named, format))?;
+                    }
+                    Err(denial) => self.withhold(denial)?,
+                }
             }
         }
         self.read_on()?;
