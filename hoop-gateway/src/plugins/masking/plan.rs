@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hoop_core::response::rows::Cells;
 use hoop_core::{Code, Column, Denial, Format, Label};
 
 use super::action::Action;
@@ -82,6 +83,14 @@ impl Plan {
     /// Whether anything is to be done.
     pub(crate) fn is_active(&self) -> bool {
         self.planned.is_empty() || self.planned.iter().any(|column| column.treatment != Treatment::None)
+    }
+
+    /// Whether a column that is masked whole is where the plan has it: in every row there are as many cells as columns. A row
+    /// without any is the end of a COPY.
+    pub(crate) fn fits(&self, cells: &Cells<'_>) -> bool {
+        let is_whole = |column: &Planned| matches!(column.treatment, Treatment::Whole(..));
+        let counts = || (0..cells.rows()).map(|row| cells.columns(row));
+        !self.planned.iter().any(is_whole) || counts().all(|count| count == 0 || count == self.planned.len())
     }
 
     /// The columns of which each cell must be read.

@@ -288,8 +288,12 @@ impl PostgresRelay {
         self.to_target.push(describe.freeze());
     }
 
-    /// Asks the server what a COPY will give, as a statement that is described and not run.
+    /// Asks the server what a COPY will give, as a statement that is described and not run. Where that might be read otherwise
+    /// than the COPY itself, it is not asked.
     fn probe(&mut self, asking: &Asking) {
+        if self.client.unsettled {
+            return;
+        }
         let (text, has_sync) = match asking {
             Asking::Query { text, .. } if self.pending.is_at_boundary() => (text, true),
             Asking::Execute { text, .. } => (text, false),
