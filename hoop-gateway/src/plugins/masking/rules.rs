@@ -104,9 +104,15 @@ pub enum UnknownOrigin {
     /// is made of, and so does what a statement puts into an error, a notice, a notification or a setting.
     #[default]
     MaskSameName,
-    /// It is masked.
+    /// It is masked, and so are texts whose origin nobody knows: what is quoted in errors that are not about the statement's own
+    /// text, what programs within the server say (RAISE), payloads of notifications, and the settings `application_name` and
+    /// `search_path` as the server reports them.
     MaskAll,
-    /// The result is refused.
+    /// The result is refused, and such texts are masked.
+    ///
+    /// How many rows there are, whether a statement fails and how long it takes still tell something of what it compares, and a
+    /// program within the server can tell it in names that it gives: refuse the kinds `do`, `create_function` and `create`, or
+    /// let the login read less.
     Deny,
 }
 
