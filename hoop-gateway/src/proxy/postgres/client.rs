@@ -319,6 +319,9 @@ impl PostgresRelay {
     fn expect(&mut self, asking: Asking, denied: Option<Denial>) -> Result<(), Stop> {
         self.client.unsettled |=
             matches!(asking, Asking::Query { .. } | Asking::Execute { .. } | Asking::Function { .. });
+        if let (Asking::Query { text, .. } | Asking::Execute { text, .. }, None) = (&asking, &denied) {
+            self.names.run(text);
+        }
         let expected = match asking {
             Asking::Query { id, text, .. } => {
                 Expected::Query { id, text, denied, results: 0, probe: self.client.probe.take() }
