@@ -99,11 +99,14 @@ pub struct TextSettings {
     pub encoding: TextEncoding,
     /// PostgreSQL's `standard_conforming_strings`: whether a backslash in `'…'` is an ordinary character.
     pub standard_conforming_strings: bool,
+    /// Whether that is how they will be when the server reads the text. They may be others while something that was sent
+    /// before has not been answered, for anything that runs can change them.
+    pub settled: bool,
 }
 
 impl Default for TextSettings {
     fn default() -> Self {
-        Self { encoding: TextEncoding::Utf8, standard_conforming_strings: true }
+        Self { encoding: TextEncoding::Utf8, standard_conforming_strings: true, settled: true }
     }
 }
 

@@ -87,10 +87,28 @@ pub struct TableColumn {
 pub struct ColumnNames {
     /// The schema.
     pub schema: Box<str>,
-    /// The table.
+    /// The table or view.
     pub table: Box<str>,
-    /// The column.
+    /// The column; empty for a whole row.
     pub column: Box<str>,
+    /// The columns whose values it shows, too: of the tables that a view reads, of the table that a partition is of, and all
+    /// columns of a whole row. They have none beneath them: all are here.
+    pub beneath: Box<[ColumnNames]>,
+    /// Whether these are all. A view may show an expression, and that anything.
+    pub traced: bool,
+}
+
+impl ColumnNames {
+    /// The column of a table that shows nothing but its own values.
+    pub fn new(schema: impl Into<Box<str>>, table: impl Into<Box<str>>, column: impl Into<Box<str>>) -> Self {
+        let (schema, table, column) = (schema.into(), table.into(), column.into());
+        Self { schema, table, column, beneath: Box::default(), traced: true }
+    }
+
+    /// The column, and those whose values it shows.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.beneath)
+    }
 }
 
 /// How a value is written.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use hoop_core::id::RoleId;
 use hoop_core::{AccessMode, AccessRequest, Code, Decision, Denial, RecordingMode, ResourceRole, Target};
@@ -20,6 +21,8 @@ use super::page::{Page, Paging};
 use super::parts::Api;
 use super::problem::Problem;
 use super::route::{Caller, Permission, Routes, Source};
+use super::users::no_rule_names;
+use crate::access::RuleDefinition;
 use crate::changes::Subject;
 use crate::health::Checked;
 use crate::secrets::SecretField;
@@ -31,7 +34,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .post("/api/v1/roles", Permission::Admin, "Adds a role.", create)
         .get("/api/v1/roles/{name}", Permission::Member, "A role.", show)
         .patch("/api/v1/roles/{name}", Permission::Admin, "Merges a change into a role (RFC 7396).", update)
-        .delete("/api/v1/roles/{name}", Permission::Admin, "Removes a role.", delete)
+        .delete("/api/v1/roles/{name}", Permission::Admin, "Removes a role that no access rule names.", delete)
+        .may_refuse(&[StatusCode::CONFLICT])
 }
 
 #[derive(Serialize, ToSchema)]
@@ -208,6 +212,9 @@ async fn delete(
     if_match: IfMatch,
 ) -> Result<Done, Problem> {
     let (version, Role { role, .. }) = matched(&api, &caller, &name, &if_match).await?;
+    // The rule would be for whichever role gets the name next. A pattern is for all that it matches, also later ones.
+    let names = |rule: &RuleDefinition| rule.roles.names.contains(&*role.name);
+    no_rule_names(&api, role.org, &format!("role {}", role.name), names).await?;
     if !api.store.versions().delete_role(role.org, role.id, version).await? {
         return Err(stale());
     }

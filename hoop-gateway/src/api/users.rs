@@ -205,10 +205,20 @@ pub(super) async fn named_in_no_rule(api: &Api, user: &User) -> Result<(), Probl
         let of_their_kind = if user.service.is_some() { &subjects.service_accounts } else { &subjects.users };
         of_their_kind.contains(&user.name)
     };
-    let rules = api.store.access_rules().all().await?.into_iter().filter(|rule| rule.org == user.org);
+    no_rule_names(api, user.org, &format!("{} {}", kind(user), user.name), names).await
+}
+
+/// Refuses while access rules name something, whether they are enabled or not.
+pub(super) async fn no_rule_names(
+    api: &Api,
+    org: OrgId,
+    what: &str,
+    names: impl Fn(&RuleDefinition) -> bool,
+) -> Result<(), Problem> {
+    let rules = api.store.access_rules().all().await?.into_iter().filter(|rule| rule.org == org);
     let naming: Vec<_> = rules.map(|rule| rule.definition).filter(names).map(|rule| rule.name).collect();
     let Some(first) = naming.first() else { return Ok(()) };
-    let reason = format!("access rules name {} {}: {}", kind(user), user.name, naming.join(", "));
+    let reason = format!("access rules name {what}: {}", naming.join(", "));
     Err(Problem::new(Code::Conflict, reason).hint(format!(
         "take the name out of each with hoop admin access-rules update {first} -f FILE, \
          or delete the rule with hoop admin access-rules delete {first}"

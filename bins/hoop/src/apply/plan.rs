@@ -214,6 +214,19 @@ mod tests {
         assert_eq!(names, ["b.c", "b.d", "e", "f", "g"]);
     }
 
+    /// The gateway deletes nothing that a rule names.
+    #[test]
+    fn a_rule_lets_go_of_a_role_before_the_role_goes() {
+        let company = |text: &str| Company::parse(text, Path::new("company.yaml")).expect("readable");
+        let present = company(
+            "roles: [{ name: shop, agent: a, target: { kind: postgres, host: h, user: u, database: d } }]\n\
+             access_rules: [{ name: shoppers, effect: allow, subjects: { everyone: true }, roles: { names: [shop] } }]",
+        );
+        let changes = plan(&company("roles: []\naccess_rules: []"), &present, Prune::AllBut("root")).expect("a plan");
+        let kinds: Vec<_> = changes.iter().map(|change| change.document()["kind"].clone()).collect();
+        assert_eq!(kinds, ["access rule", "role"]);
+    }
+
     /// The gateway deletes nobody whom a rule names.
     #[test]
     fn a_rule_lets_go_of_an_account_before_the_account_goes() {

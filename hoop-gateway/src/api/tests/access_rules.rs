@@ -24,6 +24,26 @@ fn rule(name: &str) -> Value {
 const RULES: &str = "/api/v1/access-rules";
 const CHECK: &str = "/api/v1/access/check";
 
+/// Whoever makes a role of the same name later would let in by a rule that was about another one.
+#[tokio::test]
+async fn a_role_that_a_rule_names_is_not_deleted() {
+    let gateway = start().await;
+    let delete = async |path: &str| gateway.send(&gateway.admin, Method::DELETE, path, None).await;
+    let mut named = rule("named");
+    named["roles"] = json!({ "names": ["other", "shop"] });
+    named["enabled"] = false.into();
+    for rule in [named, rule("by-pattern")] {
+        let made = gateway.post(&gateway.admin, RULES, rule).await;
+        assert_eq!(made.0, StatusCode::CREATED, "{made:?}");
+    }
+    let (status, problem) = delete("/api/v1/roles/shop").await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("conflict")), "{problem}");
+    assert_eq!(problem["detail"], "access rules name role shop: named");
+    assert!(problem["hint"].as_str().expect("text").contains("access-rules update named -f"), "{problem}");
+    assert_eq!(delete(&format!("{RULES}/named")).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(delete("/api/v1/roles/shop").await.0, StatusCode::NO_CONTENT);
+}
+
 #[tokio::test]
 async fn a_rule_is_made_changed_and_deleted_and_holds_at_once() {
     let gateway = start().await;

@@ -52,6 +52,57 @@ impl Settings {
     }
 }
 
+/// Settings that clients bring along by themselves, and that decide about nothing. Some are no settings of the server.
+const USUAL: [&str; 7] = [
+    "application_name",
+    "client_encoding",
+    "datestyle",
+    "timezone",
+    "intervalstyle",
+    "extra_float_digits",
+    "replication",
+];
+
+/// What a client set at its login, as the statements that would have set it: without them a role that it takes there would be
+/// in no log, and no rule would be asked about it.
+pub(super) fn statements<'a>(parameters: impl IntoIterator<Item = (&'a Bytes, &'a Bytes)>) -> Vec<Bytes> {
+    let mut found = Vec::new();
+    for (name, value) in parameters {
+        match &name[..] {
+            b"options" => found.extend(of_options(value)),
+            name => found.push((String::from_utf8_lossy(name).into_owned(), value.to_vec())),
+        }
+    }
+    let is_usual = |name: &str| USUAL.contains(&name.to_ascii_lowercase().as_str());
+    let said = found.into_iter().filter(|(name, _)| !is_usual(name));
+    said.map(|(name, value)| {
+        let (name, value) = (name.replace('"', "\"\""), String::from_utf8_lossy(&value).replace('\'', "''"));
+        Bytes::from(format!("SET \"{name}\" TO '{value}'"))
+    })
+    .collect()
+}
+
+/// The settings of `options`; what is another switch stands there as it is.
+fn of_options(options: &Bytes) -> Vec<(String, Vec<u8>)> {
+    let mut words = Words { options, at: 0 };
+    let mut found = Vec::new();
+    while let Some(word) = words.next() {
+        let inline = word.text.strip_prefix(b"-c").or_else(|| word.text.strip_prefix(b"--"));
+        let setting = match inline {
+            Some(b"") if word.text == b"-c" => words.next().map(|next| next.text),
+            inline => inline.map(<[u8]>::to_vec),
+        };
+        let pair = setting.as_deref().and_then(|setting| {
+            let at = setting.iter().position(|byte| *byte == b'=')?;
+            // The server takes one for the other there.
+            let name = String::from_utf8_lossy(setting.get(..at)?).replace('-', "_");
+            Some((name, setting.get(at + 1..)?.to_vec()))
+        });
+        found.push(pair.unwrap_or_else(|| ("options".to_owned(), setting.unwrap_or(word.text))));
+    }
+    found
+}
+
 /// What is left of the options, and the reason among them. Options without one are left as they are.
 fn split(options: &Bytes) -> (Option<Bytes>, Option<Vec<u8>>) {
     let mut rest = BytesMut::new();
@@ -166,6 +217,27 @@ mod tests {
             assert_eq!(left.map(|(_, value)| &value[..]), rest.map(str::as_bytes), "{options}");
             assert_eq!(found.parameters[0].0, "user");
         }
+    }
+
+    #[test]
+    fn what_is_set_at_the_login_reads_as_it_would_be_set_later() {
+        let said = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<(Bytes, Bytes)> =
+                pairs.iter().map(|(name, value)| (name.to_string().into(), value.to_string().into())).collect();
+            let statements = statements(pairs.iter().map(|(name, value)| (name, value)));
+            statements.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect::<Vec<_>>()
+        };
+        assert!(said(&[("client_encoding", "UTF8"), ("DateStyle", "ISO"), ("application_name", "psql")]).is_empty());
+        assert_eq!(said(&[("role", "o'neill")]), [r#"SET "role" TO 'o''neill'"#]);
+        assert_eq!(
+            said(&[("options", r"-c role=a\ b --search-path=x -cROLE=c -c TimeZone=UTC -e")]),
+            [
+                r#"SET "role" TO 'a b'"#,
+                r#"SET "search_path" TO 'x'"#,
+                r#"SET "ROLE" TO 'c'"#,
+                r#"SET "options" TO '-e'"#,
+            ]
+        );
     }
 
     #[test]

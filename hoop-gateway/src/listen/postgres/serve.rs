@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::login::Caller;
-use super::options::Settings;
+use super::options::{Settings, statements};
 use super::{Known, LAST_WORDS, PostgresDoor};
 use crate::proxy::postgres::error::{Severity, notice, response};
 use crate::proxy::postgres::{Catalog, PostgresRelay};
@@ -116,10 +116,12 @@ impl PostgresDoor {
             matches!(&session.context.role.target, Target::Postgres(PostgresTarget { replication: true, .. }));
         let mut relay = PostgresRelay::new(chain, catalog, Arc::clone(&self.clock), self.max_message_bytes)
             .allow_replication(replicates);
+        let settings = settings(&session.target.target);
         let key = session.cancel_key(ready.process, if protocol >= PROTOCOL_3_2 { 32 } else { 4 });
         let control = Arc::clone(&session.control);
         let lasts = lasts(&session.context, &*self.clock);
-        let outcome = match relay.greet(proof.map(succeeded), key_data(key), ready.greeting) {
+        let begun = relay.set(settings).await;
+        let outcome = match begun.and_then(|()| relay.greet(proof.map(succeeded), key_data(key), ready.greeting)) {
             Ok(()) => {
                 if !session.reviewed {
                     self.telemetry.session_open_seconds.record(since.elapsed().as_secs_f64());
@@ -137,6 +139,12 @@ impl PostgresDoor {
         span::ended(&span, &outcome);
         Box::pin(session.close(relay.into_chain(), outcome)).await;
     }
+}
+
+/// What the client set at its login.
+fn settings(target: &open::Target) -> Vec<Bytes> {
+    let parameters: &[_] = if let open::Target::Postgres(target) = target { &target.parameters } else { &[] };
+    statements(parameters.iter().map(|parameter| (&parameter.name, &parameter.value)))
 }
 
 /// Why a client has no session.

@@ -153,10 +153,12 @@ impl SessionGuardrail {
         {
             return Ok(());
         }
-        match parse(&statement.text, statement.settings, self.max_statement_bytes) {
-            Ok(parsed) => self.judge_parsed(&parsed)?,
-            Err(why) if self.unparsable == Unparsable::Deny => return Err(unparsable(&why)),
-            Err(_) => {}
+        for settings in readings(&statement.text, statement.settings) {
+            match parse(&statement.text, settings, self.max_statement_bytes) {
+                Ok(parsed) => self.judge_parsed(&parsed)?,
+                Err(why) if self.unparsable == Unparsable::Deny => return Err(unparsable(&why, statement.settings)),
+                Err(_) => {}
+            }
         }
         self.remember(statement);
         Ok(())
@@ -247,10 +249,27 @@ impl SessionPlugin for SessionGuardrail {
     async fn close(&mut self, _outcome: &Outcome) {}
 }
 
+/// The ways in which the server may read a text: with settings that something before it may change, a backslash is an
+/// ordinary character or none, and the text must do no harm either way.
+fn readings(text: &[u8], settings: TextSettings) -> impl Iterator<Item = TextSettings> {
+    let is_open = !settings.settled && text.contains(&b'\\');
+    let other = TextSettings { standard_conforming_strings: !settings.standard_conforming_strings, ..settings };
+    std::iter::once(settings).chain(is_open.then_some(other))
+}
+
+/// Whether a backslash may be a part of the character before it, in encodings that something before may set. Nothing else
+/// that means something in SQL can be.
+fn has_hidden_backslash(text: &[u8]) -> bool {
+    text.windows(2).any(|pair| matches!(pair, [byte, b'\\'] if !byte.is_ascii()))
+}
+
 /// Reads a text as the server will.
 fn parse(text: &[u8], settings: TextSettings, limit: usize) -> Result<pg_query::protobuf::ParseResult, String> {
     if text.len() > limit {
         return Err(format!("it is {} bytes long, more than the {limit} that are read", text.len()));
+    }
+    if !settings.settled && has_hidden_backslash(text) {
+        return Err("what was sent before it may change its encoding, and where its backslashes are".to_owned());
     }
     let text = readable(text, settings.encoding)?;
     let options = if settings.standard_conforming_strings {
@@ -270,16 +289,20 @@ fn parse(text: &[u8], settings: TextSettings, limit: usize) -> Result<pg_query::
 fn readable(text: &[u8], encoding: TextEncoding) -> Result<String, String> {
     match encoding {
         TextEncoding::Utf8 => std::str::from_utf8(text).map(str::to_owned).map_err(|_| "it is not UTF-8".to_owned()),
-        // A letter stands for each byte, as it would for the server: within names and strings.
+        // A letter stands for each byte, as it would for the server: within names and strings. It begins no `x'…'`.
         TextEncoding::AsciiSuperset => {
-            Ok(text.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { 'x' }).collect())
+            Ok(text.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '_' }).collect())
         }
         TextEncoding::Other if text.is_ascii() => Ok(text.iter().map(|byte| char::from(*byte)).collect()),
         TextEncoding::Other => Err("its encoding cannot be read safely; use client_encoding UTF8".to_owned()),
     }
 }
 
-fn unparsable(why: &str) -> Denial {
+fn unparsable(why: &str, settings: TextSettings) -> Denial {
     let reason = format!("the statement could not be read, so no rule could be applied to it: {why}");
-    Denial::new(NAME, Code::StatementUnparsable, reason).hint("correct the statement, or write it in a simpler form")
+    Denial::new(NAME, Code::StatementUnparsable, reason).hint(if settings.settled {
+        "correct the statement, or write it in a simpler form"
+    } else {
+        "correct the statement, or send it once what was sent before it has been answered"
+    })
 }

@@ -202,6 +202,28 @@ fn a_text_is_read_as_the_server_reads_it() {
     assert!(guardrail.judge(&statement(&b"select '\x83\x5c'"[..], sjis)).is_err());
 }
 
+/// While something may still change how it is read, a text must do no harm in any of its readings.
+#[test]
+fn a_text_behind_others_is_read_in_every_way() {
+    let mut guardrail = one(r#""kinds":["drop"]"#);
+    let conforming = TextSettings::default();
+    let escaping = TextSettings { standard_conforming_strings: false, ..conforming };
+    for settled in [conforming, escaping] {
+        let open = TextSettings { settled: false, ..settled };
+        for hidden in ["select '\\'; drop table t; --'", "select 'a\\''; drop table t; --'"] {
+            assert!(guardrail.judge(&statement(hidden, open)).is_err(), "{hidden}");
+        }
+        for harmless in ["select '\\d+'", "select E'\\'\\n'", "select 'caf\u{e9}'", "select 1"] {
+            guardrail.judge(&statement(harmless, open)).expect(harmless);
+        }
+        // In SJIS these two bytes are one character, and the string ends behind it.
+        let sjis = "select E'\u{3043}\\' as a; drop table t; --'";
+        guardrail.judge(&statement(sjis, settled)).expect("UTF-8");
+        let denial = guardrail.judge(&statement(sjis, open)).expect_err("perhaps SJIS");
+        assert!(denial.code == Code::StatementUnparsable && denial.reason.contains("encoding"), "{denial}");
+    }
+}
+
 #[test]
 fn what_cannot_be_read_is_refused_unless_said_otherwise() {
     let deep = |open: &str, close: &str, times| format!("select {}1{}", open.repeat(times), close.repeat(times));

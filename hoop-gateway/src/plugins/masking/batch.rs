@@ -27,6 +27,9 @@ impl Scratch {
         batch.apply()?;
         self.edits.clear();
         let cells = batch.cells()?;
+        if !plan.fits(&cells) {
+            return Err(RowError::new("a row of more or fewer cells than there are columns"));
+        }
         self.every_cell(&cells, plan, masker);
         if !masker.detectors.is_empty() {
             if masker.detectors.needs_every_value() || batch.received().len() > masker.max_value_bytes {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hoop_core::response::rows::Cells;
 use hoop_core::{Code, Column, Denial, Format, Label};
 
 use super::action::Action;
@@ -84,6 +85,14 @@ impl Plan {
         self.planned.is_empty() || self.planned.iter().any(|column| column.treatment != Treatment::None)
     }
 
+    /// Whether a column that is masked whole is where the plan has it: in every row there are as many cells as columns. A row
+    /// without any is the end of a COPY.
+    pub(crate) fn fits(&self, cells: &Cells<'_>) -> bool {
+        let is_whole = |column: &Planned| matches!(column.treatment, Treatment::Whole(..));
+        let counts = || (0..cells.rows()).map(|row| cells.columns(row));
+        !self.planned.iter().any(is_whole) || counts().all(|count| count == 0 || count == self.planned.len())
+    }
+
     /// The columns of which each cell must be read.
     pub(crate) fn each(&self) -> impl Iterator<Item = (usize, &Planned)> {
         self.planned.iter().enumerate().filter(|(_, column)| column.needs_each())
@@ -116,8 +125,14 @@ fn matches(rule: &ColumnRule, column: &Column) -> Result<bool, Denial> {
         // Only a COPY that could not be asked about has columns without a name.
         UnknownOrigin::Deny | UnknownOrigin::MaskSameName if column.name.is_empty() => Err(untraceable_copy(rule)),
         UnknownOrigin::Deny => Err(untraceable(rule)),
-        UnknownOrigin::MaskSameName => Ok(rule.matches_name(&column.name)),
+        UnknownOrigin::MaskSameName => Ok(rule.matches_name(&column.name) || rule.matches_name(named_within(column))),
     }
+}
+
+/// What a view calls the column.
+fn named_within(column: &Column) -> &[u8] {
+    let names = column.table.as_ref().and_then(|table| table.names.as_ref());
+    names.map_or(&b""[..], |names| names.column.as_bytes())
 }
 
 fn untraceable_copy(rule: &ColumnRule) -> Denial {

@@ -219,11 +219,11 @@ impl SessionPlugin for SessionMasking {
                 Ok(())
             }
             Response::Notification(notification) => {
-                notification.payload = self.masker.message(&notification.payload);
+                notification.payload = fields::mask_payload(&notification.payload, &self.columns, &self.masker);
                 Ok(())
             }
             Response::Setting(setting) => {
-                setting.value = self.masker.message(&setting.value);
+                setting.value = fields::mask_setting(setting, &self.columns, &self.masker);
                 Ok(())
             }
             Response::Output(output) if !output.exact => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hoop_core::response::ColumnNames;
 use hoop_core::role::matches_wildcard;
 use hoop_core::{Principal, TableColumn};
 use serde::{Deserialize, Serialize};
@@ -74,7 +75,9 @@ impl Default for MaskingRules {
 pub struct ColumnRule {
     /// `column`, `table.column` or `schema.table.column`; `*` stands for any run of characters, and parts that are left
     /// out for anything. It is compared with the column that the values come from, whatever the statement calls it, and
-    /// without regard to case.
+    /// without regard to case: through views and materialized views, of a partition also as the column of its table, and of a
+    /// whole row as each of its columns. A copy that was made before (CREATE TABLE AS, INSERT … SELECT) is another table, of which
+    /// nobody knows where its values came from; rules for it are its own, such as `*.ssn`.
     pub column: String,
     /// What is done; unless given `label`, or `partial` for columns called `email` or `card`.
     #[serde(default)]
@@ -97,12 +100,19 @@ pub struct ColumnRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownOrigin {
-    /// It is masked if it has a name that the rule's column matches.
+    /// It is masked if it has a name that the rule's column matches. An expression under another name shows what it
+    /// is made of, and so does what a statement puts into an error, a notice, a notification or a setting.
     #[default]
     MaskSameName,
-    /// It is masked.
+    /// It is masked, and so are texts whose origin nobody knows: what is quoted in errors that are not about the statement's own
+    /// text, what programs within the server say (RAISE), payloads of notifications, and the settings `application_name` and
+    /// `search_path` as the server reports them.
     MaskAll,
-    /// The result is refused.
+    /// The result is refused, and such texts are masked.
+    ///
+    /// How many rows there are, whether a statement fails and how long it takes still tell something of what it compares, and a
+    /// program within the server can tell it in names that it gives: refuse the kinds `do`, `create_function` and `create`, or
+    /// let the login read less.
     Deny,
 }
 
@@ -121,11 +131,14 @@ impl ColumnRule {
         [parts.next().unwrap_or("*"), table, column]
     }
 
-    /// Whether the rule is for this table column; `None` when its names are not known.
+    /// Whether the rule is for this table column, or for one whose values it shows; `None` when that is not known.
     pub(crate) fn matches(&self, origin: &TableColumn) -> Option<bool> {
         let names = origin.names.as_ref()?;
         let [schema, table, column] = self.parts();
-        Some(same(schema, &names.schema) && same(table, &names.table) && same(column, &names.column))
+        let is = |names: &ColumnNames| {
+            same(schema, &names.schema) && same(table, &names.table) && same(column, &names.column)
+        };
+        if names.all().any(is) { Some(true) } else { names.traced.then_some(false) }
     }
 
     /// Whether the rule is for columns of this name.

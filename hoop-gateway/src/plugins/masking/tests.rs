@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hoop_core::response::ColumnNames;
-use hoop_core::{CellIndex, Column, Format, RowBatch, RowEncoding, RowError, StatementId, TableColumn, TargetError};
+use hoop_core::{
+    CellIndex, Column, Format, RowBatch, RowEncoding, RowError, Setting, StatementId, TableColumn, TargetError,
+};
 
 use super::action::{Action, MaskingKey};
 use super::batch::Scratch;
@@ -34,7 +36,7 @@ fn column(name: &'static str, origin: Option<(&str, &str, &str)>, type_oid: u32,
     let table = origin.map(|(schema, table, column)| TableColumn {
         table_oid: 1,
         attribute: 1,
-        names: Some(Arc::new(ColumnNames { schema: schema.into(), table: table.into(), column: column.into() })),
+        names: Some(Arc::new(ColumnNames::new(schema, table, column))),
     });
     Column { name: Bytes::from_static(name.as_bytes()), table, type_oid, format }
 }
@@ -223,6 +225,46 @@ fn errors_and_notices_tell_nothing() {
         shown(&[(b'C', "22P02"), (b'M', "invalid input syntax for type date: \"99\"")]),
         "invalid input syntax for type date: \"[masked]\""
     );
+}
+
+/// Where nothing of unknown origin may be shown, what the server says of its own accord is of unknown origin.
+#[test]
+fn texts_of_unknown_origin_are_hidden_where_a_rule_says_so() {
+    let lenient = [rule(r#"{"column": "staff.name"}"#)];
+    let strict = [rule(r#"{"column": "staff.name", "unknown": "mask_all"}"#)];
+    let shown = |rules: &[ColumnRule], letter: u8, fields: &[(u8, &'static str)]| {
+        let mut error = error(fields);
+        fields::mask_error(&mut error, rules, &masker());
+        String::from_utf8_lossy(error.field(letter)).into_owned()
+    };
+    let relation = [(b'C', "42P01"), (b'M', "relation \"ada\" does not exist")];
+    assert_eq!(shown(&lenient, b'M', &relation), "relation \"ada\" does not exist");
+    assert_eq!(shown(&strict, b'M', &relation), "relation \"[masked]\" does not exist");
+    let own = [relation[0], relation[1], (b'P', "15")];
+    assert_eq!(shown(&strict, b'M', &own), "relation \"ada\" does not exist", "the client wrote it");
+    let unique = [(b'C', "23505"), (b'M', "duplicate key value violates unique constraint \"staff_pkey\"")];
+    assert!(shown(&strict, b'M', &unique).ends_with("\"staff_pkey\""));
+    let raised = [(b'C', "P0001"), (b'F', "pl_exec.c"), (b'M', "about ada"), (b'W', "line 1 at RAISE"), (b't', "ada")];
+    assert_eq!(shown(&lenient, b'M', &raised), "about ada");
+    for letter in *b"MWt" {
+        assert_eq!(shown(&strict, letter, &raised), "[masked]");
+    }
+    let json = [
+        (b'C', "22P02"),
+        (b'D', "Token \"ada\" is invalid."),
+        (b'W', "JSON data, line 1: ada\nPL/pgSQL function f() line 1"),
+    ];
+    assert_eq!(shown(&lenient, b'W', &json), "[masked]\nPL/pgSQL function f() line 1");
+    assert_eq!(shown(&lenient, b'D', &json), "Token \"[masked]\" is invalid.");
+    assert_eq!(shown(&lenient, b'D', &[(b'C', "2200M"), (b'D', "line 1: ada")]), "[masked]");
+    assert_eq!(shown(&strict, b'q', &[(b'C', "42601"), (b'q', "select ada")]), "[masked]");
+
+    let payload = Bytes::from_static(b"ada");
+    assert_eq!(fields::mask_payload(&payload, &lenient, &masker()), "ada");
+    assert_eq!(fields::mask_payload(&payload, &strict, &masker()), "[masked]");
+    let setting = |name: &'static str| Setting { name: Bytes::from_static(name.as_bytes()), value: payload.clone() };
+    assert_eq!(fields::mask_setting(&setting("application_name"), &strict, &masker()), "[masked]");
+    assert_eq!(fields::mask_setting(&setting("TimeZone"), &strict, &masker()), "ada");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
-use hoop_core::{Denial, Flow, FunctionCall, Interest, Phase, Request, RowBatch, RowEncoding, Statement, StatementId};
+use hoop_core::{
+    Denial, Flow, FunctionCall, Interest, Phase, Request, RowBatch, RowEncoding, Statement, StatementId, TextSettings,
+};
 use hoop_proto::postgres::copy::CopyLines;
 use hoop_proto::postgres::frontend::{self, Bind, Execute, Named, Parse, Query};
 use hoop_proto::postgres::{Frame, FrameError, Header, write_frame};
@@ -126,6 +128,8 @@ impl PostgresRelay {
 
     fn bind(&mut self, frame: &Frame) -> Result<(), Stop> {
         let Bind { portal, statement, parameters, .. } = Bind::parse(frame).map_err(client_error)?;
+        // A parameter is read by functions of its type, and a domain has what it checks.
+        self.client.unsettled |= !parameters.values.is_empty();
         let undo = self.names.bind(&portal, &statement, parameters)?;
         self.pending.push(Expected::Bind { undo });
         self.keep(frame)
@@ -207,7 +211,8 @@ impl PostgresRelay {
         text: Bytes,
         parameters: Option<hoop_core::Parameters>,
     ) -> Request {
-        Request::Statement(Statement { id, phase, text, settings: self.settings, parameters })
+        let settings = TextSettings { settled: !self.client.unsettled, ..self.settings };
+        Request::Statement(Statement { id, phase, text, settings, parameters })
     }
 
     /// Runs a request through the chain.
@@ -283,8 +288,12 @@ impl PostgresRelay {
         self.to_target.push(describe.freeze());
     }
 
-    /// Asks the server what a COPY will give, as a statement that is described and not run.
+    /// Asks the server what a COPY will give, as a statement that is described and not run. Where that might be read otherwise
+    /// than the COPY itself, it is not asked.
     fn probe(&mut self, asking: &Asking) {
+        if self.client.unsettled {
+            return;
+        }
         let (text, has_sync) = match asking {
             Asking::Query { text, .. } if self.pending.is_at_boundary() => (text, true),
             Asking::Execute { text, .. } => (text, false),
@@ -308,6 +317,11 @@ impl PostgresRelay {
 
     /// Expects the server's answer.
     fn expect(&mut self, asking: Asking, denied: Option<Denial>) -> Result<(), Stop> {
+        self.client.unsettled |=
+            matches!(asking, Asking::Query { .. } | Asking::Execute { .. } | Asking::Function { .. });
+        if let (Asking::Query { text, .. } | Asking::Execute { text, .. }, None) = (&asking, &denied) {
+            self.names.run(text);
+        }
         let expected = match asking {
             Asking::Query { id, text, .. } => {
                 Expected::Query { id, text, denied, results: 0, probe: self.client.probe.take() }
@@ -317,9 +331,9 @@ impl PostgresRelay {
                     if denied.is_some() { Undo::Nothing } else { self.names.prepare(&parse.name, &parse.text)? };
                 Expected::Parse { id, denied, undo }
             }
-            Asking::Execute { id, text, .. } => {
+            Asking::Execute { id, text, portal, .. } => {
                 let columns = self.client.described.take().map(|(_, columns)| columns);
-                Expected::Execute { id, text, columns, begun: false, denied, probe: self.client.probe.take() }
+                Expected::Execute { id, text, portal, columns, begun: false, denied, probe: self.client.probe.take() }
             }
             Asking::Function { id, .. } => Expected::Function { id, denied },
             Asking::CopyIn { .. } => return Ok(()),

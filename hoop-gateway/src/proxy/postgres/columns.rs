@@ -54,7 +54,9 @@ impl Memory {
     /// Remembers the names, and gives the columns with them.
     pub(super) fn name(&mut self, columns: &Arc<[Column]>, names: &Names, now: Instant) -> Arc<[Column]> {
         let named: Arc<[Column]> = columns.iter().cloned().map(|column| names.fill(column)).collect();
-        if let Some(known) = self.known.iter_mut().find(|known| Arc::ptr_eq(&known.columns, columns)) {
+        if let Some(known) =
+            self.known.iter_mut().find(|known| names.are_lasting() && Arc::ptr_eq(&known.columns, columns))
+        {
             // The same names again keep the same `Arc`, and with it every plugin's plan.
             if let Some((before, at)) = known.named.as_mut().filter(|(before, _)| *before == named) {
                 *at = now;

@@ -12,15 +12,38 @@ use pg_query::protobuf::{DefElem, Token};
 /// Longest text that is parsed for its COPY options, in bytes.
 const LONGEST: usize = 1 << 20;
 
-/// How the rows are written that the statement with this number in the text gives. Where that cannot be found out, every
-/// line is searched as a whole.
-pub(super) fn encoding(text: &[u8], number: usize, response: &CopyResponse) -> Arc<dyn RowEncoding> {
+/// How the rows are written that the statement with this number in the text gives, when that can be found out, and where
+/// its cells are can be seen in its bytes.
+pub(super) fn encoding(
+    text: &[u8],
+    number: usize,
+    response: &CopyResponse,
+    client: TextEncoding,
+) -> Option<Arc<dyn RowEncoding>> {
     if response.format == Format::Binary {
-        return Arc::new(CopyBinary);
+        return Some(Arc::new(CopyBinary));
     }
-    match options(text, number) {
-        Some(options) => from_options(&options),
-        None => Arc::new(CopyLines),
+    let options = options(text, number)?;
+    let option = |name: &str| options.iter().rev().find(|(option, _)| option == name).map(|(_, value)| value.as_str());
+    // A delimiter may be a part of a character there.
+    let encoding = option("encoding").map_or(client, named_encoding);
+    let has_cells = matches!(option("format"), None | Some("text" | "csv"));
+    (has_cells && encoding != TextEncoding::Other).then(|| from_options(&options))
+}
+
+/// Every line is searched as a whole.
+pub(super) fn lines() -> Arc<dyn RowEncoding> {
+    Arc::new(CopyLines)
+}
+
+/// An encoding by one of the names that PostgreSQL knows it by, of which only letters and digits count.
+fn named_encoding(name: &str) -> TextEncoding {
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).map(|char| char.to_ascii_lowercase()).collect();
+    let is_safe = ["utf8", "unicode", "latin", "iso8859", "win125", "windows125", "koi8", "euc", "sqlascii"];
+    match name.as_str() {
+        "utf8" | "unicode" => TextEncoding::Utf8,
+        name if is_safe.iter().any(|safe| name.starts_with(safe)) => TextEncoding::AsciiSuperset,
+        _ => TextEncoding::Other,
     }
 }
 
@@ -91,7 +114,7 @@ fn options(text: &[u8], number: usize) -> Option<Vec<(String, String)>> {
     // Only what is ASCII matters here, and a server in another encoding has that in the same places.
     let text: String = match std::str::from_utf8(text) {
         Ok(text) => text.to_owned(),
-        Err(_) => text.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { 'x' }).collect(),
+        Err(_) => text.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '_' }).collect(),
     };
     let parsed = pg_query::parse(&text, 0).ok()?;
     let statement = parsed.protobuf.stmts.get(number)?.stmt.as_ref()?;
@@ -114,7 +137,7 @@ fn from_options(options: &[(String, String)]) -> Arc<dyn RowEncoding> {
     let option = |name: &str| options.iter().rev().find(|(option, _)| option == name).map(|(_, value)| value);
     let byte = |name: &str, default: u8| option(name).and_then(|text| text.bytes().next()).unwrap_or(default);
     let null = option("null").map(|text| Bytes::copy_from_slice(text.as_bytes()));
-    if option("format").is_some_and(|format| format.eq_ignore_ascii_case("csv")) {
+    if option("format").is_some_and(|format| format == "csv") {
         let quote = byte("quote", b'"');
         return Arc::new(CopyCsv {
             delimiter: byte("delimiter", b','),
@@ -133,7 +156,8 @@ mod tests {
 
     fn shown(text: &str, number: usize) -> String {
         let response = CopyResponse { format: Format::Text, columns: Vec::new() };
-        format!("{:?}", encoding(text.as_bytes(), number, &response))
+        let encoding = encoding(text.as_bytes(), number, &response, TextEncoding::Utf8);
+        encoding.map_or_else(|| "lines".to_owned(), |encoding| format!("{encoding:?}"))
     }
 
     #[test]
@@ -168,8 +192,19 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_lines() {
-        assert_eq!(shown("select 1", 0), "CopyLines");
-        assert_eq!(shown("copy t to stdout", 1), "CopyLines");
-        assert_eq!(shown("copy copy copy", 0), "CopyLines");
+        for (text, number) in [
+            ("select 1", 0),
+            ("copy t to stdout", 1),
+            ("copy copy copy", 0),
+            ("copy t to stdout (format json)", 0),
+            ("copy t to stdout (encoding 'Shift-JIS', delimiter '|')", 0),
+            ("copy t to stdout encoding 'win936'", 0),
+        ] {
+            assert_eq!(shown(text, number), "lines", "{text}");
+        }
+        assert!(shown("copy t to stdout (encoding 'UTF-8')", 0).starts_with("CopyText"));
+        let response = CopyResponse { format: Format::Text, columns: Vec::new() };
+        assert!(encoding(b"copy t to stdout", 0, &response, TextEncoding::Other).is_none());
+        assert!(encoding(b"copy t to stdout encoding 'latin1'", 0, &response, TextEncoding::Other).is_some());
     }
 }

@@ -17,11 +17,13 @@ mod columns;
 mod copy;
 mod cut;
 pub(crate) mod error;
+mod lineage;
 mod names;
 mod origin;
 mod pending;
 mod target;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -29,8 +31,8 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use hoop_core::{
-    Clock, Code, Column, Denial, Format, Held, Interest, Request, Response, RowEncoding, SessionChain, StatementId,
-    TextEncoding, TextSettings,
+    Clock, Code, Column, Completion, CompletionKind, Denial, Flow, Format, Held, Interest, Phase, Request, Response,
+    RowEncoding, SessionChain, Statement, StatementId, TextEncoding, TextSettings,
 };
 use hoop_proto::postgres::FrameError;
 
@@ -78,6 +80,8 @@ struct FromClient {
     copy_in: Option<StatementId>,
     /// The rows that still come were refused.
     drops_rows: bool,
+    /// Something was sent that may change settings, and the server has not said yet how they are.
+    unsettled: bool,
 }
 
 struct HeldRequest {
@@ -111,6 +115,8 @@ struct FromTarget {
     fatal: bool,
     /// The statement's result is not shown.
     withheld: Option<Withheld>,
+    /// What portals gave that have more rows, by their names.
+    suspended: HashMap<Bytes, Arc<[Column]>>,
 }
 
 /// A large message that goes on in pieces.
@@ -131,7 +137,7 @@ enum HeldResponse {
         statement: StatementId,
         /// How the cells are written, where that is not what the columns say.
         format: Option<Format>,
-        names: BoxFuture<'static, origin::Names>,
+        names: BoxFuture<'static, Result<origin::Names, Denial>>,
     },
 }
 
@@ -174,6 +180,40 @@ impl PostgresRelay {
         self.target.key = Some(key);
         self.pending.push(Expected::Sync);
         self.read_target(greeting)
+    }
+
+    /// Tells the chain what the client has set at its login, as statements that have run.
+    ///
+    /// # Errors
+    /// [`Stop`] ends the session, in which nothing has run yet.
+    pub(crate) async fn set(&mut self, statements: Vec<Bytes>) -> Result<(), Stop> {
+        for text in statements {
+            if !self.wants(Interest::STATEMENTS) {
+                return Ok(());
+            }
+            let (id, settings) = (self.next_id(), self.settings);
+            let statement = Statement { id, phase: Phase::Query, text, settings, parameters: None };
+            let mut flow = self.chain.request(Request::Statement(statement));
+            while let Flow::Held(held) = flow {
+                flow = self.chain.resume_request(held.resume, held.until.await?);
+            }
+            let done = Completion { statement: id, kind: CompletionKind::Done, tag: "SET".into(), rows: None };
+            match flow {
+                Flow::Denied(denial) => return Err(denial.into()),
+                _ if self.wants(Interest::COMPLETIONS) => self.tell(Response::Complete(done)).await?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the chain what is for nobody else.
+    async fn tell(&mut self, response: Response) -> Result<(), Stop> {
+        let mut flow = self.chain.response(response);
+        while let Flow::Held(held) = flow {
+            flow = self.chain.resume_response(held.resume, held.until.await?);
+        }
+        if let Flow::Denied(denial) = flow { Err(denial.into()) } else { Ok(()) }
     }
 
     /// Takes note of a setting that the server reports.
@@ -304,8 +344,13 @@ impl PostgresRelay {
                 let Some(HeldResponse::Catalog { columns, statement, format, .. }) = self.target.held.take() else {
                     return Ok(false);
                 };
-                let named = self.target.memory.name(&columns, &names, self.clock.monotonic());
-                self.announce(statement, columns::written(named, format))?;
+                match names {
+                    Ok(names) => {
+                        let named = self.target.memory.name(&columns, &names, self.clock.monotonic());
+                        self.announce(statement, columns::written(named, format))?;
+                    }
+                    Err(denial) => self.withhold(denial)?,
+                }
             }
         }
         self.read_on()?;

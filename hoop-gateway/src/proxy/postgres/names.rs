@@ -8,9 +8,12 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use hoop_core::{Code, Denial, Parameters};
+use pg_query::NodeEnum;
 
 /// Prepared statements and portals of one session at most, each.
 const MOST: usize = 16 * 1024;
+/// Longest text that is read for what it takes away, in bytes.
+const LONGEST: usize = 1 << 20;
 
 /// Prepared statements and portals, by name.
 #[derive(Debug, Default)]
@@ -76,6 +79,33 @@ impl Names {
         if before.is_some() { Undo::Portal(copied(name), before) } else { Undo::Nothing }
     }
 
+    /// What a text that is run takes away in SQL: whatever has such a name later is another statement. Where that cannot be
+    /// read, it is all of them.
+    pub(super) fn run(&mut self, text: &[u8]) {
+        if self.statements.is_empty() || !may_deallocate(text) {
+            return;
+        }
+        let readable = std::str::from_utf8(text).ok().filter(|text| text.len() <= LONGEST);
+        let parsed = readable.and_then(|text| pg_query::parse(text, 0).ok());
+        let mut found = false;
+        for statement in parsed.iter().flat_map(|parsed| &parsed.protobuf.stmts) {
+            match statement.stmt.as_ref().and_then(|statement| statement.node.as_ref()) {
+                Some(NodeEnum::DeallocateStmt(gone)) if !gone.name.is_empty() => {
+                    found = true;
+                    self.statements.remove(gone.name.as_bytes());
+                }
+                Some(NodeEnum::DeallocateStmt(_) | NodeEnum::DiscardStmt(_)) => {
+                    found = true;
+                    self.statements.clear();
+                }
+                _ => {}
+            }
+        }
+        if !found {
+            self.statements.clear();
+        }
+    }
+
     /// The transaction is over, and all portals with it.
     pub(super) fn forget_portals(&mut self) {
         self.portals.clear();
@@ -99,6 +129,14 @@ fn within(count: usize, is_there: bool, what: &str) -> Result<(), Denial> {
     }
     let reason = format!("the session has {MOST} {what}, as many as it may");
     Err(Denial::new("gateway", Code::LimitExceeded, reason).hint("close those that are not needed any more"))
+}
+
+/// Whether prepared statements may be taken away, at a glance: nearly every text says no in its first letter.
+fn may_deallocate(text: &[u8]) -> bool {
+    let first = text.trim_ascii_start().first();
+    let is_open = matches!(first, Some(b'd' | b'D' | b'/' | b'-')) || memchr::memchr(b';', text).is_some();
+    let has = |word: &[u8]| text.windows(word.len()).any(|found| found.eq_ignore_ascii_case(word));
+    is_open && (has(b"deallocate") || has(b"discard"))
 }
 
 fn copied(bytes: &Bytes) -> Bytes {
@@ -136,6 +174,29 @@ mod tests {
         names.undo(closed);
         let _ = names.bind(&Bytes::new(), &NAME, none());
         assert_eq!(names.execute(&Bytes::new()).0, "select 1");
+    }
+
+    #[test]
+    fn what_is_deallocated_is_another_statement_later() {
+        let prepared = |text: &str| {
+            let mut names = Names::default();
+            for name in ["s", "T"] {
+                let _ = names.prepare(&Bytes::from_static(name.as_bytes()), &Bytes::from_static(b"select 1"));
+            }
+            names.run(text.as_bytes());
+            let mut known: Vec<_> = names.statements.keys().cloned().collect();
+            known.sort();
+            known
+        };
+        assert_eq!(prepared("select 'deallocate s'"), ["T", "s"]);
+        assert_eq!(prepared("delete from t"), ["T", "s"]);
+        assert_eq!(prepared("-- one\nDeallocate prepare S"), ["T"]);
+        assert_eq!(prepared("select 1; deallocate \"T\""), ["s"]);
+        for all in
+            ["deallocate all", "DISCARD ALL", "do $$ begin execute 'deallocate s'; end $$", "; deallocate s what"]
+        {
+            assert!(prepared(all).is_empty(), "{all}");
+        }
     }
 
     #[test]

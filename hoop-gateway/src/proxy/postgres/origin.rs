@@ -3,46 +3,37 @@
 //! They are asked for on a connection of its own to the same database, for within the client's there is no moment at which
 //! a statement more would change nothing. Tables of a transaction that has not ended cannot be seen from there: their
 //! names stay unknown, and rules decide what that means.
+//!
+//! RowDescription names a view and not what is beneath it. What that is, the server is asked, too: a view's definition is a
+//! statement like any other, which is described and not run. While a client's statement reads a view, nobody can give it
+//! another definition; before and afterwards anybody can, so what was found out of views is not remembered.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
-use hoop_core::response::ColumnNames;
-use hoop_core::{CellIndex, Column, Denial, RowEncoding as _, TableColumn};
-use hoop_proto::postgres::rows::DataRows;
-use hoop_proto::postgres::{Frames, backend, frontend};
+use hoop_core::{Code, Denial};
+use hoop_proto::postgres::frontend::{self, Named, Parse, Query};
+use hoop_proto::postgres::{Frame, Frames, backend};
 use hoop_proto::tunnel::v1::{Parameter, open};
 use tokio::time::timeout;
 
+pub(super) use super::lineage::Names;
+use super::lineage::{Relations, about};
 use crate::tunnel::{Agents, Channel, OpenTarget, Received};
 
 /// How long a look-up may take before the names stay unknown.
 const LIMIT: Duration = Duration::from_secs(5);
 /// Longest answer that is read, in bytes.
 const MOST: usize = 4 << 20;
+/// How many views may lie one beneath the other before it is not known what they show.
+const DEEPEST: usize = 16;
 
 /// Asks a target's catalog.
 #[derive(Clone)]
 pub(crate) struct Catalog {
     agents: Agents,
     target: OpenTarget,
-}
-
-/// Names of table columns, by table and number.
-#[derive(Debug, Default)]
-pub(super) struct Names(HashMap<(u32, i16), Arc<ColumnNames>>);
-
-impl Names {
-    /// The column with the names of its origin, where they are known.
-    pub(super) fn fill(&self, mut column: Column) -> Column {
-        if let Some(TableColumn { table_oid, attribute, names }) = &mut column.table {
-            *names = self.0.get(&(*table_oid, *attribute)).cloned();
-        }
-        column
-    }
 }
 
 impl Catalog {
@@ -61,83 +52,96 @@ impl Catalog {
         Self { agents, target }
     }
 
-    /// The names of every column of these tables. What cannot be found out stays unknown.
-    pub(super) fn look_up(&self, tables: Vec<u32>) -> BoxFuture<'static, Names> {
+    /// The names of every column of these tables, as far as they can be seen.
+    ///
+    /// # Errors
+    /// A refusal where the catalog does not answer: settings of the login, which whoever logs in may change, and other
+    /// sessions can see to that, and no rule may be lost by it.
+    pub(super) fn look_up(&self, tables: Vec<u32>) -> BoxFuture<'static, Result<Names, Denial>> {
         let catalog = self.clone();
         Box::pin(async move {
-            let started = Instant::now();
-            match timeout(LIMIT, catalog.ask(&tables)).await {
-                Ok(Ok(names)) => names,
-                Ok(Err(denial)) => {
-                    tracing::warn!(session = %catalog.target.session, %denial, "names of table columns could not be looked up");
-                    Names::default()
-                }
-                Err(_) => {
-                    tracing::warn!(session = %catalog.target.session, waited = ?started.elapsed(), "the catalog does not answer");
-                    Names::default()
-                }
-            }
+            let answer = timeout(LIMIT, catalog.ask(&tables)).await;
+            answer.unwrap_or_else(|_| Err(unreadable("does not answer"))).map_err(|denial| {
+                tracing::warn!(session = %catalog.target.session, %denial, "names of table columns could not be looked up");
+                let reason = "which tables the result is read from could not be looked up, so no rule for columns could be applied";
+                Denial::new("gateway", Code::MaskingFailed, reason).caused_by(denial).hint(
+                    "try again; if it happens again, tell an administrator: the login must be able to connect once more, \
+                     and nothing may stop what it asks of the catalog",
+                )
+            })
         })
     }
 
     async fn ask(&self, tables: &[u32]) -> Result<Names, Denial> {
         let (mut channel, _) = self.agents.open(self.target.clone()).await.map_err(|failure| failure.denial)?;
-        let tables: Vec<String> = tables.iter().map(u32::to_string).collect();
-        // Every name is qualified, and numbers are all that is put in.
-        let text = format!(
-            "select c.oid, a.attnum, n.nspname, c.relname, a.attname from pg_catalog.pg_class c \
-             join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
-             join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid \
-             where a.attnum operator(pg_catalog.>) 0 and c.oid in ({})",
-            tables.join(",")
-        );
-        let mut query = BytesMut::new();
-        frontend::Query::write(text.as_bytes(), &mut query);
-        std::future::poll_fn(|cx| channel.poll_send_ready(cx)).await?;
-        channel.send(query.freeze())?;
-        rows(&mut channel).await
+        let (mut relations, mut next) = (Relations::default(), tables.to_vec());
+        for _ in 0..DEEPEST {
+            let mut question = BytesMut::new();
+            Query::write(about(&next).as_bytes(), &mut question);
+            let answers = answers(&mut channel, question, 1).await?;
+            answers
+                .first()
+                .and_then(|answer| relations.add(&next, answer))
+                .ok_or_else(|| unreadable("gave no readable answer"))?;
+            describe(&mut channel, &mut relations).await?;
+            next = relations.missing();
+            if next.is_empty() {
+                break;
+            }
+        }
+        Ok(relations.names(tables))
     }
 }
 
-async fn rows(channel: &mut Channel) -> Result<Names, Denial> {
-    let mut received = BytesMut::new();
-    let mut names = Names::default();
+/// Has the definitions of views described, each on its own: one that fails stays unknown.
+async fn describe(channel: &mut Channel, relations: &mut Relations) -> Result<(), Denial> {
+    let views = relations.undescribed();
+    let mut questions = BytesMut::new();
+    for (_, definition) in &views {
+        Parse::write(b"", definition, &mut questions);
+        Named::Statement(Bytes::new()).write_describe(&mut questions);
+        frontend::write_bare(frontend::SYNC, &mut questions);
+    }
+    let answers = answers(channel, questions, views.len()).await?;
+    for ((view, _), answer) in views.iter().zip(answers) {
+        relations.describe(*view, &answer);
+    }
+    Ok(())
+}
+
+/// Asks, and reads so many answers, each up to its ReadyForQuery.
+async fn answers(channel: &mut Channel, questions: BytesMut, count: usize) -> Result<Vec<Vec<Frame>>, Denial> {
+    let mut answers = Vec::new();
+    if count == 0 {
+        return Ok(answers);
+    }
+    std::future::poll_fn(|cx| channel.poll_send_ready(cx)).await?;
+    channel.send(questions.freeze())?;
+    let (mut received, mut answer, mut total) = (BytesMut::new(), Vec::new(), 0);
     loop {
         let Received::Data(bytes) = std::future::poll_fn(|cx| channel.poll_receive(cx)).await? else {
-            return Err(unreadable());
+            return Err(unreadable("gave no readable answer"));
         };
-        received.extend_from_slice(&bytes);
-        if received.len() > MOST {
-            return Err(unreadable());
+        total += bytes.len();
+        if total > MOST {
+            return Err(unreadable("gave no readable answer"));
         }
+        received.extend_from_slice(&bytes);
         let mut frames = Frames::new(received.split().freeze());
-        while let Some(frame) = frames.next(MOST).map_err(|_| unreadable())? {
-            match frame.tag() {
-                backend::DATA_ROW => names.add(frame.bytes()).ok_or_else(unreadable)?,
-                backend::ERROR_RESPONSE => return Err(unreadable()),
-                backend::READY_FOR_QUERY => return Ok(names),
-                _ => {}
+        while let Some(frame) = frames.next(MOST).map_err(|_| unreadable("gave no readable answer"))? {
+            if frame.tag() != backend::READY_FOR_QUERY {
+                answer.push(frame);
+                continue;
+            }
+            answers.push(std::mem::take(&mut answer));
+            if answers.len() == count {
+                return Ok(answers);
             }
         }
         received.extend_from_slice(frames.rest());
     }
 }
 
-impl Names {
-    fn add(&mut self, row: &Bytes) -> Option<()> {
-        let mut index = CellIndex::default();
-        DataRows.index(row, &mut index).ok()?;
-        let mut batch =
-            hoop_core::RowBatch::new(hoop_core::StatementId(0), Arc::from([]), Arc::new(DataRows), row.clone(), 1);
-        let cells = batch.cells().ok()?;
-        let text = |column| std::str::from_utf8(cells.get(0, column)??).ok();
-        let key = (text(0)?.parse().ok()?, text(1)?.parse().ok()?);
-        let (schema, table, column) = (text(2)?.into(), text(3)?.into(), text(4)?.into());
-        self.0.insert(key, Arc::new(ColumnNames { schema, table, column }));
-        Some(())
-    }
-}
-
-fn unreadable() -> Denial {
-    Denial::new("catalog", hoop_core::Code::TargetUnavailable, "the target's catalog gave no readable answer")
+fn unreadable(what: &str) -> Denial {
+    Denial::new("catalog", Code::TargetUnavailable, format!("the target's catalog {what}"))
 }

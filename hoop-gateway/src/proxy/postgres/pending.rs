@@ -55,6 +55,7 @@ pub(super) enum Expected {
     Execute {
         id: StatementId,
         text: Bytes,
+        portal: Bytes,
         columns: Option<Described>,
         begun: bool,
         denied: Option<Denial>,
@@ -254,6 +255,7 @@ mod tests {
         let execute = || Expected::Execute {
             id: StatementId(1),
             text: Bytes::new(),
+            portal: Bytes::new(),
             columns: None,
             begun: false,
             denied: None,

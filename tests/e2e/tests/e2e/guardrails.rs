@@ -1,9 +1,11 @@
 //! A refused statement does to its transaction and its pipeline what a failed one does.
 
 use hoop_testkit::clients::Client;
+use hoop_testkit::wire::{VERSION_3, Wire, message};
 use hoop_testkit::{direct_only, psql, psql_script};
+use serde_json::json;
 
-use crate::stand::{GUARDED, RULE, stand};
+use crate::stand::{AGENT, GUARDED, PLAIN, RULE, id, no_masking, stand};
 
 #[test]
 fn the_refusal_says_what_and_why_and_the_session_goes_on() {
@@ -119,4 +121,61 @@ fn a_refused_prepare_leaves_no_statement() {
     let script = "\\set ON_ERROR_STOP off\nprepare doomed as select 1; drop table customers;\nselect count(*) from pg_prepared_statements where name <> 'doomed';\n";
     let seen = psql_script(&target.gateway, script);
     assert!(seen.text().ends_with("0\n"), "{seen}");
+}
+
+/// What is sent in one go is read before the server has said what the first of it changes.
+#[test]
+fn a_setting_on_its_way_hides_nothing() {
+    if direct_only() {
+        return;
+    }
+    let target = stand().secrets(GUARDED);
+    let query = |text: &str| message(b'Q', &[text.as_bytes(), b"\0"].concat());
+    let extended = |text: &str| {
+        let parse = message(b'P', &[b"\0", text.as_bytes(), b"\0\0\0"].concat());
+        [parse, message(b'B', &[0; 8]), message(b'E', &[0; 9])].concat()
+    };
+    let set = "set standard_conforming_strings = off";
+    let escaped = "select 'a\\''; drop table customers; --'";
+    for sent in [
+        [query(set), query(escaped)].concat(),
+        [extended(set), message(b'S', b""), query(escaped)].concat(),
+        [query("set client_encoding = sjis"), query("select E'\u{3043}\\'; drop table customers; --'")].concat(),
+        [query("select set_config('standard_conforming_strings', 'off', false)"), query(escaped)].concat(),
+    ] {
+        let mut wire = Wire::login(&target.gateway).expect("a login");
+        wire.send(&[sent, message(b'X', b"")].concat()).expect("it is sent");
+        wire.read_to_end().expect("the end of the session");
+        let count = psql(&target.direct, &["-c", "select count(*) from customers"]).ok();
+        assert_eq!(count, "2\n", "the table is there still");
+    }
+    // What does no harm either way goes on.
+    let mut wire = Wire::login(&target.gateway).expect("a login");
+    wire.send(&[query("begin"), query("select '\\d+ caf\u{e9}'")].concat()).expect("it is sent");
+    let seen: Vec<u8> = [wire.read_all(), wire.read_all()].concat().iter().map(|message| message.kind).collect();
+    assert_eq!(seen, b"CZTDCZ");
+}
+
+/// A role that is taken at the login is taken.
+#[test]
+fn what_is_set_at_the_login_is_judged_and_recorded() {
+    if direct_only() {
+        return;
+    }
+    let stand = stand();
+    stand.gateway.role("own-role-alone", AGENT, &stand.postgres, |role| {
+        let rules = json!([{ "name": "own-role", "kinds": ["set_role"] }]);
+        role["plugins"] = json!({ "masking": no_masking(), "guardrail": { "rules": rules } });
+    });
+    let target = stand.secrets("own-role-alone");
+    for more in [("options", "-c statement_timeout=0 -c ROLE=pg_monitor"), ("role", "pg_monitor")] {
+        let refused = Wire::login_with(&target.gateway, VERSION_3, &[more]).expect_err("no session").to_string();
+        assert!(refused.contains("42501") && refused.contains("own-role"), "{more:?}: {refused}");
+    }
+    let free = stand.secrets(PLAIN);
+    let (wire, _) = Wire::login_with(&free.gateway, VERSION_3, &[("options", "-c role=pg_monitor")]).expect("a login");
+    drop(wire);
+    let session = id(&stand.ended_session(&free.database));
+    let shown = stand.gateway.hoop(&["audit", "show", &session]).ok();
+    assert!(shown.contains("SET \"role\" TO 'pg_monitor'"), "{shown}");
 }

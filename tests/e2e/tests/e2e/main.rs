@@ -10,6 +10,7 @@ mod api;
 mod audit;
 mod cli;
 mod clients;
+mod columns;
 mod crowd;
 mod demo;
 mod errors;

@@ -32,17 +32,20 @@ impl PostgresRelay {
             }
             _ => return Err(violation("a COPY that nothing asks for").into()),
         };
-        if self.wants(Interest::ROWS | Interest::SHOWN) {
-            self.target.copy_out = Some(copy::encoding(&text, number, &response));
+        let mut has_cells = true;
+        if self.wants(Interest::ROWS | Interest::SHOWN | Interest::COLUMNS) {
+            let encoding = copy::encoding(&text, number, &response, self.settings.encoding);
+            has_cells = encoding.is_some();
+            self.target.copy_out = Some(encoding.unwrap_or_else(copy::lines));
         }
         self.keep_answer(frame)?;
         self.target.columns = None;
         if self.wants(Interest::COLUMNS) {
             // The protocol does not describe the columns of a COPY; what was asked before it does, if it gives as many.
             let columns = probe.and_then(|probe| probe.columns.get().cloned());
-            return match columns.filter(|columns| columns.len() == response.columns.len()) {
+            return match columns.filter(|columns| has_cells && columns.len() == response.columns.len()) {
                 Some(columns) => self.resolve(statement, columns, Some(response.format)),
-                None => self.announce(statement, undescribed(&response)),
+                None => self.announce(statement, undescribed(&response, has_cells)),
             };
         }
         Ok(())
@@ -96,8 +99,8 @@ impl PostgresRelay {
     }
 }
 
-/// The columns of a COPY of which nothing is known but their number.
-fn undescribed(response: &CopyResponse) -> Arc<[Column]> {
+/// The columns of a COPY of which nothing is known but their number; its lines where not even that can be seen in them.
+fn undescribed(response: &CopyResponse, has_cells: bool) -> Arc<[Column]> {
     let column = |format: &Format| Column { name: Bytes::new(), table: None, type_oid: 0, format: *format };
-    response.columns.iter().map(column).collect()
+    if has_cells { response.columns.iter().map(column).collect() } else { Arc::from([column(&response.format)]) }
 }

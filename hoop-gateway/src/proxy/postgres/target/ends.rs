@@ -1,14 +1,30 @@
 //! Ends: of statements, of what was prepared, of everything that was asked.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hoop_core::{Completion, CompletionKind, Interest, Response};
 use hoop_proto::postgres::Frame;
 use hoop_proto::postgres::backend::{self, TransactionStatus};
 
+use super::super::names::Undo;
 use super::super::pending::Expected;
-use super::super::{PostgresRelay, target_error, violation};
+use super::super::{FromTarget, PostgresRelay, target_error, violation};
 use super::Then;
 use crate::proxy::Stop;
+
+impl FromTarget {
+    /// Remembers what the portal gave, if it has more.
+    fn remember_suspended(&mut self, kind: CompletionKind, ended: Option<Expected>) {
+        let Some(Expected::Execute { portal, columns: Some(columns), .. }) = ended else { return };
+        match columns.get() {
+            Some(columns) if kind == CompletionKind::Suspended => {
+                self.suspended.insert(portal, Arc::clone(columns));
+            }
+            _ => drop(self.suspended.remove(&portal)),
+        }
+    }
+}
 
 impl PostgresRelay {
     pub(super) fn command_complete(&mut self, frame: &Frame) -> Result<(), Stop> {
@@ -20,7 +36,10 @@ impl PostgresRelay {
         let statement = self.row_statement()?;
         match self.pending.front_mut() {
             Some(Expected::Query { results, .. }) => *results += 1,
-            _ => drop(self.pending.pop()),
+            _ => {
+                let ended = self.pending.pop();
+                self.target.remember_suspended(kind, ended);
+            }
         }
         self.result_ends();
         let rows = backend::rows_of_tag(&tag);
@@ -52,7 +71,14 @@ impl PostgresRelay {
 
     pub(super) fn answers(&mut self, frame: &Frame, is_right: impl FnOnce(&Expected) -> bool) -> Result<(), Stop> {
         match self.pending.pop() {
-            Some(expected) if is_right(&expected) => self.keep_answer(frame),
+            Some(expected) if is_right(&expected) => {
+                if let Expected::Bind { undo: Undo::Portal(name, _) }
+                | Expected::Close { undo: Undo::Portal(name, _) } = expected
+                {
+                    self.target.suspended.remove(&name);
+                }
+                self.keep_answer(frame)
+            }
             _ => Err(violation("an answer to another question").into()),
         }
     }
@@ -64,8 +90,15 @@ impl PostgresRelay {
                 if !expected.is_denied() => {}
             _ => return Err(violation("it is ready for a query before it has answered the last one").into()),
         }
-        if status == TransactionStatus::Idle && self.pending.is_empty() {
-            self.names.forget_portals();
+        if status == TransactionStatus::Idle {
+            self.target.suspended.clear();
+        }
+        if self.pending.is_empty() {
+            // What the settings are now, it has said before this.
+            self.client.unsettled = false;
+            if status == TransactionStatus::Idle {
+                self.names.forget_portals();
+            }
         }
         self.result_ends();
         if let Some(key) = self.target.key.take() {

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use hoop_core::{
-    Column, Completion, CompletionKind, Denial, Format, Interest, Response, ResultColumns, RowBatch, RowEncoding,
+    Code, Column, Completion, CompletionKind, Denial, Format, Interest, Response, ResultColumns, RowBatch, RowEncoding,
     StatementId,
 };
 use hoop_proto::postgres::rows::{DataRows, FunctionResult};
@@ -15,6 +15,9 @@ use super::super::pending::Expected;
 use super::super::{HeldResponse, PostgresRelay, target_error, violation};
 use super::{ROW_HEADER, Then};
 use crate::proxy::Stop;
+
+/// Portals of which some rows were read, in one transaction.
+const MOST_SUSPENDED: usize = 16 * 1024;
 
 static DATA_ROWS: LazyLock<Arc<DataRows>> = LazyLock::new(|| Arc::new(DataRows));
 
@@ -61,10 +64,18 @@ impl PostgresRelay {
     /// Tells the chain the columns of what Execute gives, before the first row. No row passes that was not described: a
     /// plugin has narrowed its interest to the result before.
     pub(super) fn begin_result(&mut self) -> Result<(), Stop> {
-        if let Some(Expected::Execute { id, columns, begun: begun @ false, .. }) = self.pending.front_mut() {
+        if let Some(Expected::Execute { id, portal, columns, begun: begun @ false, .. }) = self.pending.front_mut() {
             *begun = true;
             let (statement, columns) = (*id, columns.as_ref().and_then(|columns| columns.get().cloned()));
+            let before = self.target.suspended.get(portal);
             if let Some(columns) = columns {
+                // The rows are still those of before, whatever the name within a FETCH or EXECUTE means by now.
+                if before.is_some_and(|before| *before != columns) {
+                    return self.withhold(other_columns());
+                }
+                if before.is_none() && self.target.suspended.len() >= MOST_SUSPENDED {
+                    return self.withhold(too_many());
+                }
                 return self.resolve(statement, columns, None);
             }
         }
@@ -196,4 +207,15 @@ impl PostgresRelay {
         }
         Ok(())
     }
+}
+
+fn too_many() -> Denial {
+    let reason = format!("the session has {MOST_SUSPENDED} portals that have more rows, as many as it may");
+    Denial::new("gateway", Code::LimitExceeded, reason).hint("read those to their end that are not needed any more")
+}
+
+fn other_columns() -> Denial {
+    let reason = "the portal gives other columns than it did at first, so that nobody knows what is in its other rows";
+    Denial::new("gateway", Code::MaskingFailed, reason)
+        .hint("leave the cursor or statement within it as it is until it has given all")
 }

@@ -1,0 +1,256 @@
+//! What the relations of a database show of each other, as far as its catalog says it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hoop_core::response::ColumnNames;
+use hoop_core::{Column, RowBatch, StatementId, TableColumn};
+use hoop_proto::postgres::rows::DataRows;
+use hoop_proto::postgres::{Frame, backend};
+
+/// How deep views and partitions may lie, and how many columns beneath one are looked at.
+const DEEPEST: usize = 32;
+const MOST_BENEATH: usize = 4096;
+
+/// Names of table columns, by table and number.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    names: HashMap<(u32, i16), Arc<ColumnNames>>,
+    has_views: bool,
+}
+
+impl Names {
+    /// The column with the names of its origin, where they are known.
+    pub(super) fn fill(&self, mut column: Column) -> Column {
+        if let Some(TableColumn { table_oid, attribute, names }) = &mut column.table {
+            *names = self.names.get(&(*table_oid, *attribute)).cloned();
+        }
+        column
+    }
+
+    /// Whether they hold for a while: what a view shows can be changed at any time.
+    pub(super) const fn are_lasting(&self) -> bool {
+        !self.has_views
+    }
+}
+
+/// What was found out so far.
+#[derive(Debug, Default)]
+pub(super) struct Relations {
+    known: HashMap<u32, Relation>,
+    asked: HashSet<u32>,
+}
+
+#[derive(Debug)]
+struct Relation {
+    schema: Box<str>,
+    name: Box<str>,
+    columns: BTreeMap<i16, Box<str>>,
+    /// The tables that it is a partition of, or inherits from.
+    parents: Vec<u32>,
+    shows: Shows,
+}
+
+/// What the columns of a relation show.
+#[derive(Debug)]
+enum Shows {
+    /// A table's own values.
+    Itself,
+    /// What this statement gives.
+    Statement(Bytes),
+    /// For each column the one that it is read from, where it is no expression.
+    Columns(Vec<Option<(u32, i16)>>),
+}
+
+/// The statements that ask about relations. Every name and every operator is qualified, and numbers are all that is put in: the
+/// settings of the login must not decide what they mean.
+pub(super) fn about(relations: &[u32]) -> String {
+    let list = relations.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let among = format!("operator(pg_catalog.=) any ('{{{list}}}'::pg_catalog.oid[])");
+    format!(
+        "select c.oid, a.attnum, n.nspname, c.relname, a.attname, c.relkind from pg_catalog.pg_class c \
+         join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace \
+         join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) c.oid \
+         where a.attnum operator(pg_catalog.>) 0 and c.oid {among}; \
+         select c.oid, pg_catalog.pg_get_viewdef(c.oid) from pg_catalog.pg_class c \
+         where c.relkind operator(pg_catalog.=) any ('{{v,m}}'::pg_catalog.\"char\"[]) and c.oid {among}; \
+         select i.inhrelid, i.inhparent from pg_catalog.pg_inherits i where i.inhrelid {among}"
+    )
+}
+
+impl Relations {
+    /// Takes note of what [`about`] these relations was answered; `None` when that is no answer.
+    pub(super) fn add(&mut self, relations: &[u32], answer: &[Frame]) -> Option<()> {
+        self.asked.extend(relations);
+        let mut number = 0;
+        for frame in answer {
+            match frame.tag() {
+                backend::DATA_ROW => self.row(number, frame.bytes())?,
+                backend::COMMAND_COMPLETE => number += 1,
+                backend::ERROR_RESPONSE => return None,
+                _ => {}
+            }
+        }
+        (number == 3).then_some(())
+    }
+
+    fn row(&mut self, number: usize, row: &Bytes) -> Option<()> {
+        let mut batch = RowBatch::new(StatementId(0), Arc::from([]), Arc::new(DataRows), row.clone(), 1);
+        let cells = batch.cells().ok()?;
+        let text = |column| std::str::from_utf8(cells.get(0, column)??).ok();
+        let oid: u32 = text(0)?.parse().ok()?;
+        match number {
+            0 => {
+                let is_view = matches!(text(5)?, "v" | "m");
+                let relation = self.known.entry(oid).or_insert_with(|| Relation {
+                    schema: text(2).unwrap_or_default().into(),
+                    name: text(3).unwrap_or_default().into(),
+                    columns: BTreeMap::new(),
+                    parents: Vec::new(),
+                    // A view shows nothing that is known until its definition says so.
+                    shows: if is_view { Shows::Columns(Vec::new()) } else { Shows::Itself },
+                });
+                relation.columns.insert(text(1)?.parse().ok()?, text(4)?.into());
+            }
+            1 => {
+                let definition = Bytes::copy_from_slice(text(1)?.as_bytes());
+                self.known.get_mut(&oid)?.shows = Shows::Statement(definition);
+            }
+            _ => self.known.get_mut(&oid)?.parents.push(text(1)?.parse().ok()?),
+        }
+        Some(())
+    }
+
+    /// The views whose definitions are to be described.
+    pub(super) fn undescribed(&self) -> Vec<(u32, Bytes)> {
+        let undescribed = self.known.iter().filter_map(|(oid, relation)| match &relation.shows {
+            Shows::Statement(definition) => Some((*oid, definition.clone())),
+            _ => None,
+        });
+        undescribed.collect()
+    }
+
+    /// Takes note of how the definition of a view was described.
+    pub(super) fn describe(&mut self, view: u32, answer: &[Frame]) {
+        let description = answer.iter().find(|frame| frame.tag() == backend::ROW_DESCRIPTION);
+        let columns = description.and_then(|frame| backend::row_description(frame).ok()).unwrap_or_default();
+        let from = columns.into_iter().map(|column| column.table.map(|table| (table.table_oid, table.attribute)));
+        if let Some(relation) = self.known.get_mut(&view) {
+            relation.shows = Shows::Columns(from.collect());
+        }
+    }
+
+    /// Relations that others are read from, and of which nothing was asked yet.
+    pub(super) fn missing(&self) -> Vec<u32> {
+        let beneath = self.known.values().flat_map(|relation| {
+            let shown: &[_] = if let Shows::Columns(columns) = &relation.shows { columns } else { &[] };
+            shown.iter().flatten().map(|(oid, _)| *oid).chain(relation.parents.iter().copied())
+        });
+        let missing: HashSet<u32> = beneath.filter(|oid| !self.asked.contains(oid)).collect();
+        missing.into_iter().collect()
+    }
+
+    /// The names of all columns of these relations, and of their rows as a whole.
+    pub(super) fn names(&self, relations: &[u32]) -> Names {
+        let mut names = HashMap::new();
+        for oid in relations {
+            let columns = self.known.get(oid).into_iter().flat_map(|relation| relation.columns.keys().copied());
+            for attribute in columns.chain([0]) {
+                if let Some(mut named) = self.named(*oid, attribute) {
+                    let mut beneath = Vec::new();
+                    named.traced = self.walk(*oid, attribute, 0, &mut beneath);
+                    named.beneath = beneath.into();
+                    names.insert((*oid, attribute), Arc::new(named));
+                }
+            }
+        }
+        let has_views = self.known.values().any(|relation| !matches!(relation.shows, Shows::Itself));
+        Names { names, has_views }
+    }
+
+    fn named(&self, oid: u32, attribute: i16) -> Option<ColumnNames> {
+        let relation = self.known.get(&oid)?;
+        let column = if attribute == 0 { Some("") } else { relation.columns.get(&attribute).map(|name| &**name) };
+        Some(ColumnNames::new(relation.schema.clone(), relation.name.clone(), column?))
+    }
+
+    /// Adds the columns whose values this one shows, and says whether these are all.
+    fn walk(&self, oid: u32, attribute: i16, depth: usize, found: &mut Vec<ColumnNames>) -> bool {
+        let Some(relation) = self.known.get(&oid).filter(|_| depth < DEEPEST && found.len() < MOST_BENEATH) else {
+            return false;
+        };
+        let mut below = |oid: u32, attribute: i16| {
+            let is_known = self.named(oid, attribute).map(|named| found.push(named)).is_some();
+            is_known && self.walk(oid, attribute, depth + 1, found)
+        };
+        if attribute == 0 {
+            let mut traced = true;
+            for column in relation.columns.keys() {
+                traced &= below(oid, *column);
+            }
+            return traced;
+        }
+        let Some(name) = relation.columns.get(&attribute) else { return false };
+        let mut traced = match &relation.shows {
+            Shows::Itself => true,
+            Shows::Statement(_) => false,
+            Shows::Columns(columns) => {
+                let from = usize::try_from(attribute - 1).ok().and_then(|at| *columns.get(at)?);
+                from.is_some_and(|(oid, attribute)| below(oid, attribute))
+            }
+        };
+        for parent in &relation.parents {
+            let Some(columns) = self.known.get(parent).map(|parent| &parent.columns) else { return false };
+            // A column of the partition alone is nothing to its table.
+            if let Some((attribute, _)) = columns.iter().find(|(_, column)| *column == name) {
+                traced &= below(*parent, *attribute);
+            }
+        }
+        traced
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn relation(name: &str, columns: &[&str], shows: Shows) -> Relation {
+        let columns = (1..).zip(columns.iter().map(|column| Box::from(*column))).collect();
+        Relation { schema: "public".into(), name: name.into(), columns, parents: Vec::new(), shows }
+    }
+
+    fn shown(relations: &Relations, oid: u32, attribute: i16) -> (Vec<String>, bool) {
+        let names = relations.names(&[oid]);
+        let named = names.names.get(&(oid, attribute)).expect("a column");
+        (named.beneath.iter().map(|named| format!("{}.{}", named.table, named.column)).collect(), named.traced)
+    }
+
+    #[test]
+    fn values_are_followed_to_their_tables() {
+        let mut relations = Relations::default();
+        relations.known.insert(1, relation("customers", &["id", "ssn"], Shows::Itself));
+        let through = Shows::Columns(vec![Some((1, 2)), None, Some((1, 0))]);
+        relations.known.insert(2, relation("view", &["x", "computed", "whole"], through));
+        relations.known.insert(3, relation("above", &["y"], Shows::Columns(vec![Some((2, 1))])));
+        let mut part = relation("part", &["ssn", "own"], Shows::Itself);
+        part.parents.push(1);
+        relations.known.insert(4, part);
+        relations.known.insert(5, relation("lost", &["z"], Shows::Columns(vec![Some((9, 1))])));
+        relations.known.insert(6, relation("loop", &["l"], Shows::Columns(vec![Some((6, 1))])));
+
+        assert_eq!(shown(&relations, 1, 2), (vec![], true));
+        assert_eq!(shown(&relations, 1, 0), (vec!["customers.id".into(), "customers.ssn".into()], true));
+        assert_eq!(shown(&relations, 2, 1), (vec!["customers.ssn".into()], true));
+        assert_eq!(shown(&relations, 2, 2), (vec![], false), "an expression");
+        let whole: Vec<String> = ["customers.", "customers.id", "customers.ssn"].map(str::to_owned).into();
+        assert_eq!(shown(&relations, 2, 3), (whole, true));
+        assert_eq!(shown(&relations, 3, 1), (vec!["view.x".into(), "customers.ssn".into()], true));
+        assert_eq!(shown(&relations, 4, 1), (vec!["customers.ssn".into()], true));
+        assert_eq!(shown(&relations, 4, 2), (vec![], true));
+        assert_eq!(shown(&relations, 5, 1), (vec![], false));
+        assert!(!shown(&relations, 6, 1).1);
+        assert_eq!(relations.missing().len(), 4, "of 1, 2, 6 and 9 nothing was asked here");
+        assert!(relations.names(&[2]).names.len() == 4 && !relations.names(&[2]).are_lasting());
+    }
+}
