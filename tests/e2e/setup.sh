@@ -140,6 +140,24 @@ if stale grpc-web "$clients/grpc-web/package.json" "$clients/grpc-web/package-lo
   made grpc-web
 fi
 
+# The server of Visual Studio Code, as its Remote-SSH extension brings it to a machine: a package has the whole of it.
+if stale vscode "$clients"/vscode/*; then
+  rm -rf "$out/vscode"
+  mkdir -p "$out/vscode/server"
+  cp "$clients/vscode/package.json" "$clients/vscode/package-lock.json" "$out/vscode/server/"
+  (cd "$out/vscode/server" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+  read -r package digest <"$clients/vscode/server.txt"
+  tarball=$(cd "$out/vscode" && npm pack --silent --ignore-scripts "$package")
+  echo "$digest  $out/vscode/$tarball" | sha256sum --check --status
+  tar -xzf "$out/vscode/$tarball" -C "$out/vscode/server" --strip-components=3 --wildcards --exclude='*.map' \
+    'package/lib/vscode/bin/*' 'package/lib/vscode/out/server-*' 'package/lib/vscode/out/nls.*' 'package/lib/vscode/product.json'
+  # It would be taken for that of what needs it.
+  printf '{ "name": "code-server", "type": "module" }\n' >"$out/vscode/server/package.json"
+  tar -czf "$out/vscode/server.tar.gz" -C "$out/vscode/server" --exclude='*.map' .
+  rm -rf "$out/vscode/server" "${out:?}/vscode/$tarball"
+  made vscode
+fi
+
 # What drives Chromium; the browser itself is Debian's.
 if stale browser "$clients/browser/package.json" "$clients/browser/package-lock.json"; then
   mkdir -p "$out/browser"

@@ -178,7 +178,7 @@ impl Attached {
                     return;
                 }
                 channels.lock().insert(channel, Served::Nothing);
-                let served = carry::run(link.clone(), open, Arc::clone(channels), lost.clone());
+                let served = carry::run(link.clone(), Box::new(open), Arc::clone(channels), lost.clone());
                 tasks.spawn_on(served, &link.host);
             }
             Some(gateway_message::Body::Cancel(cancel)) => {

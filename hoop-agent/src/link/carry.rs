@@ -31,7 +31,7 @@ pub(crate) type TargetRead = Box<dyn AsyncRead + Send + Unpin>;
 pub(crate) type TargetWrite = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Serves one channel to its end. A panic in it ends here.
-pub(super) async fn run(link: Link, open: Open, channels: Channels, lost: CancellationToken) {
+pub(super) async fn run(link: Link, open: Box<Open>, channels: Channels, lost: CancellationToken) {
     let channel = open.channel;
     let session = open.session.clone();
     let served = std::panic::AssertUnwindSafe(serve(&link, open, &channels)).catch_unwind();
@@ -44,7 +44,15 @@ pub(super) async fn run(link: Link, open: Open, channels: Channels, lost: Cancel
     channels.lock().remove(&channel);
 }
 
-async fn serve(link: &Link, mut open: Open, channels: &Channels) {
+async fn serve(link: &Link, open: Box<Open>, channels: &Channels) {
+    // What opening takes is large, and given back before the channel is served.
+    if let Some((mut down, mut target)) = Box::pin(opened(link, open, channels)).await {
+        carry_down(link, &mut down, &mut target).await;
+    }
+}
+
+/// What comes from the gateway, and where it goes; `None` when there is no channel.
+async fn opened(link: &Link, mut open: Box<Open>, channels: &Channels) -> Option<(Streaming<CarryDown>, target::Down)> {
     let deadline = Duration::from_millis(u64::from(open.connect_timeout_ms.clamp(100, 120_000)));
     let (up, login) = UpStream::new(open.ticket.clone());
     let mut client = link.client(&link.carry).max_decoding_message_size(4 << 20);
@@ -53,8 +61,7 @@ async fn serve(link: &Link, mut open: Open, channels: &Channels) {
         request.metadata_mut().insert("hoop-request-id", id);
     }
     let served = |channel| channels.lock().get(&channel).cloned();
-    // The gateway is dialled while the target is logged in to: neither waits for the other. What they need is large, and given back
-    // before the channel is served.
+    // The gateway is dialled while the target is logged in to: neither waits for the other.
     let carried = Box::pin(client.carry(request));
     let target = Box::pin(log_in(link, &open, deadline, served));
     let (carried, target) = tokio::join!(carried, target);
@@ -64,23 +71,24 @@ async fn serve(link: &Link, mut open: Open, channels: &Channels) {
         Ok(response) => response.into_inner(),
         Err(status) => {
             tracing::warn!(session = open.session, error = %chain(&status), "carry stream was refused");
-            return;
+            return None;
         }
     };
     match target {
         Ok(target) => {
-            let Target { ready, up, down: mut sink, served } = target;
+            let Target { ready, up, down: sink, served } = target;
             channels.lock().insert(open.channel, served);
             tracing::info!(session = open.session, request = open.request_id, role = open.role, "target connected");
             // The gateway may be gone by now; then there is nobody to tell.
             let _ = login.send(Ok((ready, up)));
-            carry_down(link, &mut down, &mut sink).await;
+            Some((down, sink))
         }
         Err(failure) => {
             tracing::warn!(session = open.session, request = open.request_id, role = open.role, code = %failure.code, reason = failure.reason, "target refused");
             let _ = login.send(Err(failure.into_wire()));
             // The gateway ends the stream once it has read why.
             let _ = timeout(Duration::from_secs(5), down.message()).await;
+            None
         }
     }
 }
@@ -115,7 +123,7 @@ async fn carry_down(link: &Link, down: &mut Streaming<CarryDown>, target: &mut t
             break;
         }
     }
-    let _ = timeout(Duration::from_secs(2), target.end()).await;
+    let _ = timeout(Duration::from_secs(2), Box::pin(target.end())).await;
 }
 
 /// What the gateway sends next. What had to be waited for has come just now, from a gateway that is alive.

@@ -19,7 +19,8 @@ use super::registry::Attachment;
 /// A `Carry` stream as the agent dialled it, its ticket verified.
 pub(super) struct Dialled {
     pub(super) up: Streaming<CarryUp>,
-    pub(super) down: mpsc::Sender<carry_down::Body>,
+    /// Boxed: a queue has room for 32 from its beginning, whatever they take.
+    pub(super) down: mpsc::Sender<Box<carry_down::Body>>,
 }
 
 /// How many messages may wait for the tunnel: a request of HTTP that is short leaves as a whole, with its head, its body and the
@@ -43,7 +44,7 @@ pub struct ChannelReceiver {
 
 /// What goes to the target.
 pub struct ChannelSender {
-    down: PollSender<carry_down::Body>,
+    down: PollSender<Box<carry_down::Body>>,
     place: Arc<Place>,
 }
 
@@ -208,7 +209,7 @@ impl ChannelSender {
     }
 
     pub(super) fn start_send(&mut self, body: carry_down::Body) -> Result<(), Denial> {
-        self.down.send_item(body).map_err(|_| self.place.agent_lost())
+        self.down.send_item(Box::new(body)).map_err(|_| self.place.agent_lost())
     }
 
     /// Sends a message to the target, once it takes it.
@@ -366,12 +367,12 @@ fn clip(mut text: String) -> String {
 
 /// The down direction of a `Carry` stream as gRPC sends it.
 pub struct CarryDownStream {
-    bodies: mpsc::Receiver<carry_down::Body>,
+    bodies: mpsc::Receiver<Box<carry_down::Body>>,
     lost: CancellationToken,
 }
 
 impl CarryDownStream {
-    pub(super) const fn new(bodies: mpsc::Receiver<carry_down::Body>, lost: CancellationToken) -> Self {
+    pub(super) const fn new(bodies: mpsc::Receiver<Box<carry_down::Body>>, lost: CancellationToken) -> Self {
         Self { bodies, lost }
     }
 }
@@ -381,7 +382,7 @@ impl Stream for CarryDownStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.bodies.poll_recv(cx) {
-            Poll::Ready(Some(body)) => Poll::Ready(Some(Ok(CarryDown { body: Some(body) }))),
+            Poll::Ready(Some(body)) => Poll::Ready(Some(Ok(CarryDown { body: Some(*body) }))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending if self.lost.is_cancelled() => {
                 Poll::Ready(Some(Err(Status::unavailable("the attachment ended"))))

@@ -115,11 +115,12 @@ pub(crate) struct Writer {
 pub(crate) struct Ended;
 
 impl Down {
-    /// Passes one message on, once the server takes it.
+    /// Passes one message on, once the server takes it. What is rare, and takes much, is boxed: an idle channel has room for none
+    /// of it.
     pub(crate) async fn take(&mut self, body: carry_down::Body) -> Result<(), Ended> {
         match (self, body) {
             (Self::Connection(connection), carry_down::Body::Ssh(SshMessage { body: Some(body) })) => {
-                connection.take(body).await;
+                Box::pin(connection.take(body)).await;
                 Ok(())
             }
             (Self::Connection(_), _)
@@ -130,7 +131,9 @@ impl Down {
                     () = writer.closed.cancelled() => Err(Ended),
                 }
             }
-            (Self::Channel(writer), carry_down::Body::Ssh(SshMessage { body: Some(body) })) => writer.say(body).await,
+            (Self::Channel(writer), carry_down::Body::Ssh(SshMessage { body: Some(body) })) => {
+                Box::pin(writer.say(body)).await
+            }
         }
     }
 

@@ -196,7 +196,7 @@ impl Connection {
 }
 
 fn up(
-    told: mpsc::Receiver<ssh_message::Body>,
+    told: mpsc::Receiver<Box<ssh_message::Body>>,
     gone: tokio_util::sync::CancellationToken,
 ) -> BoxStream<'static, carry_up::Body> {
     let messages = futures::stream::unfold((told, gone), |(mut told, gone)| async move {
@@ -204,7 +204,7 @@ fn up(
             body = told.recv() => body?,
             () = gone.cancelled() => return None,
         };
-        Some((carry_up::Body::Ssh(SshMessage { body: Some(body) }), (told, gone)))
+        Some((carry_up::Body::Ssh(SshMessage { body: Some(*body) }), (told, gone)))
     });
     let end = futures::stream::once(async { carry_up::Body::Closed(Closed { failure: None }) });
     messages.chain(end).boxed()

@@ -17,7 +17,8 @@ pub(super) type Waiting = (Channel<Msg>, ChannelOpenHandle);
 /// What the server may open, and what it has opened.
 pub(super) struct Incoming {
     state: Mutex<State>,
-    tell: mpsc::Sender<ssh_message::Body>,
+    /// Boxed: a queue has room for 32 from its beginning, whatever they take.
+    tell: mpsc::Sender<Box<ssh_message::Body>>,
 }
 
 #[derive(Default)]
@@ -41,7 +42,7 @@ pub(super) enum Listening {
 
 impl Incoming {
     /// Nothing yet. `tell` is told of every channel.
-    pub(super) fn new(tell: mpsc::Sender<ssh_message::Body>) -> Self {
+    pub(super) fn new(tell: mpsc::Sender<Box<ssh_message::Body>>) -> Self {
         Self { state: Mutex::default(), tell }
     }
 
@@ -85,7 +86,7 @@ impl Incoming {
         state.next += 1;
         let number = state.next;
         let told = ssh_message::Body::Incoming(SshIncoming { number, kind: Some(kind) });
-        if self.tell.try_send(told).is_ok() {
+        if self.tell.try_send(Box::new(told)).is_ok() {
             state.waiting.insert(number, (channel, reply));
         }
     }
@@ -97,6 +98,6 @@ impl Incoming {
 
     /// Tells the gateway something of the connection. What finds the queue full waits: it answers a request.
     pub(super) async fn tell(&self, body: ssh_message::Body) {
-        let _ = self.tell.send(body).await;
+        let _ = self.tell.send(Box::new(body)).await;
     }
 }

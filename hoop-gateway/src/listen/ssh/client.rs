@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::SshDoor;
 use super::login::{Caller, Visitor};
 use super::sign_in::{Begun, Place, Step, Waiting};
-use crate::proxy::ssh::{Asked, Listen, Opened, Wanted, words};
+use crate::proxy::ssh::{Answer, Asked, Listen, Opened, Wanted, words};
 
 /// How long the target may take to answer a request that concerns the whole connection.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ pub(super) struct Client {
     question: Question,
     /// Whether the role that was named takes a display; one that is chosen afterwards may.
     display: bool,
-    asked: mpsc::Sender<Asked>,
+    asked: mpsc::Sender<Box<Asked>>,
     /// Public keys that were asked about or signed with.
     keys: usize,
 }
@@ -57,7 +57,7 @@ impl Client {
         visitor: Visitor,
         admitted: oneshot::Sender<Caller>,
         waits: oneshot::Sender<()>,
-        asked: mpsc::Sender<Asked>,
+        asked: mpsc::Sender<Box<Asked>>,
     ) -> Self {
         let (admitted, waits) = (Some(admitted), Some(waits));
         Self {
@@ -130,12 +130,12 @@ impl Client {
 
     /// Hands a channel over to the session. When that has fallen behind with them, it is refused: by dropping its reply.
     fn open(&self, wanted: Wanted, channel: Channel<Msg>, reply: ChannelOpenHandle) {
-        let _ = self.asked.try_send(Asked::Channel(wanted, channel, Opened::Wanted(reply)));
+        let _ = self.asked.try_send(Box::new(Asked::Channel(wanted, channel, Opened::Wanted(reply))));
     }
 
     async fn ask(&self, asked: impl FnOnce(oneshot::Sender<Option<u32>>) -> Asked) -> Option<u32> {
         let (answer, answered) = oneshot::channel();
-        self.asked.try_send(asked(answer)).ok()?;
+        self.asked.try_send(Box::new(asked(answer))).ok()?;
         timeout(ANSWER, answered).await.ok()?.ok()?
     }
 }
@@ -338,7 +338,7 @@ impl Handler for Client {
         _session: &mut Session,
     ) -> Result<bool, Self::Error> {
         let at = Listen::Tcpip { host: address.to_owned(), port: *port };
-        let chosen = self.ask(|answer| Asked::Forward { at, answer }).await;
+        let chosen = self.ask(|answer| Asked::Forward { at, answer: Answer::Owed(answer) }).await;
         if let Some(chosen) = chosen {
             *port = chosen;
         }
@@ -357,7 +357,7 @@ impl Handler for Client {
 
     async fn streamlocal_forward(&mut self, socket_path: &str, _session: &mut Session) -> Result<bool, Self::Error> {
         let at = Listen::Streamlocal { path: socket_path.to_owned() };
-        Ok(self.ask(|answer| Asked::Forward { at, answer }).await.is_some())
+        Ok(self.ask(|answer| Asked::Forward { at, answer: Answer::Owed(answer) }).await.is_some())
     }
 
     async fn cancel_streamlocal_forward(

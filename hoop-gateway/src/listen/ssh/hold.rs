@@ -4,13 +4,13 @@
 use std::future::pending;
 
 use bytes::Bytes;
-use hoop_core::Denial;
+use hoop_core::{Denial, SshAllow};
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg};
 use tokio::sync::mpsc;
 
 use super::menu::{INTERRUPTED, end};
-use crate::proxy::ssh::{Asked, Begun, Opened, Wanted, words};
+use crate::proxy::ssh::{Answer, Asked, Begun, Listen, Opened, Wanted, words};
 use crate::session::Held;
 
 /// Most bytes of a program's input that are kept; the client waits with what is more.
@@ -65,7 +65,11 @@ impl Meanwhile {
     }
 
     /// What happens next. Nothing is taken before the session is held. Cancel safe.
-    pub(super) async fn next(&mut self, held: &mut mpsc::Receiver<Held>, asked: &mut mpsc::Receiver<Asked>) -> Event {
+    pub(super) async fn next(
+        &mut self,
+        held: &mut mpsc::Receiver<Held>,
+        asked: &mut mpsc::Receiver<Box<Asked>>,
+    ) -> Event {
         let is_held = self.held.is_some();
         let message = async {
             match &mut self.program {
@@ -75,17 +79,17 @@ impl Meanwhile {
         };
         tokio::select! {
             Some(Held { why, .. }) = held.recv() => Event::Held(why),
-            Some(asked) = asked.recv(), if is_held && self.others.len() < MOST => Event::Asked(asked),
+            Some(asked) = asked.recv(), if is_held && self.others.len() < MOST => Event::Asked(*asked),
             message = message, if is_held => Event::Message(message),
             else => pending().await,
         }
     }
 
-    /// Takes note of it, and tells the user.
+    /// Takes note of it, and tells the user. What the role does not `allow` is not kept.
     ///
     /// # Errors
     /// [`HasEnough`] when the user breaks it off.
-    pub(super) async fn on(&mut self, event: Event) -> Result<(), HasEnough> {
+    pub(super) async fn on(&mut self, event: Event, allow: &SshAllow) -> Result<(), HasEnough> {
         match event {
             Event::Held(why) => {
                 self.held = Some(why);
@@ -96,6 +100,12 @@ impl Meanwhile {
             Event::Asked(Asked::Channel(Wanted::Program, channel, reply)) if self.program.is_none() => {
                 let begun = reply.accept().await;
                 self.program = Some(Program::new(channel, begun));
+            }
+            Event::Asked(Asked::Forward { at, answer }) => self.promise(at, answer, allow),
+            Event::Asked(Asked::CancelForward { at, answer }) => {
+                if self.withdraw(&at) {
+                    let _ = answer.send(Some(at.port()));
+                }
             }
             Event::Asked(asked) => self.others.push(asked),
             Event::Message(message) => {
@@ -109,6 +119,21 @@ impl Meanwhile {
         }
         self.tell().await;
         Ok(())
+    }
+
+    /// A client that asks the target to listen waits for the answer, and opens no channel on which it could be told why that
+    /// takes so long: it is promised what the role allows, but for a port that the target would have to choose first.
+    fn promise(&mut self, at: Listen, answer: Answer, allow: &SshAllow) {
+        if !at.is_any() && at.allowed(allow).is_ok() && !answer.tell(at.port()) {
+            self.others.push(Asked::Forward { at, answer: Answer::Promised });
+        }
+    }
+
+    /// Whether that was promised, and is not any more.
+    fn withdraw(&mut self, from: &Listen) -> bool {
+        let promised = |asked: &Asked| matches!(asked, Asked::Forward { at, .. } if at == from);
+        let place = self.others.iter().position(promised);
+        place.map(|place| self.others.remove(place)).is_some()
     }
 
     /// On a terminal a line ends in its own way, which is known when the program is to begin.

@@ -25,7 +25,7 @@ pub(super) const INTERRUPTED: u32 = 130;
 /// Lets the user choose on the first channel that is opened. Gives the role, and that channel, on which it goes on.
 pub(super) async fn choose(
     client: &Handle,
-    asked: &mut mpsc::Receiver<Asked>,
+    asked: &mut mpsc::Receiver<Box<Asked>>,
     roles: Vec<ResourceRole>,
     nothing: &Denial,
 ) -> Option<(ResourceRole, Asked)> {
@@ -33,7 +33,7 @@ pub(super) async fn choose(
         return None;
     }
     while let Some(wanted) = asked.recv().await {
-        let Asked::Channel(Wanted::Program, mut channel, Opened::Wanted(reply)) = wanted else { continue };
+        let Asked::Channel(Wanted::Program, mut channel, Opened::Wanted(reply)) = *wanted else { continue };
         reply.accept().await;
         let chosen = timeout(PATIENCE, on_channel(client, &mut channel, &roles, nothing)).await.ok().flatten();
         let Some((role, begun)) = chosen else { continue };

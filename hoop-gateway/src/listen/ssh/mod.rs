@@ -13,6 +13,7 @@ mod sign_in;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,6 +145,7 @@ impl SshDoor {
         let span = span::session(stranger.request_id, stranger.peer);
         let (admitted, admission) = oneshot::channel();
         let (waits, waited_for) = oneshot::channel();
+        // A queue has room for 32 from its beginning, whatever they take: they are boxed.
         let (ask, asked) = mpsc::channel(QUEUE);
         let visitor = visitor(&stranger);
         let client = Client::new(Arc::clone(&self), visitor, admitted, waits, ask);
@@ -175,18 +177,43 @@ impl SshDoor {
         &self,
         running: RunningSession<Client>,
         caller: Caller,
-        mut asked: mpsc::Receiver<Asked>,
+        mut asked: mpsc::Receiver<Box<Asked>>,
         known: Known,
     ) {
         let client = running.handle();
         let left = left(running);
         tokio::pin!(left);
-        let Known { peer, request_id, span, .. } = &known;
-        let chosen = tokio::select! {
-            chosen = self.role(&caller, &client, &mut asked, *peer) => chosen,
-            _ = &mut left => return,
-        };
         let terminal = caller.permits.terminal;
+        // What opening takes is large, and given back before the session runs.
+        let Some((opened, first)) = Box::pin(self.opened(caller, &client, &mut asked, left.as_mut(), &known)).await
+        else {
+            return;
+        };
+        match opened {
+            Ok((session, allow)) => self.run(session, (allow, terminal), client, (first, asked), left, known).await,
+            Err(denial) => {
+                let Known { peer, request_id, span, .. } = &known;
+                span::refused(span, &denial);
+                tracing::info!(%peer, request = %request_id, code = %denial.code, reason = denial.reason, "session refused");
+                refuse_all(&client, first, asked, &denial, left).await;
+            }
+        }
+    }
+
+    /// Opens the session. Gives it, or why there is none, with what the client has asked for meanwhile; `None` when it has left.
+    async fn opened(
+        &self,
+        caller: Caller,
+        client: &Handle,
+        asked: &mut mpsc::Receiver<Box<Asked>>,
+        mut left: Pin<&mut impl Future<Output = Outcome>>,
+        known: &Known,
+    ) -> Option<(Result<(Box<Session>, SshAllow), Denial>, Vec<Asked>)> {
+        let Known { peer, request_id, span, .. } = known;
+        let chosen = tokio::select! {
+            chosen = self.role(&caller, client, asked, *peer) => chosen,
+            _ = &mut left => return None,
+        };
         let (role, first) = match chosen {
             Ok((role, first)) => (Ok(role), first),
             Err(denial) => (Err(denial), None),
@@ -200,30 +227,22 @@ impl SshDoor {
                 let opened = loop {
                     let event = tokio::select! {
                         opened = &mut opening => break opened,
-                        event = meanwhile.next(&mut held, &mut asked) => event,
+                        event = meanwhile.next(&mut held, asked) => event,
                         // What was being opened is dropped, and says so itself.
-                        _ = &mut left => return,
+                        _ = &mut left => return None,
                     };
-                    if let Err(HasEnough) = meanwhile.on(event).await {
+                    if let Err(HasEnough) = meanwhile.on(event, &allow).await {
                         drop(opening);
                         // What the client was told last is on its way.
                         let _ = timeout(GOODBYE, &mut left).await;
-                        return;
+                        return None;
                     }
                 };
-                opened.map(|session| (session, allow)).map_err(|failure| failure.denial)
+                opened.map(|session| (Box::new(session), allow)).map_err(|failure| failure.denial)
             }
             Err(denial) => Err(denial),
         };
-        let first = meanwhile.into_asked();
-        match opened {
-            Ok((session, allow)) => self.run(session, (allow, terminal), client, (first, asked), left, known).await,
-            Err(denial) => {
-                span::refused(span, &denial);
-                tracing::info!(%peer, request = %request_id, code = %denial.code, reason = denial.reason, "session refused");
-                refuse_all(&client, first, asked, &denial, left).await;
-            }
-        }
+        Some((opened, meanwhile.into_asked()))
     }
 
     /// The role that the login name says, or that the user chooses.
@@ -231,7 +250,7 @@ impl SshDoor {
         &self,
         caller: &Caller,
         client: &Handle,
-        asked: &mut mpsc::Receiver<Asked>,
+        asked: &mut mpsc::Receiver<Box<Asked>>,
         peer: SocketAddr,
     ) -> Result<(ResourceRole, Option<Asked>), Denial> {
         match &caller.role {
@@ -277,10 +296,10 @@ impl SshDoor {
 
     async fn run(
         &self,
-        mut session: Session,
+        mut session: Box<Session>,
         (allow, terminal): (SshAllow, bool),
         client: Handle,
-        asked: (Vec<Asked>, mpsc::Receiver<Asked>),
+        asked: (Vec<Asked>, mpsc::Receiver<Box<Asked>>),
         left: impl Future<Output = Outcome>,
         known: Known,
     ) {

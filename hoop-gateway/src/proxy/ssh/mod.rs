@@ -13,9 +13,11 @@
 
 mod files;
 mod forward;
+mod listen;
 mod program;
 mod session;
 mod words;
 
-pub(crate) use session::{Asked, Begun, Limits, Listen, Opened, Parts, SshProxy, Wanted, refuse_all};
+pub(crate) use listen::{Answer, Listen};
+pub(crate) use session::{Asked, Begun, Limits, Opened, Parts, SshProxy, Wanted, refuse_all};
 pub(crate) use words::words;

@@ -70,7 +70,7 @@ pub(super) async fn serve(shared: Arc<Shared>, id: ChannelId, channel: Channel<M
         () = shared.ending.cancelled() => Err(Ended::Session),
     };
     let (is_open, is_over) = (ended.is_err(), matches!(ended, Err(Ended::Session)));
-    program.end(ended).await;
+    Box::pin(program.end(ended)).await;
     if is_over {
         // OpenSSH forgets what it has not shown yet when the end of the connection comes with it.
         let _ = timeout(FAREWELL, closed_by_client(&mut read)).await;
@@ -146,6 +146,7 @@ impl Program<'_> {
         Err(Ended::Client)
     }
 
+    /// What is rare, and takes much, is boxed: an idle channel has room for none of it.
     async fn take(&self, prepared: &mut Prepared, message: ChannelMsg) -> Result<(), Ended> {
         match message {
             ChannelMsg::Data { data } => self.input(data).await,
@@ -154,16 +155,16 @@ impl Program<'_> {
             ChannelMsg::RequestPty { .. }
             | ChannelMsg::SetEnv { .. }
             | ChannelMsg::AgentForward { .. }
-            | ChannelMsg::RequestX11 { .. } => self.prepare(prepared, message).await,
-            ChannelMsg::RequestShell { .. } => self.start(prepared, CommandKind::Shell, Bytes::new()).await,
-            ChannelMsg::Exec { command, .. } => self.start(prepared, CommandKind::Exec, command.into()).await,
+            | ChannelMsg::RequestX11 { .. } => Box::pin(self.prepare(prepared, message)).await,
+            ChannelMsg::RequestShell { .. } => Box::pin(self.start(prepared, CommandKind::Shell, Bytes::new())).await,
+            ChannelMsg::Exec { command, .. } => Box::pin(self.start(prepared, CommandKind::Exec, command.into())).await,
             ChannelMsg::RequestSubsystem { name, .. } => {
-                self.start(prepared, CommandKind::Subsystem, name.into()).await
+                Box::pin(self.start(prepared, CommandKind::Subsystem, name.into())).await
             }
             ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
-                self.resize(prepared, col_width, row_height, pix_width, pix_height).await
+                Box::pin(self.resize(prepared, col_width, row_height, pix_width, pix_height)).await
             }
-            ChannelMsg::Signal { signal } => self.signal(&signal).await,
+            ChannelMsg::Signal { signal } => Box::pin(self.signal(&signal)).await,
             // The door has answered it already, or it says nothing to the target.
             _ => Ok(()),
         }
@@ -283,8 +284,7 @@ impl Program<'_> {
         }
         self.bytes_in.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if let Some(files) = self.files.get() {
-            let moved = files.client(bytes, &self.shared.chain).await;
-            return self.moved(moved).await;
+            return Box::pin(async { self.moved(files.client(bytes, &self.shared.chain).await).await }).await;
         }
         let input = Input { channel: self.id, bytes, terminal: self.client.is_terminal() };
         match self.request(Interest::INPUT, Request::Input(input)).await? {
@@ -339,7 +339,7 @@ impl Program<'_> {
         if !self.shared.chain.wants(kind) {
             return Ok(request);
         }
-        let asked = self.shared.chain.request(request, |text| self.client.notice(text)).await;
+        let asked = self.shared.chain.request(request, |text| Box::pin(self.client.notice(text))).await;
         asked.map_err(|denial| self.refusal(denial))
     }
 
@@ -389,7 +389,7 @@ impl Program<'_> {
             let received = match received {
                 Ok(received) => received,
                 Err(_) if held_back => {
-                    self.flush().await?;
+                    Box::pin(self.flush()).await?;
                     held_back = false;
                     continue;
                 }
@@ -405,12 +405,12 @@ impl Program<'_> {
                     held_back = self.output(OutputStream::Stderr, data.data).await?;
                 }
                 Ok(Received::Ssh(ssh_message::Body::Eof(_))) => {
-                    self.flush().await?;
+                    Box::pin(self.flush()).await?;
                     (held_back, eof) = (false, true);
                 }
-                Ok(Received::Ssh(message)) => self.on_message(message, &mut end).await?,
+                Ok(Received::Ssh(message)) => Box::pin(self.on_message(message, &mut end)).await?,
                 Ok(Received::Closed) => {
-                    self.flush().await?;
+                    Box::pin(self.flush()).await?;
                     // A program ends with a status. One that does not may be the first to hear that the connection is gone.
                     if matches!(end, ChannelEnd::Closed)
                         && timeout(NO_STATUS, self.shared.ending.cancelled()).await.is_ok()
@@ -450,8 +450,8 @@ impl Program<'_> {
     async fn output(&self, stream: OutputStream, bytes: Bytes) -> Result<bool, Ended> {
         self.bytes_out.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if let (OutputStream::Stdout, Some(files)) = (stream, self.files.get()) {
-            let moved = files.target(bytes, &self.shared.chain).await;
-            return self.moved(moved).await.map(|()| false);
+            let moved = Box::pin(async { self.moved(files.target(bytes, &self.shared.chain).await).await });
+            return moved.await.map(|()| false);
         }
         if !self.shared.chain.wants(Interest::OUTPUT) {
             self.client.write(stream, bytes).await?;

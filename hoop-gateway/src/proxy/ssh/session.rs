@@ -5,11 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hoop_core::{ChannelEnd, ChannelId, Code, Denial, Forward, ForwardKind, Outcome, SessionChain, SshAllow};
-use hoop_proto::tunnel::v1::{
-    SshChannel, SshDirectStreamlocal, SshDirectTcpip, SshStreamlocalForward, SshTcpipForward, open, ssh_channel,
-    ssh_message,
-};
+use hoop_core::{ChannelEnd, ChannelId, Code, Denial, Forward, Outcome, SessionChain, SshAllow};
+use hoop_proto::tunnel::v1::{SshChannel, SshDirectStreamlocal, SshDirectTcpip, open, ssh_channel, ssh_message};
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, Disconnect};
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::listen::{Answer, Listen, Question, no_listener};
 use super::words::{self, no_zeros, words};
 use super::{forward, program};
 use crate::proxy::chain::SharedChain;
@@ -39,68 +37,9 @@ pub(crate) enum Asked {
     /// A channel.
     Channel(Wanted, Channel<Msg>, Opened),
     /// That the target listens, and on which port.
-    Forward { at: Listen, answer: oneshot::Sender<Option<u32>> },
+    Forward { at: Listen, answer: Answer },
     /// That it does not any more.
     CancelForward { at: Listen, answer: oneshot::Sender<Option<u32>> },
-}
-
-/// Where the target is to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Listen {
-    /// On an address.
-    Tcpip { host: String, port: u32 },
-    /// On a socket.
-    Streamlocal { path: String },
-}
-
-impl Listen {
-    /// The host or the path, as the client says it.
-    fn text(&self) -> &str {
-        match self {
-            Self::Tcpip { host, .. } => host,
-            Self::Streamlocal { path } => path,
-        }
-    }
-
-    const fn kind(&self) -> ForwardKind {
-        match self {
-            Self::Tcpip { .. } => ForwardKind::ForwardedTcpip,
-            Self::Streamlocal { .. } => ForwardKind::ForwardedStreamlocal,
-        }
-    }
-
-    const fn port(&self) -> u32 {
-        match self {
-            Self::Tcpip { port, .. } => *port,
-            Self::Streamlocal { .. } => 0,
-        }
-    }
-
-    fn allowed(&self, allow: &SshAllow) -> Result<(), Denial> {
-        let (allowed, shown) = match self {
-            Self::Tcpip { host, port } => {
-                // What OpenSSH's client sends for `-R 8080:…`, where no address is named.
-                let named = if host.is_empty() { "*" } else { host };
-                (allow.allows_tcpip_forward(named, *port), format!("{named}:{port}"))
-            }
-            Self::Streamlocal { path } => (allow.allows_streamlocal_forward(path), path.clone()),
-        };
-        if allowed { Ok(()) } else { Err(forward::not_allowed(self.kind(), &shown)) }
-    }
-
-    fn request(self) -> ssh_message::Body {
-        match self {
-            Self::Tcpip { host, port } => ssh_message::Body::TcpipForward(SshTcpipForward { host, port }),
-            Self::Streamlocal { path } => ssh_message::Body::StreamlocalForward(SshStreamlocalForward { path }),
-        }
-    }
-
-    fn cancel(self) -> ssh_message::Body {
-        match self {
-            Self::Tcpip { host, port } => ssh_message::Body::CancelTcpipForward(SshTcpipForward { host, port }),
-            Self::Streamlocal { path } => ssh_message::Body::CancelStreamlocalForward(SshStreamlocalForward { path }),
-        }
-    }
 }
 
 /// Whether the client has its channel already.
@@ -202,7 +141,7 @@ pub(crate) struct Parts {
     /// Whether programs may have terminals.
     pub(crate) terminal: bool,
     pub(crate) client: Handle,
-    pub(crate) asked: mpsc::Receiver<Asked>,
+    pub(crate) asked: mpsc::Receiver<Box<Asked>>,
     pub(crate) limits: Limits,
 }
 
@@ -210,9 +149,9 @@ pub(crate) struct Parts {
 pub(crate) struct SshProxy {
     shared: Arc<Shared>,
     receiver: ChannelReceiver,
-    asked: mpsc::Receiver<Asked>,
+    asked: mpsc::Receiver<Box<Asked>>,
     /// Who waits for an answer of the server, in the order of the questions.
-    answers: VecDeque<oneshot::Sender<Option<u32>>>,
+    answers: VecDeque<Question>,
     channels: JoinSet<()>,
     last: u32,
     limits: Limits,
@@ -281,9 +220,9 @@ impl SshProxy {
         loop {
             tokio::select! {
                 outcome = &mut left => return outcome,
-                Some(asked) = self.asked.recv() => self.on_asked(asked).await,
+                Some(asked) = self.asked.recv() => self.on_asked(*asked).await,
                 received = self.receiver.receive() => match received {
-                    Ok(Received::Ssh(message)) => self.on_message(message),
+                    Ok(Received::Ssh(message)) => self.on_message(message).await,
                     Ok(Received::Closed) => return target_closed().into(),
                     Ok(Received::Data(_) | Received::Http(_)) => return self.shared.violation().into(),
                     Err(denial) => return denial.into(),
@@ -322,26 +261,44 @@ impl SshProxy {
                     }
                 };
             }
-            Asked::Forward { at, answer } => {
-                if let Err(denial) = self.may_listen(&at).await {
+            // Nobody would know that it listens.
+            Asked::Forward { answer, .. } if answer.is_late() => {}
+            Asked::Forward { at, answer } => match self.may_listen(&at).await {
+                Ok(()) => self.ask(at.clone().request(), Question::Listen(at, answer)).await,
+                Err(denial) => {
                     tracing::info!(session = %self.shared.target.session, %denial, "forward refused");
-                    forward::closed(&self.shared, ChannelId(0), ChannelEnd::Refused(denial), 0, 0).await;
-                    return;
+                    let end = ChannelEnd::Refused(denial.clone());
+                    forward::closed(&self.shared, ChannelId(0), end, 0, 0).await;
+                    self.not_listened(answer, denial);
                 }
-                self.ask(at.request(), answer).await;
-            }
+            },
             Asked::CancelForward { at, answer } => {
                 if no_zeros("an address", at.text().as_bytes()).is_ok() {
-                    self.ask(at.cancel(), answer).await;
+                    self.ask(at.cancel(), Question::Cancel(answer)).await;
                 }
             }
         }
     }
 
-    /// An answer that is dropped is a refusal.
-    async fn ask(&mut self, body: ssh_message::Body, answer: oneshot::Sender<Option<u32>>) {
+    async fn ask(&mut self, body: ssh_message::Body, question: Question) {
         if self.shared.connection.lock().await.ssh(body).await.is_ok() {
-            self.answers.push_back(answer);
+            self.answers.push_back(question);
+        }
+    }
+
+    /// A client that has not waited so long takes it for refused.
+    async fn listens(&mut self, at: Listen, answer: Answer) {
+        if answer.tell(at.port()) {
+            let (nobody, _) = oneshot::channel();
+            self.ask(at.cancel(), Question::Cancel(nobody)).await;
+        }
+    }
+
+    /// A client that was promised otherwise is told in the only way that is left.
+    fn not_listened(&self, answer: Answer, why: Denial) {
+        match answer {
+            Answer::Owed(answer) => drop(answer),
+            Answer::Promised => self.shared.fail(why),
         }
     }
 
@@ -359,14 +316,18 @@ impl SshProxy {
         at.allowed(&self.shared.allow)
     }
 
-    fn on_message(&mut self, message: ssh_message::Body) {
+    async fn on_message(&mut self, message: ssh_message::Body) {
         match message {
-            ssh_message::Body::Forwarding(forwarding) => {
-                if let Some(answer) = self.answers.pop_front() {
-                    let _ = answer.send(Some(forwarding.port));
+            ssh_message::Body::Forwarding(forwarding) => match self.answers.pop_front() {
+                Some(Question::Listen(at, answer)) => self.listens(at.on(forwarding.port), answer).await,
+                Some(Question::Cancel(answer)) => drop(answer.send(Some(forwarding.port))),
+                None => {}
+            },
+            ssh_message::Body::Failure(_) => {
+                if let Some(Question::Listen(at, answer)) = self.answers.pop_front() {
+                    self.not_listened(answer, no_listener(&at));
                 }
             }
-            ssh_message::Body::Failure(_) => drop(self.answers.pop_front()),
             ssh_message::Body::Incoming(incoming) => {
                 let (shared, id) = (Arc::clone(&self.shared), self.next());
                 let full = self.channels.len() >= self.limits.channels;
@@ -387,7 +348,7 @@ impl SshProxy {
 pub(crate) async fn refuse_all(
     client: &Handle,
     first: Vec<Asked>,
-    mut asked: mpsc::Receiver<Asked>,
+    mut asked: mpsc::Receiver<Box<Asked>>,
     why: &Denial,
     left: impl Future<Output = Outcome>,
 ) {
@@ -396,7 +357,7 @@ pub(crate) async fn refuse_all(
         loop {
             let next = match first.next() {
                 Some(first) => Some(first),
-                None => asked.recv().await,
+                None => asked.recv().await.map(|asked| *asked),
             };
             let Some(next) = next else { return };
             match next {

@@ -1,11 +1,14 @@
 //! Sessions that wait until somebody agrees, as clients of each kind see it.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use hoop_testkit::{
-    Api, Chromium, Folder, Gateway, Options, Output, Postgres, Site, Sshd, direct_only, find, hoop, output, until,
+    Api, Chromium, Folder, Gateway, Options, Output, Postgres, Site, Sshd, direct_only, find, free_port, hoop, output,
+    retry, until,
 };
 use serde_json::{Value, json};
 
@@ -63,8 +66,13 @@ impl Case {
     }
 
     fn machine(name: &'static str) -> (Self, SshClient) {
+        Self::machine_with(name, |_| {})
+    }
+
+    /// `edit` changes the role's target before.
+    fn machine_with(name: &'static str, edit: impl FnOnce(&mut Value)) -> (Self, SshClient) {
         let stand = stand();
-        crate::ssh::role(&stand.gateway, name, &stand.sshd, |_| {});
+        crate::ssh::role(&stand.gateway, name, &stand.sshd, edit);
         let case = Self::new(name);
         let client = SshClient::of(&case.user);
         (case, client)
@@ -212,6 +220,54 @@ fn ssh_waits_with_what_it_was_asked_for() {
     assert_eq!(refused.status.code(), Some(255), "{refused}");
     assert!(refused.stderr.contains("has not agreed") && refused.stderr.contains("not today"), "{refused}");
     assert!(refused.stdout.is_empty(), "{refused}");
+}
+
+/// A client waits for the answer before it says anything else: it is given at once.
+#[test]
+fn a_port_of_the_target_is_promised_meanwhile() {
+    if direct_only() {
+        return;
+    }
+    let (case, client) = Case::machine_with("review-ports", |target| {
+        target["allow"] = json!({ "tcpip_forward": ["127.0.0.1:*"] });
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (local, remote) = (listener.local_addr().expect("it is bound").port(), free_port());
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            connection.expect("a connection").write_all(b"from the client").ok();
+        }
+    });
+    let forwarding = |remote: u16| {
+        let log = client.folder.join(format!("forwarding-{remote}"));
+        let listen = format!("127.0.0.1:{remote}:127.0.0.1:{local}");
+        let mut ssh = client.ssh(&["-v", "-N", "-o", "ExitOnForwardFailure=yes", "-R", &listen], case.name);
+        let told = std::fs::File::create(&log).expect("an own folder takes a file");
+        let ssh = ssh.stdin(Stdio::null()).stderr(told).spawn().expect("ssh starts");
+        let told = move |text: &str| {
+            until(SOON, text, || std::fs::read_to_string(&log).ok()?.contains(text).then_some(()));
+        };
+        (ssh, told)
+    };
+
+    let (mut ssh, told) = forwarding(remote);
+    told("remote forward success");
+    case.approve(&case.pending(), &json!({}));
+    let read = retry(SOON, || {
+        let mut text = String::new();
+        let mut connection = TcpStream::connect(("127.0.0.1", remote)).map_err(|error| error.to_string())?;
+        connection.read_to_string(&mut text).map_err(|error| error.to_string())?;
+        if text.is_empty() { Err("nothing".to_owned()) } else { Ok(text) }
+    });
+    ssh.kill().and_then(|()| ssh.wait()).expect("it ends");
+    assert_eq!(read.expect("it answers"), "from the client");
+
+    // A promise that cannot be kept ends the session, with the reason.
+    let (mut ssh, told) = forwarding(local);
+    told("remote forward success");
+    case.approve(&case.pending(), &json!({}));
+    told(&format!("the SSH server does not listen on 127.0.0.1:{local}"));
+    assert!(!ssh.wait().expect("it ends").success());
 }
 
 #[test]

@@ -87,25 +87,53 @@ fn a_port_of_the_target_leads_back_to_the_client() {
     talk(remote);
 }
 
-#[test]
-fn a_dynamic_forward_is_a_socks_proxy() {
-    let (target, local) = (server(), free_port());
-    let _forwarding = Forwarding::start(&["-D", &local.to_string()], OPEN);
-    let mut proxy =
-        retry(Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", local)).map_err(|e| e.to_string()))
-            .expect("the proxy answers");
+/// A connection to a port of the target through the SOCKS proxy of `-D`.
+pub(super) fn through(proxy: u16, port: u16) -> TcpStream {
+    let connected =
+        retry(Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", proxy)).map_err(|e| e.to_string()));
+    let mut proxy = connected.expect("the proxy answers");
     proxy.write_all(&[5, 1, 0]).expect("sent");
     let mut answer = [0; 2];
     proxy.read_exact(&mut answer).expect("read");
     assert_eq!(answer, [5, 0]);
-    let [high, low] = target.to_be_bytes();
+    let [high, low] = port.to_be_bytes();
     proxy.write_all(&[5, 1, 0, 1, 127, 0, 0, 1, high, low]).expect("sent");
     let mut answer = [0; 10];
     proxy.read_exact(&mut answer).expect("read");
     assert_eq!(answer[1], 0);
+    proxy
+}
+
+#[test]
+fn a_dynamic_forward_is_a_socks_proxy() {
+    let (target, local) = (server(), free_port());
+    let _forwarding = Forwarding::start(&["-D", &local.to_string()], OPEN);
+    let mut proxy = through(local, target);
     let mut welcome = [0; 8];
     proxy.read_exact(&mut welcome).expect("the target answers");
     assert_eq!(&welcome, b"welcome\n");
+}
+
+#[test]
+fn a_connection_that_is_not_read_stops_only_itself() {
+    const FLOOD: u64 = 100_000_000;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let flood = listener.local_addr().expect("it is bound").port();
+    std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a connection");
+        std::io::copy(&mut std::io::repeat(7).take(FLOOD), &mut connection).ok();
+    });
+    let (local, other) = (free_port(), server());
+    let _forwarding = Forwarding::start(&["-D", &local.to_string()], OPEN);
+    let mut unread = through(local, flood);
+    unread.read_exact(&mut [0]).expect("it has begun");
+    for _ in 0..5 {
+        let mut connection = through(local, other);
+        let mut welcome = [0; 8];
+        connection.read_exact(&mut welcome).expect("the other answers");
+        assert_eq!(&welcome, b"welcome\n");
+    }
+    assert_eq!(std::io::copy(&mut unread, &mut std::io::sink()).expect("the rest can be read"), FLOOD - 1);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod programs;
 mod sign_in;
 mod sockets;
 mod stand;
+mod vscode;
 mod x11;
 
 use stand::*;

@@ -4,9 +4,12 @@ use std::io::Read as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use hoop_testkit::{Guarded, Plan, Sshd, find, output, until};
+use hoop_testkit::{Guarded, Plan, Sshd, find, memory, output, until};
 
 use super::{Client, PLAIN, gateway_with, role, stand};
+
+/// What gateway and agent may keep of a channel that nobody reads, in bytes: far less than is written on it.
+const MOST_KEPT: u64 = 48 << 20;
 
 /// A connection that `ssh -S` finds.
 struct Master {
@@ -67,8 +70,16 @@ fn ten_channels_of_one_connection_run_side_by_side() {
 
 #[test]
 fn a_channel_that_is_not_read_stops_only_itself() {
-    let stand = stand();
-    let master = Master::start(&stand.client, "unread", PLAIN);
+    let sshd = Sshd::start();
+    let gateway = gateway_with(&sshd, None);
+    role(&gateway, PLAIN, &sshd, |_| {});
+    let client = Client::new(&gateway);
+    let master = Master::start(&client, "unread", PLAIN);
+    // What only the first channel costs is not counted.
+    assert_eq!(output(&mut master.ssh("echo first"), b"").ok(), "first\n");
+    let process = gateway.pid("hoop");
+    memory::forget_peak(process);
+    let before = memory::resident(process);
     let mut unread =
         master.ssh("echo begun; yes | head -c 100000000").stdout(Stdio::piped()).spawn().expect("ssh starts");
     let mut pipe = unread.stdout.take().expect("its output is a pipe");
@@ -77,6 +88,8 @@ fn a_channel_that_is_not_read_stops_only_itself() {
     for _ in 0..20 {
         assert_eq!(output(&mut master.ssh("echo other"), b"").ok(), "other\n");
     }
+    let more = memory::peak(process).saturating_sub(before);
+    assert!(more < MOST_KEPT, "gateway and agent keep {more} bytes of what is not read");
     let rest = std::io::copy(&mut pipe, &mut std::io::sink()).expect("the rest can be read");
     assert_eq!(rest, 100_000_000);
     assert!(unread.wait().expect("it ends").success());

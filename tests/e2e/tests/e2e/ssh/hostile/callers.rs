@@ -119,6 +119,13 @@ fn on_copy(peer: &mut SshPeer, says: &[u8]) -> Result<()> {
 
 const CASES: &[(&str, End, Does)] = &[
     ("nothing", Lives, |_| Ok(())),
+    ("a break, which is not passed on", Lives, |peer| {
+        let channel = peer.exec("cat")?;
+        peer.send(SshPeer::request(channel, "break", Payload::empty().number(1_000)))?;
+        peer.expect(&[kind::CHANNEL_FAILURE])?;
+        peer.send(SshPeer::data(channel, "it runs on;"))?;
+        peer.hear("it runs on;")
+    }),
     ("a thousand channels", Lives, |peer| {
         many(peer, 1_000, &open("session"))?;
         (0..1_000)
