@@ -83,6 +83,8 @@ struct FromClient {
 struct HeldRequest {
     held: Held<Request>,
     asking: Asking,
+    /// Whether the client was told that it waits: for somebody, and not for a disk.
+    is_told: bool,
 }
 
 /// What is known of the target's direction.
@@ -236,6 +238,10 @@ impl Relay for PostgresRelay {
         self.target.held.is_none()
     }
 
+    fn waits_long(&self) -> bool {
+        self.client.held.as_ref().is_some_and(|held| held.is_told)
+    }
+
     fn on_cancel(&mut self) -> bool {
         if self.wants(Interest::STATEMENTS) {
             // It is told, and cannot be refused.
@@ -274,14 +280,9 @@ impl PostgresRelay {
     fn poll_held_request(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
         let Some(held) = &mut self.client.held else { return Ok(false) };
         let Poll::Ready(result) = held.held.until.poll_unpin(cx) else { return Ok(false) };
-        let Some(HeldRequest { held, asking }) = self.client.held.take() else { return Ok(false) };
-        match result {
-            Ok(request) => {
-                let flow = self.chain.resume_request(held.resume, request);
-                self.asked(flow, asking)?;
-            }
-            Err(denial) => self.denied(asking, denial)?,
-        }
+        let Some(HeldRequest { held, asking, .. }) = self.client.held.take() else { return Ok(false) };
+        let flow = self.chain.resume_request(held.resume, result);
+        self.asked(flow, asking)?;
         Ok(true)
     }
 
