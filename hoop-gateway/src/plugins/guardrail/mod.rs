@@ -1,6 +1,7 @@
 //! *guardrail*: refuses statements by what they do, by the tables and functions they touch, and by pattern; commands by the
 //! programs that they run ([`CommandRule`]); what is done with files by operation and path ([`FileRule`]); and HTTP requests by
-//! method, path, query, fields, JSON body and gRPC method, of which it also limits how many there may be ([`HttpRule`]).
+//! method, path, query, fields, JSON body and gRPC method, of which it also limits how many there may be ([`HttpRule`]). A rule on
+//! statements, commands or requests may have them wait for somebody's agreement instead ([`Action::Review`]).
 //!
 //! Of statements it decides on the parsed statement, with the server's own grammar, so neither spelling nor comments get past it, and text
 //! in a string does not trip it. What a statement holds within (a DELETE in a CTE, the statement of an EXPLAIN, a PREPARE or a
@@ -16,6 +17,7 @@ mod facts;
 mod files;
 mod http;
 mod list;
+mod prepared;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -26,8 +28,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hoop_core::{
-    Clock, Code, Denial, Interest, Outcome, Phase, Plugin, Principal, Request, ResourceRole, Response, SessionContext,
-    SessionPlugin, Statement, SystemClock, TextEncoding, TextSettings, Verdict,
+    Ask, Clock, Code, Denial, Interest, Outcome, Phase, Plugin, Principal, Request, ResourceRole, Response,
+    SessionContext, SessionPlugin, Statement, Subject, SystemClock, TextEncoding, TextSettings, Verdict,
 };
 use pg_query::ParserOptions;
 
@@ -39,7 +41,8 @@ pub use files::{FileRule, Operation};
 pub use http::{Condition, HttpRule, Limit};
 use http::{Exchanges, Limits};
 pub use list::Action;
-use list::List;
+use list::{List, Wanted};
+use prepared::Prepared;
 use rules::Compiled;
 pub use rules::{GuardrailRules, Kind, Rule, Unparsable};
 
@@ -111,6 +114,9 @@ struct SessionGuardrail {
     http: Exchanges,
     unparsable: Unparsable,
     max_statement_bytes: usize,
+    /// Whether a rule on statements asks for reviews.
+    asks: bool,
+    prepared: Prepared,
     /// Texts that were let through.
     seen: Vec<(Bytes, TextSettings)>,
     next: usize,
@@ -121,8 +127,11 @@ impl SessionGuardrail {
     /// What is wrong with a rule.
     fn new(rules: GuardrailRules) -> Result<Self, Denial> {
         let GuardrailRules { rules, commands, files, http, unparsable, max_statement_bytes, max_body_bytes } = rules;
+        let rules = rules.into_iter().map(Compiled::new).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            rules: rules.into_iter().map(Compiled::new).collect::<Result<_, _>>()?,
+            asks: asks(&rules),
+            prepared: Prepared::default(),
+            rules,
             commands: commands::list(commands)?,
             files: files::list(files)?,
             http: Exchanges::new(http::list(http)?, max_body_bytes),
@@ -137,35 +146,60 @@ impl SessionGuardrail {
     fn of(mut self, principal: &Principal) -> Self {
         self.rules.retain(|rule| rule.applies_to(principal));
         let (commands, files, http) = (self.commands.of(principal), self.files.of(principal), self.http.of(principal));
-        Self { commands, files, http, ..self }
+        Self { asks: asks(&self.rules), commands, files, http, ..self }
     }
 
-    fn judge(&mut self, statement: &Statement) -> Result<(), Denial> {
-        if self.seen.iter().any(|(text, settings)| *text == statement.text && *settings == statement.settings) {
-            return Ok(());
+    /// What is run was judged when it was prepared: now it may have to wait, with its parameters.
+    fn judge_run(&self, statement: &Statement) -> Result<Option<Box<Ask>>, Denial> {
+        if !self.asks {
+            return Ok(None);
         }
-        match parse(&statement.text, statement.settings, self.max_statement_bytes) {
+        // Parameters come with the first run of a portal; what follows gives more of its rows.
+        let wanted = self.prepared.run(&statement.text, statement.parameters.is_some())?;
+        Ok(wanted.map(|wanted| wanted.ask(subject(statement))))
+    }
+
+    fn judge(&mut self, statement: &Statement) -> Result<Option<Box<Ask>>, Denial> {
+        if self.seen.iter().any(|(text, settings)| *text == statement.text && *settings == statement.settings) {
+            return Ok(None);
+        }
+        let judged = match parse(&statement.text, statement.settings, self.max_statement_bytes) {
             Ok(parsed) => self.judge_parsed(&parsed)?,
             Err(why) if self.unparsable == Unparsable::Deny => return Err(unparsable(&why)),
-            Err(_) => {}
+            Err(_) => Judged::default(),
+        };
+        if !self.asks {
+            self.remember(statement);
+            return Ok(None);
         }
-        self.remember(statement);
-        Ok(())
+        let Judged { wanted, runs_prepared } = judged;
+        self.prepared.check(runs_prepared)?;
+        if statement.phase == Phase::Prepare {
+            self.prepared.note(&statement.text, wanted.as_ref(), runs_prepared)?;
+            return Ok(None);
+        }
+        if wanted.is_none() && !runs_prepared {
+            self.remember(statement);
+        }
+        Ok(wanted.map(|wanted| wanted.ask(subject(statement))))
     }
 
-    fn judge_parsed(&self, parsed: &pg_query::protobuf::ParseResult) -> Result<(), Denial> {
+    fn judge_parsed(&self, parsed: &pg_query::protobuf::ParseResult) -> Result<Judged, Denial> {
+        let mut judged = Judged::default();
         for raw in &parsed.stmts {
             let Some(node) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) else { continue };
             let facts = Facts::of(node).map_err(|error| Denial::failed(NAME, error))?;
-            for rule in &self.rules {
-                // The statement is only written out where a pattern is to be compared with it.
-                let text = || node.deparse(Default::default()).unwrap_or_default();
-                if rule.matches(&facts, text) {
-                    return Err(rule.denial(&facts));
-                }
+            judged.runs_prepared |= facts.runs_prepared;
+            // The statement is only written out where a pattern is to be compared with it.
+            let text = || node.deparse(Default::default()).unwrap_or_default();
+            let Some(rule) = self.rules.iter().find(|rule| rule.matches(&facts, text)) else { continue };
+            let Some(wanted) = rule.wanted() else { return Err(rule.denial(&facts)) };
+            if facts.kinds.contains(&Kind::Prepare) {
+                return Err(rule.denial_of_preparing());
             }
+            judged.wanted = Wanted::and(judged.wanted, Some(wanted)).map_err(two_groups)?;
         }
-        Ok(())
+        Ok(judged)
     }
 
     fn remember(&mut self, statement: &Statement) {
@@ -201,18 +235,20 @@ impl SessionPlugin for SessionGuardrail {
 
     fn on_request(&mut self, mut request: Request) -> Verdict<Request> {
         let judged = match &mut request {
-            // What is run was judged when it was prepared.
-            Request::Statement(statement) if statement.phase == Phase::Execute => Ok(()),
+            Request::Statement(statement) if statement.phase == Phase::Execute => self.judge_run(statement),
             Request::Statement(statement) => self.judge(statement),
-            Request::Function(_) => self.judge_function(),
-            Request::Command(command) => commands::judge(&self.commands, command, self.unparsable),
-            Request::File(operation) => files::judge(&self.files, operation),
-            Request::Http(head) => self.http.judge(head),
+            Request::Function(_) => self.judge_function().map(|()| None),
+            Request::Command(command) => commands::judge(&self.commands, command, self.unparsable)
+                .map(|wanted| wanted.map(|wanted| wanted.ask(Subject::Command(command.clone())))),
+            Request::File(operation) => files::judge(&self.files, operation).map(|()| None),
+            Request::Http(head) => self.http.judge(head).map(|()| None),
             Request::Body(part) => self.http.judge_body(part),
-            _ => Ok(()),
+            Request::Message(message) => self.http.judge_message(message).map(|()| None),
+            _ => Ok(None),
         };
         match judged {
-            Ok(()) => Verdict::Pass(request),
+            Ok(None) => Verdict::Pass(request),
+            Ok(Some(ask)) => Verdict::Review(request, ask),
             Err(denial) => Verdict::Deny(denial),
         }
     }
@@ -231,6 +267,28 @@ impl SessionPlugin for SessionGuardrail {
     }
 
     async fn close(&mut self, _outcome: &Outcome) {}
+}
+
+/// What the rules say of a text that none of them refuses.
+#[derive(Default)]
+struct Judged {
+    /// Whose agreement it needs.
+    wanted: Option<Wanted>,
+    /// Whether it may run something that was prepared before.
+    runs_prepared: bool,
+}
+
+fn asks(rules: &[Compiled]) -> bool {
+    rules.iter().any(|rule| rule.wanted().is_some())
+}
+
+/// What somebody is asked to agree to.
+fn subject(statement: &Statement) -> Subject {
+    Subject::Statement { text: statement.text.clone(), parameters: statement.parameters.clone() }
+}
+
+fn two_groups(reason: String) -> Denial {
+    Denial::new(NAME, Code::StatementDenied, reason).hint("run the statements one at a time")
 }
 
 /// Reads a text as the server will.
