@@ -2,7 +2,7 @@
 //! before everyone and a response as it will be shown.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::future::BoxFuture;
 
@@ -13,6 +13,7 @@ use crate::outcome::Outcome;
 use crate::plugin::{Plugin, SessionPlugin};
 use crate::request::Request;
 use crate::response::Response;
+use crate::review::{Ask, Asked, Decided, ReviewStep, Reviewer, Step};
 use crate::role::ResourceRole;
 use crate::session::SessionContext;
 use crate::verdict::{Hold, Verdict};
@@ -84,6 +85,8 @@ struct Link {
 pub struct SessionChain {
     links: Vec<Link>,
     interest: Interest,
+    /// Who asks where a plugin wants somebody's agreement.
+    reviewer: Option<Arc<dyn Reviewer>>,
 }
 
 /// Where a request or a response is after the chain.
@@ -109,8 +112,26 @@ pub struct Held<T> {
 }
 
 /// A place in the chain, after the plugin that held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resume(usize);
+#[derive(Debug)]
+pub struct Resume {
+    at: usize,
+    /// The review that it waits for, which few do.
+    review: Option<Box<Reviewed>>,
+}
+
+/// A review that a request waits for.
+#[derive(Debug)]
+struct Reviewed {
+    /// What the plugins before are told, but for what has happened.
+    step: ReviewStep,
+    decided: Arc<OnceLock<Decided>>,
+}
+
+impl Resume {
+    const fn at(at: usize) -> Self {
+        Self { at, review: None }
+    }
+}
 
 impl<T> fmt::Debug for Held<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,7 +142,14 @@ impl<T> fmt::Debug for Held<T> {
 impl SessionChain {
     fn new(links: Vec<Link>) -> Self {
         let interest = union(&links);
-        Self { links, interest }
+        Self { links, interest, reviewer: None }
+    }
+
+    /// Has somebody asked where a plugin wants that. Without it, such a request is denied.
+    #[must_use]
+    pub fn reviewed_by(mut self, reviewer: Arc<dyn Reviewer>) -> Self {
+        self.reviewer = Some(reviewer);
+        self
     }
 
     /// Whether any plugin wants any of these kinds at this moment.
@@ -131,34 +159,105 @@ impl SessionChain {
 
     /// Runs a request through the chain, first plugin first.
     pub fn request(&mut self, request: Request) -> Flow<Request> {
-        self.resume_request(Resume(0), request)
+        self.run_request(0, request)
     }
 
-    /// Runs a request through the rest of the chain, after a plugin that held it.
-    pub fn resume_request(&mut self, from: Resume, mut request: Request) -> Flow<Request> {
+    /// Goes on with a request after the plugin that held it, with what its wait has come to.
+    pub fn resume_request(&mut self, from: Resume, waited: Result<Request, Denial>) -> Flow<Request> {
+        let at = from.at;
+        let told = from.review.map_or(Ok(None), |reviewed| self.tell(at - 1, reviewed.ended(waited.as_ref().err())));
+        match (told, waited) {
+            (Ok(None), Ok(request)) => self.run_request(at, request),
+            (Ok(Some(kept)), waited) => {
+                let until = Box::pin(async move { kept.await.and(waited) });
+                Flow::Held(Held { notice: None, until, resume: Resume::at(at) })
+            }
+            (Err(denial), _) | (Ok(None), Err(denial)) => Flow::Denied(denial),
+        }
+    }
+
+    fn run_request(&mut self, from: usize, mut request: Request) -> Flow<Request> {
         let kind = request_kind(&request);
-        for (at, link) in self.links.iter_mut().enumerate().skip(from.0) {
+        for (at, link) in self.links.iter_mut().enumerate().skip(from) {
             if !link.interest.contains(kind) {
                 continue;
             }
             match link.plugin.on_request(request) {
                 Verdict::Pass(passed) => request = passed,
                 Verdict::Hold(hold) => return Flow::Held(held(hold, at + 1)),
+                Verdict::Review(request, ask) => return self.ask(at, request, *ask),
                 Verdict::Deny(denial) => return Flow::Denied(denial),
             }
         }
         Flow::Pass(request)
     }
 
+    /// Asks somebody to agree to a request, for the plugin at this place.
+    fn ask(&mut self, at: usize, request: Request, ask: Ask) -> Flow<Request> {
+        let Some(reviewer) = &self.reviewer else {
+            return Flow::Denied(Denial::new(ask.by, Code::Unsupported, "nobody can be asked to agree to it here"));
+        };
+        let Asked { review, notice, until } = match reviewer.ask(&ask) {
+            Ok(asked) => asked,
+            Err(denial) => return Flow::Denied(denial),
+        };
+        let (statement, channel, Ask { rule, group, .. }) = (request.statement(), request.channel(), ask);
+        let step = ReviewStep { review, statement, channel, rule, group, what: Step::Asked };
+        // Who does not wait has not asked yet.
+        let told = if review.is_some() { self.tell(at, step.clone()) } else { Ok(None) };
+        let kept = match told {
+            Ok(kept) => kept,
+            Err(denial) => return Flow::Denied(denial),
+        };
+        let decided = Arc::new(OnceLock::new());
+        let reviewed = Box::new(Reviewed { step, decided: Arc::clone(&decided) });
+        let until = Box::pin(async move {
+            if let Some(kept) = kept {
+                kept.await?;
+            }
+            let ended = until.await;
+            let result = ended.result.clone();
+            let _ = decided.set(ended);
+            result.map(|_| request)
+        });
+        Flow::Held(Held { notice, until, resume: Resume { at: at + 1, review: Some(reviewed) } })
+    }
+
+    /// Tells the plugins before this place of a step of a review, and gives what must be waited for until they have kept it.
+    fn tell(
+        &mut self,
+        before: usize,
+        step: ReviewStep,
+    ) -> Result<Option<BoxFuture<'static, Result<(), Denial>>>, Denial> {
+        let mut waits = Vec::new();
+        for link in self.links.iter_mut().take(before).rev().filter(|link| link.interest.contains(Interest::REVIEWS)) {
+            match link.plugin.on_response(Response::Review(step.clone())) {
+                Verdict::Pass(_) => {}
+                Verdict::Hold(hold) => waits.push(hold.until),
+                Verdict::Review(..) => return Err(unasked()),
+                Verdict::Deny(denial) => return Err(denial),
+            }
+        }
+        if waits.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Box::pin(async move {
+            for wait in waits {
+                wait.await?;
+            }
+            Ok(())
+        })))
+    }
+
     /// Runs a response through the chain, last plugin first.
     pub fn response(&mut self, response: Response) -> Flow<Response> {
-        self.resume_response(Resume(self.links.len()), response)
+        self.resume_response(Resume::at(self.links.len()), response)
     }
 
     /// Runs a response through the rest of the chain, after a plugin that held it.
     pub fn resume_response(&mut self, from: Resume, mut response: Response) -> Flow<Response> {
         let kinds = response_kinds(&response);
-        for at in (0..from.0.min(self.links.len())).rev() {
+        for at in (0..from.at.min(self.links.len())).rev() {
             let Some(link) = self.links.get_mut(at) else { continue };
             if !link.interest.intersects(kinds) {
                 continue;
@@ -166,6 +265,7 @@ impl SessionChain {
             match link.plugin.on_response(response) {
                 Verdict::Pass(passed) => response = passed,
                 Verdict::Hold(hold) => return Flow::Held(held(hold, at)),
+                Verdict::Review(..) => return Flow::Denied(unasked()),
                 Verdict::Deny(denial) => return Flow::Denied(denial),
             }
         }
@@ -180,7 +280,7 @@ impl SessionChain {
         let mut flushed = Vec::new();
         for at in (0..self.links.len()).rev() {
             while let Some(response) = self.links.get_mut(at).and_then(|link| link.plugin.on_flush(channel)) {
-                flushed.push(self.resume_response(Resume(at), response));
+                flushed.push(self.resume_response(Resume::at(at), response));
             }
         }
         flushed
@@ -212,7 +312,28 @@ fn union(links: &[Link]) -> Interest {
 }
 
 fn held<T>(hold: Hold<T>, resume: usize) -> Held<T> {
-    Held { notice: hold.notice, until: hold.until, resume: Resume(resume) }
+    Held { notice: hold.notice, until: hold.until, resume: Resume::at(resume) }
+}
+
+impl Reviewed {
+    /// The step with which it ends. One that was not decided on has ended since its client did not wait, with this refusal.
+    fn ended(self, refused: Option<&Denial>) -> ReviewStep {
+        let decided = self.decided.get().cloned();
+        let review = decided.as_ref().and_then(|decided| decided.review).or(self.step.review);
+        let what = match (refused, decided.map(|decided| decided.result)) {
+            (Some(denial), _) => Step::Refused(denial.clone()),
+            (None, Some(Err(denial))) => Step::Refused(denial),
+            (None, Some(Ok(agreed))) => Step::Agreed(agreed),
+            // What goes on without an agreement was never asked for.
+            (None, None) => Step::Asked,
+        };
+        ReviewStep { review, what, ..self.step }
+    }
+}
+
+/// A plugin asks for somebody's agreement to a response.
+fn unasked() -> Denial {
+    Denial::new("gateway", Code::PluginFailed, "a plugin asks for a review of a response")
 }
 
 const fn request_kind(request: &Request) -> Interest {
@@ -244,6 +365,7 @@ const fn response_kinds(response: &Response) -> Interest {
         Response::Body(_) => Interest::BODIES,
         Response::Message(_) => Interest::MESSAGES,
         Response::FileBytes(_) => Interest::FILE_BYTES,
+        Response::Review(_) => Interest::REVIEWS,
     }
 }
 
@@ -251,8 +373,10 @@ const fn response_kinds(response: &Response) -> Interest {
 mod tests {
     use super::*;
     use crate::error::Code;
+    use crate::id::ReviewId;
     use crate::request::{Phase, Statement, StatementId, TextSettings};
     use crate::response::{Completion, CompletionKind};
+    use crate::review::{Agreed, Subject};
     use async_trait::async_trait;
     use bytes::Bytes;
     use futures::executor::block_on;
@@ -332,9 +456,100 @@ mod tests {
         let plugin = |name, hold| Logs { name, log: log.clone(), hold, deny: false };
         let mut chain = chain([plugin("a", false), plugin("b", true), plugin("c", false)]);
         let Flow::Held(held) = chain.request(statement()) else { panic!("b holds") };
-        let request = block_on(held.until).expect("it goes on");
-        assert!(matches!(chain.resume_request(held.resume, request), Flow::Pass(_)));
+        let waited = block_on(held.until);
+        assert!(matches!(chain.resume_request(held.resume, waited), Flow::Pass(_)));
         assert_eq!(*log.lock().expect("no panic"), ["a request", "b request", "c request"]);
+    }
+
+    /// Asks for a review of every statement.
+    struct Asks;
+
+    #[async_trait]
+    impl SessionPlugin for Asks {
+        fn interest(&self) -> Interest {
+            Interest::STATEMENTS
+        }
+
+        fn on_request(&mut self, request: Request) -> Verdict<Request> {
+            let subject = Subject::Statement { text: Bytes::from_static(b"select 1"), parameters: None };
+            let (rule, group) = ("all".to_owned(), "leads".to_owned());
+            Verdict::Review(request, Box::new(Ask { by: "asks", rule, group, hint: None, subject }))
+        }
+
+        async fn close(&mut self, _outcome: &Outcome) {}
+    }
+
+    /// Keeps what it is told of reviews, after a wait.
+    struct Keeps(Log);
+
+    #[async_trait]
+    impl SessionPlugin for Keeps {
+        fn interest(&self) -> Interest {
+            Interest::REVIEWS
+        }
+
+        fn on_response(&mut self, response: Response) -> Verdict<Response> {
+            let Response::Review(step) = &response else { return Verdict::Pass(response) };
+            let said = match &step.what {
+                Step::Asked => "asked".to_owned(),
+                Step::Agreed(agreed) => format!("agreed by {}", agreed.by),
+                Step::Refused(denial) => format!("refused: {}", denial.reason),
+            };
+            let (log, said) = (self.0.clone(), format!("{said}, {} of {}", step.rule, step.group));
+            Verdict::Hold(Hold::quietly(async move {
+                log.lock().expect("no panic").push(said);
+                Ok(response)
+            }))
+        }
+
+        async fn close(&mut self, _outcome: &Outcome) {}
+    }
+
+    struct Answers(Result<Agreed, Denial>);
+
+    impl Reviewer for Answers {
+        fn ask(&self, _ask: &Ask) -> Result<Asked, Denial> {
+            let review = Some(ReviewId::new(&crate::clock::SystemClock));
+            let decided = Decided { review, result: self.0.clone() };
+            Ok(Asked { review, notice: Some("wait".to_owned()), until: Box::pin(async move { decided }) })
+        }
+    }
+
+    /// What a statement comes to that somebody must agree to, and what was told of it.
+    fn reviewed(answer: Result<Agreed, Denial>) -> (Result<(), Denial>, Vec<String>) {
+        let log = Log::default();
+        let links = [Box::new(Keeps(log.clone())) as Box<dyn SessionPlugin>, Box::new(Asks)];
+        let links = links.map(|plugin| Link { interest: plugin.interest(), plugin });
+        let mut chain = SessionChain::new(links.into()).reviewed_by(Arc::new(Answers(answer)));
+        let mut flow = chain.request(statement());
+        let result = loop {
+            match flow {
+                Flow::Pass(_) => break Ok(()),
+                Flow::Denied(denial) => break Err(denial),
+                Flow::Held(held) => {
+                    let waited = block_on(held.until);
+                    flow = chain.resume_request(held.resume, waited);
+                }
+            }
+        };
+        let told = log.lock().expect("no panic").clone();
+        (result, told)
+    }
+
+    #[test]
+    fn what_somebody_agrees_to_goes_on_and_the_plugins_before_are_told() {
+        let (result, told) = reviewed(Ok(Agreed { by: "lena".to_owned(), comment: None }));
+        assert!(result.is_ok());
+        assert_eq!(told, ["asked, all of leads", "agreed by lena, all of leads"]);
+        let (result, told) = reviewed(Err(Denial::new("review", Code::ReviewDenied, "no")));
+        assert_eq!(result.expect_err("nobody agrees").code, Code::ReviewDenied);
+        assert_eq!(told, ["asked, all of leads", "refused: no, all of leads"]);
+    }
+
+    #[test]
+    fn without_anybody_to_ask_it_is_denied() {
+        let mut chain = SessionChain::new(vec![Link { interest: Asks.interest(), plugin: Box::new(Asks) }]);
+        assert!(matches!(chain.request(statement()), Flow::Denied(denial) if denial.by == "asks"));
     }
 
     #[test]

@@ -90,7 +90,8 @@ impl BodyUse {
 
     /// Asks to be shown all of it before anything goes on: a plugin that decides by what a body says may then pass its head,
     /// and deny at any piece up to the last. A request without a body is shown one piece, empty and the last, so that what waits
-    /// for it is decided. Of no use to messages, since each is shown as a whole.
+    /// for it is decided. Of a gRPC call all messages are shown first, and then such a piece, so one that goes on until it is answered
+    /// never is. Of no use to WebSockets.
     pub const fn decide(&mut self) {
         self.read = true;
         self.whole = true;

@@ -63,6 +63,8 @@ impl Interest {
     /// With [`FILES`](Self::FILES): [`Request::FileBytes`](crate::Request::FileBytes) and
     /// [`Response::FileBytes`](crate::Response::FileBytes).
     pub const FILE_BYTES: Self = Self(1 << 16);
+    /// [`Response::Review`](crate::Response::Review): what happens to a request that somebody must agree to.
+    pub const REVIEWS: Self = Self(1 << 17);
 
     /// Whether everything in `other` is in this set.
     pub const fn contains(self, other: Self) -> bool {
@@ -114,6 +116,7 @@ impl fmt::Debug for Interest {
             (Self::BODIES, "bodies"),
             (Self::MESSAGES, "messages"),
             (Self::FILE_BYTES, "file_bytes"),
+            (Self::REVIEWS, "reviews"),
         ];
         f.debug_set().entries(names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| name)).finish()
     }

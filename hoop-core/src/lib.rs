@@ -77,6 +77,7 @@ pub mod policy;
 pub mod principal;
 pub mod request;
 pub mod response;
+pub mod review;
 pub mod role;
 pub mod secret;
 pub mod session;
@@ -103,6 +104,7 @@ pub use response::{
     Column, Completion, CompletionKind, Format, Notification, Response, ResultColumns, RowPart, Setting, TableColumn,
     TargetError,
 };
+pub use review::{Agreed, Ask, Asked, Decided, ReviewStep, Reviewer, Step, Subject};
 pub use role::{
     HttpAllow, HttpLogin, HttpTarget, PostgresTarget, RecordingMode, ResourceKind, ResourceRole, SshAllow, SshTarget,
     Target,

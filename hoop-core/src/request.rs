@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::channel::{Command, FileBytes, FileOperation, Forward, Input, Signal, WindowChange};
+use crate::channel::{ChannelId, Command, FileBytes, FileOperation, Forward, Input, Signal, WindowChange};
 use crate::http::{BodyPart, HttpRequest, Message};
 use crate::response::Format;
 use crate::response::rows::RowBatch;
@@ -170,6 +170,23 @@ impl Request {
             | Self::Body(_)
             | Self::Message(_)
             | Self::FileBytes(_) => None,
+        }
+    }
+
+    /// The channel that the request is made on, where it has one.
+    pub const fn channel(&self) -> Option<ChannelId> {
+        match self {
+            Self::Command(command) => Some(command.channel),
+            Self::Input(input) => Some(input.channel),
+            Self::WindowChange(change) => Some(change.channel),
+            Self::Signal(signal) => Some(signal.channel),
+            Self::Forward(forward) => Some(forward.channel),
+            Self::File(operation) => Some(operation.channel),
+            Self::FileBytes(piece) => Some(piece.channel),
+            Self::Http(head) => Some(head.channel),
+            Self::Body(part) => Some(part.channel),
+            Self::Message(message) => Some(message.channel),
+            Self::Statement(_) | Self::CopyIn(_) | Self::Function(_) | Self::Cancel => None,
         }
     }
 }

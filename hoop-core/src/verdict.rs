@@ -5,8 +5,9 @@ use std::fmt;
 use futures::future::BoxFuture;
 
 use crate::error::Denial;
+use crate::review::Ask;
 
-/// The verdict of a plugin. There is no fourth outcome: a plugin that fails, denies (see [`Denial::failed`]).
+/// The verdict of a plugin. There is no fifth outcome: a plugin that fails, denies (see [`Denial::failed`]).
 #[must_use]
 #[derive(Debug)]
 pub enum Verdict<T> {
@@ -14,6 +15,9 @@ pub enum Verdict<T> {
     Pass(T),
     /// It waits; the chain goes on after this plugin when the wait is over.
     Hold(Hold<T>),
+    /// It goes on as it is when somebody has agreed. What asks comes last of what changes requests: plugins behind it may still
+    /// change what somebody has agreed to. A response cannot be asked about, and is denied.
+    Review(T, Box<Ask>),
     /// It does not go on.
     Deny(Denial),
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use ed25519_dalek::SigningKey;
-use hoop_core::{Clock, Plugin, PluginChain, Policy, SystemClock};
+use hoop_core::{Clock, Detector, Plugin, PluginChain, Policy, SystemClock};
 use tokio_util::task::TaskTracker;
 
 use crate::access::{Access, AccessPolicy};
@@ -156,6 +156,7 @@ impl GatewayBuilder {
         closed.map_err(|error| BuildProblem::Store(DataError::Store(error)))?;
 
         let closes = Arc::new(OnceLock::new());
+        let hidden = self.audit.as_ref().map_or_else(all_detectors, |options| options.detectors.clone());
         let chain = self.chain(recorder.clone(), &keys.secret, Arc::clone(&closes));
         let telemetry = Arc::new(telemetry);
         let agents = Agents::traced(tunnel_limits(&self.config), self.trace_context);
@@ -172,6 +173,7 @@ impl GatewayBuilder {
             Arc::clone(&self.clock),
             Arc::clone(&changes),
             review_limits(&self.config),
+            hidden,
         );
         let sessions = Sessions::new(SessionParts {
             store: Arc::clone(&store.shared),
@@ -287,10 +289,10 @@ impl GatewayBuilder {
     ) -> PluginChain {
         let mut plugins: Vec<Arc<dyn Plugin>> = Vec::new();
         if let Some(recorder) = recorder {
-            let options = self.audit.take().unwrap_or_else(|| AuditOptions {
-                detectors: vec![Arc::new(Detectors::all())],
-                ..AuditOptions::default()
-            });
+            let options = self
+                .audit
+                .take()
+                .unwrap_or_else(|| AuditOptions { detectors: all_detectors(), ..AuditOptions::default() });
             let options = AuditOptions { strict: options.strict || self.config.record.strict, ..options };
             plugins.push(Arc::new(Audit::new(recorder, options).on_close(move |closed| {
                 if let Some(sessions) = closes.get().and_then(WeakSessions::upgrade) {
@@ -304,6 +306,11 @@ impl GatewayBuilder {
         plugins.append(&mut self.plugins);
         PluginChain::new(plugins)
     }
+}
+
+/// What is found in inputs, unless said otherwise.
+fn all_detectors() -> Vec<Arc<dyn Detector>> {
+    vec![Arc::new(Detectors::all())]
 }
 
 /// The stock plugins, in order.

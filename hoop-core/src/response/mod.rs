@@ -10,6 +10,7 @@ use crate::channel::{ChannelClosed, FileBytes, FileDone, Output};
 use crate::error::Denial;
 use crate::http::{BodyPart, HttpResponse, Message};
 use crate::request::StatementId;
+use crate::review::ReviewStep;
 use rows::RowBatch;
 
 /// A response on its way to the client. The kinds grow with the protocols.
@@ -47,6 +48,9 @@ pub enum Response {
     Message(Message),
     /// Bytes that are read from a file, as of [`Request::FileBytes`](crate::Request::FileBytes).
     FileBytes(FileBytes),
+    /// What happens to a request that waits for somebody's agreement. Nobody is shown it: the plugins before the one that asked
+    /// are told.
+    Review(ReviewStep),
 }
 
 /// The columns of a result.
@@ -206,6 +210,7 @@ impl Response {
             Self::RowPart(part) => Some(part.statement),
             Self::Complete(completion) => Some(completion.statement),
             Self::Error(error) => error.statement,
+            Self::Review(step) => step.statement,
             Self::Notice(_)
             | Self::Notification(_)
             | Self::Setting(_)

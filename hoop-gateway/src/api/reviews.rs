@@ -23,7 +23,7 @@ use super::roles::{no_role, reachable};
 use super::route::{Caller, Permission, Routes, Source};
 use crate::access::unmet;
 use crate::review::{Asking, may_decide};
-use crate::store::{Review, ReviewDecision, ReviewFilter, ReviewState};
+use crate::store::{Review, ReviewDecision, ReviewFilter, ReviewKind, ReviewState};
 
 pub(super) fn routes(routes: Routes) -> Routes {
     let review = "/api/v1/reviews/{id}";
@@ -55,6 +55,11 @@ const LONGEST: u32 = 24 * 3600;
 struct ReviewView {
     id: ReviewId,
     state: ReviewState,
+    /// What it is about: the use of the role, or what is to be done in a session of it.
+    kind: ReviewKind,
+    /// What runs when somebody agrees: the statement with its parameters, the command, or the request with its body; without its
+    /// secrets. Null where it is about the use of the role.
+    subject: Option<String>,
     /// Whether the caller may decide on it now.
     may_decide: bool,
     user_id: UserId,
@@ -68,9 +73,9 @@ struct ReviewView {
     reason: Option<String>,
     /// The group of which somebody decides.
     group: String,
-    /// The access rule that asks for it.
+    /// The rule that asks for it: of access, or of guardrail for what is done in a session.
     rule: Option<String>,
-    /// The session that waits; null where it was asked for before there is one.
+    /// The session that waits, or in which it was asked for; null where it was asked for before there is one.
     session_id: Option<SessionId>,
     request_id: RequestId,
     decided_by_id: Option<UserId>,
@@ -79,7 +84,7 @@ struct ReviewView {
     comment: Option<String>,
     /// Until when an approval is good.
     good_until: Option<DateTime<Utc>>,
-    /// Whether an approval is good for one session alone.
+    /// Whether an approval is good for one session, or for what it is about, once.
     good_once: bool,
     /// The session that used it last.
     used_by: Option<SessionId>,
@@ -94,6 +99,8 @@ fn view(review: Review, caller: &Caller) -> ReviewView {
         may_decide: review.state == ReviewState::Pending && may_decide(&review, &caller.user).is_ok(),
         id: review.id,
         state: review.state,
+        kind: review.kind,
+        subject: review.subject,
         user_id: review.user,
         user: review.user_name,
         role_id: review.role,
@@ -161,7 +168,7 @@ struct Approve {
     /// For whoever asked.
     comment: Option<String>,
     /// How long whoever asked may open sessions like this one, which end with that time. Unless given, the approval is good for
-    /// one session.
+    /// one session. What is done in a session is agreed to once.
     #[schema(minimum = 1, maximum = 86400)]
     for_seconds: Option<u32>,
 }
@@ -234,6 +241,7 @@ async fn ask(
         reason,
         group,
         rule: obligations.rule.as_deref(),
+        about: None,
     };
     let review = match api.reviews.standing(&asking).await? {
         Some(review) => review,
@@ -272,6 +280,11 @@ async fn decide(
     comment: Option<String>,
     lasts: Option<Duration>,
 ) -> Result<Found<ReviewView>, Problem> {
+    let review = find(api, caller, id).await?;
+    if lasts.is_some() && review.kind != ReviewKind::Session {
+        let what = format!("a {} is agreed to once, and not for a time", review.kind.as_str());
+        return Err(Problem::field("/for_seconds", what));
+    }
     let decision = ReviewDecision {
         approve,
         user: caller.user.id,
@@ -281,7 +294,6 @@ async fn decide(
         good_until: api.reviews.good_until(lasts),
         good_once: lasts.is_none(),
     };
-    let review = find(api, caller, id).await?;
     let review = api.reviews.decide(&review, &caller.user, &decision).await?;
     Ok(Found(view(review, caller)))
 }

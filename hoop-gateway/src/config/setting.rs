@@ -124,7 +124,11 @@ pub const SETTINGS: &[Setting] = &[
         times(SECOND, DAY),
         "how long a review may wait for somebody's decision",
     ),
-    setting("limits.held_sessions", numbers(0, 100_000), "sessions that wait for a review, at once"),
+    setting(
+        "limits.held_sessions",
+        numbers(0, 100_000),
+        "sessions, statements and commands that wait for a review, at once",
+    ),
     setting("limits.ssh_keys", numbers(0, 1000), "public keys that an SSH client may try"),
     setting("limits.pending_logins", numbers(1, 1_000_000), "connections of a door not yet authenticated, at once"),
     setting(

@@ -40,8 +40,8 @@ impl SharedChain {
                     if let Some(notice) = held.notice {
                         tell(notice).await;
                     }
-                    let request = held.until.await?;
-                    flow = self.ask(|chain| chain.resume_request(held.resume, request))?;
+                    let waited = held.until.await;
+                    flow = self.ask(|chain| chain.resume_request(held.resume, waited))?;
                 }
             }
         }

@@ -23,6 +23,8 @@ use crate::tunnel::{Channel, Received, violation};
 /// Smallest and largest piece that is read from a client at once.
 const SMALLEST: usize = 4 * 1024;
 const LARGEST: usize = 64 * 1024;
+/// Most that is read ahead of a client that waits for somebody.
+const AHEAD: usize = 64 * 1024;
 /// Pieces that are written to a client with one call.
 const PIECES: usize = 16;
 /// Pieces for the target that together are at most this long leave as one message of the tunnel.
@@ -49,6 +51,8 @@ pub(crate) trait Relay: Send {
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop>;
     /// Whether it can take more of the client.
     fn takes_client(&self) -> bool;
+    /// Whether it waits for somebody, maybe for long: what the client sends meanwhile is read up to a limit, so that its end is seen.
+    fn waits_long(&self) -> bool;
     /// Whether it can take more of the target.
     fn takes_target(&self) -> bool;
     /// The client asks to cancel what runs. Says whether the target must be asked.
@@ -270,7 +274,7 @@ where
                 return Err(End::Gone(outcome));
             }
             if !self.relay.takes_client() {
-                return Ok(moved);
+                return self.look_for_client(cx).map(|()| moved);
             }
             match self.relay.on_client(&mut self.inbox) {
                 Ok(()) => {}
@@ -337,6 +341,18 @@ where
             }
             moved = true;
         }
+    }
+
+    /// Sees whether a client is there still for which something waits long. What it sends is kept for later.
+    fn look_for_client(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        while self.relay.waits_long() && self.inbox.len() < AHEAD {
+            match self.read_client(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Err(End::Gone(Outcome::ClientLost)),
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Writes until nothing is left, and says whether anything was.

@@ -19,7 +19,7 @@ pub use http::{
     BodyHead, HttpBody, HttpDone, HttpField, HttpMessage, HttpRead, HttpRequest, HttpResponse, MAX_FIELD_BYTES,
     MAX_FIELDS, MAX_MESSAGE_KEPT, MAX_URL_BYTES,
 };
-pub use session::{End, Header, Totals};
+pub use session::{End, Header, Review, Totals};
 pub use ssh::{
     ChannelClosed, Command, File, FileBytes, FileDone, FileHead, Forward, Line, Signal, Stream, StreamBytes,
     StreamHead, Variable, WindowChange,
@@ -92,6 +92,8 @@ pub enum Event {
     HttpMessage(HttpMessage),
     /// The end of an HTTP exchange.
     HttpDone(HttpDone),
+    /// A step of what somebody must agree to.
+    Review(Review),
     /// A signed checkpoint inside the log.
     Checkpoint(Checkpoint),
     /// How the session ended.
@@ -144,6 +146,7 @@ impl Event {
             Kind::HttpBody => Self::HttpBody(HttpBody::decode(payload)?),
             Kind::HttpMessage => Self::HttpMessage(HttpMessage::decode(payload)?),
             Kind::HttpDone => Self::HttpDone(HttpDone::decode(payload)?),
+            Kind::Review => Self::Review(Review::decode(payload)?),
             Kind::Checkpoint => Self::Checkpoint(Checkpoint::parse(payload).ok_or(Malformed)?.0),
             Kind::End => Self::End(End::decode(payload)?),
             Kind::Seal => Self::Seal(Checkpoint::parse(payload).ok_or(Malformed)?.0),
@@ -180,6 +183,7 @@ impl Event {
             Self::HttpBody(_) => Kind::HttpBody,
             Self::HttpMessage(_) => Kind::HttpMessage,
             Self::HttpDone(_) => Kind::HttpDone,
+            Self::Review(_) => Kind::Review,
             Self::Checkpoint(_) => Kind::Checkpoint,
             Self::End(_) => Kind::End,
             Self::Seal(_) => Kind::Seal,

@@ -92,6 +92,8 @@ kinds! {
     HttpMessage = 26 "http_message"
     /// The end of an HTTP exchange.
     HttpDone = 27 "http_done"
+    /// A step of what somebody must agree to.
+    Review = 28 "review"
     /// A signed checkpoint inside the log.
     Checkpoint = 250 "checkpoint"
     /// How the session ended.

@@ -8,7 +8,7 @@ use std::fmt;
 use chrono::{DateTime, SecondsFormat};
 use serde::{Serialize, Serializer};
 
-use super::event::{Event, RowFormat, Rows, Shown, Text};
+use super::event::{Event, Review, RowFormat, Rows, Shown, Text};
 
 /// One record of a log, as it is shown. Everything from outside is escaped, in JSON and for people alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -214,6 +214,7 @@ impl EventView {
             | Event::HttpBody(_)
             | Event::HttpMessage(_)
             | Event::HttpDone(_) => http::write(f, &self.event, most),
+            Event::Review(r) => review(f, r),
             Event::Checkpoint(c) => write!(f, "signed checkpoint of {} records", c.records),
             Event::End(end) => {
                 write!(f, "end: {}", end.outcome)?;
@@ -232,6 +233,23 @@ impl EventView {
             Event::Seal(c) => write!(f, "sealed: {} records, {}", c.records, blake3::Hash::from_bytes(c.head).to_hex()),
             Event::Unknown { number, .. } => write!(f, "record of kind {number}, which a later version wrote"),
         }
+    }
+}
+
+fn review(f: &mut fmt::Formatter<'_>, r: &Review) -> fmt::Result {
+    if let Some(statement) = r.statement {
+        write!(f, "#{statement} ")?;
+    }
+    if let Some(channel) = r.channel {
+        write!(f, "channel {channel} ")?;
+    }
+    match r.what.as_str() {
+        "asked" => write!(f, "waits for somebody of group {} (rule {}, review {})", r.group, r.rule, r.review),
+        "agreed" => {
+            write!(f, "{} of group {} has agreed (rule {}, review {})", r.by, r.group, r.rule, r.review)?;
+            if r.said.0.is_empty() { Ok(()) } else { write!(f, ": {}", r.said) }
+        }
+        code => write!(f, "does not go on (rule {}, {code}): {}", r.rule, r.said),
     }
 }
 
@@ -308,6 +326,27 @@ mod tests {
             bytes: Text(bytes.into()),
         };
         EventView { record: 3, offset: 8, time: 0, event: Event::Rows(rows) }
+    }
+
+    #[test]
+    fn a_review_is_told_with_who_and_what_about() {
+        let told = |what: &str, by: &str, said: &str| {
+            let review = Review {
+                review: "rev_1".to_owned(),
+                statement: Some(2),
+                rule: "no-drop".into(),
+                group: "dba".into(),
+                what: what.to_owned(),
+                by: by.into(),
+                said: said.into(),
+                ..Review::default()
+            };
+            let view = EventView { record: 3, offset: 8, time: 0, event: Event::Review(review) };
+            view.to_string().split_once("Z  ").expect("a time").1.to_owned()
+        };
+        assert_eq!(told("asked", "", ""), "#2 waits for somebody of group dba (rule no-drop, review rev_1)");
+        assert_eq!(told("agreed", "lena", "go"), "#2 lena of group dba has agreed (rule no-drop, review rev_1): go");
+        assert_eq!(told("review_denied", "", "no"), "#2 does not go on (rule no-drop, review_denied): no");
     }
 
     #[test]

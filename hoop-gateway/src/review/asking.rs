@@ -7,17 +7,28 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hoop_core::id::{RequestId, ReviewId, SessionId};
 use hoop_core::{AccessMode, Principal, ResourceRole};
 
-use crate::store::{Review, ReviewState};
+use crate::store::{Review, ReviewKind, ReviewState};
 
 /// The longest reason that is kept, in characters.
 const REASON: usize = 4096;
 
-/// Somebody wants to use a role.
+/// What is asked for within a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct About {
+    /// What it is.
+    pub(crate) kind: ReviewKind,
+    /// What runs when somebody agrees, as they read it.
+    pub(crate) text: String,
+    /// A hash over what runs.
+    pub(crate) hash: [u8; 32],
+}
+
+/// Somebody wants to use a role, or to do something in a session of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asking<'a> {
     /// The request that asks.
     pub(crate) request_id: RequestId,
-    /// The session that waits, where there is one already.
+    /// The session that waits, or in which it is asked for, where there is one already.
     pub(crate) session: Option<SessionId>,
     /// Who.
     pub(crate) principal: &'a Principal,
@@ -33,8 +44,10 @@ pub(crate) struct Asking<'a> {
     pub(crate) reason: Option<&'a str>,
     /// The group of which somebody decides.
     pub(crate) group: &'a str,
-    /// The access rule that asks for it.
+    /// The rule that asks for it.
     pub(crate) rule: Option<&'a str>,
+    /// What, where it is not the use of the role.
+    pub(crate) about: Option<&'a About>,
 }
 
 impl Asking<'_> {
@@ -45,7 +58,12 @@ impl Asking<'_> {
         let ResourceRole { id, agent, target, plugins, .. } = self.role;
         let asked = (org, user, id, agent, target, plugins, self.mode, self.database, self.group);
         // Maps of these are in the order of their keys.
-        let text = serde_json::to_vec(&asked).expect("ids, texts and settings are JSON");
+        let mut text = serde_json::to_vec(&asked).expect("ids, texts and settings are JSON");
+        if let Some(About { kind, hash, .. }) = self.about {
+            // Behind a JSON document this is of no session, whatever it says.
+            text.extend_from_slice(kind.as_str().as_bytes());
+            text.extend_from_slice(hash);
+        }
         *blake3::hash(&text).as_bytes()
     }
 
@@ -67,6 +85,8 @@ impl Asking<'_> {
             group: self.group.to_owned(),
             rule: self.rule.map(str::to_owned),
             reason: self.reason.map(|reason| reason.chars().take(REASON).collect()),
+            kind: self.about.map_or(ReviewKind::Session, |about| about.kind),
+            subject: self.about.map(|about| about.text.clone()),
             asked_hash: self.hash(),
             state: ReviewState::Pending,
             decided_by: None,

@@ -5,6 +5,8 @@
 //!                    └─▶ wait ◀── told by whoever decides here, or by the look every two seconds
 //! ```
 //!
+//! A statement, a command or a request of a session that runs is asked for in the same way (`session/ask.rs`).
+//!
 //! **Invariants.** Nobody decides on what they have asked for. Of many who decide at once, one does: the store finds the
 //! state before. An approval is bound to what was asked, by its hash, and is used by a session of whoever asked, or by none. Who waits
 //! holds no transaction, no lock and no task of its own.
@@ -22,16 +24,17 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use dashmap::DashMap;
 use hoop_core::id::{EventId, OrgId, ReviewId, SessionId, UserId};
-use hoop_core::{Clock, Code, Denial};
+use hoop_core::{Clock, Code, Denial, Detector, Subject as Asked};
 use tokio::sync::Notify;
 
-pub(crate) use asking::Asking;
+pub(crate) use asking::{About, Asking};
 pub(crate) use decide::may_decide;
 pub(crate) use places::Place;
 
 use crate::auth::token::unavailable;
 use crate::changes::{Changes, Subject};
-use crate::store::{Event, Review, ReviewState, Store, in_time};
+use crate::plugins::audit::{self, Shower, TooLong};
+use crate::store::{Event, Review, ReviewKind, ReviewState, Store, in_time};
 use places::Places;
 
 /// How long somebody may take to decide, and how much may wait for them.
@@ -40,7 +43,7 @@ pub struct ReviewLimits {
     /// A review that nobody has decided on expires after this time. An approval that was asked for before there is a session is
     /// good as long.
     pub timeout: Duration,
-    /// Sessions that wait at once.
+    /// Sessions, statements and commands that wait at once.
     pub held: usize,
 }
 
@@ -67,13 +70,35 @@ struct Inner {
     /// Those for which somebody waits here.
     waiting: DashMap<ReviewId, Arc<Notify>>,
     places: Arc<Places>,
+    shower: Shower,
 }
 
 impl Reviews {
-    /// The reviews of this store.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, changes: Arc<Changes>, limits: ReviewLimits) -> Self {
+    /// The reviews of this store. Whoever decides reads nothing that `hidden` finds.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        changes: Arc<Changes>,
+        limits: ReviewLimits,
+        hidden: Vec<Arc<dyn Detector>>,
+    ) -> Self {
         let places = Arc::new(Places::new(limits.held, MOST_OF_A_USER));
-        Self { inner: Arc::new(Inner { store, clock, changes, limits, waiting: DashMap::new(), places }) }
+        let (waiting, shower) = (DashMap::new(), Shower::new(hidden));
+        Self { inner: Arc::new(Inner { store, clock, changes, limits, waiting, places, shower }) }
+    }
+
+    /// What whoever decides is to read, and what an approval of it is bound to.
+    ///
+    /// # Errors
+    /// [`TooLong`] where they could not read all of it.
+    pub(crate) fn about(&self, asked: &Asked) -> Result<About, TooLong> {
+        let kind = match asked {
+            Asked::Statement { .. } => ReviewKind::Statement,
+            Asked::Command(_) => ReviewKind::Command,
+            Asked::Request { .. } => ReviewKind::Request,
+            _ => return Err(TooLong),
+        };
+        Ok(About { kind, text: self.inner.shower.show(asked)?, hash: audit::hash(asked) })
     }
 
     /// A place for one more session of this user that waits.
@@ -93,6 +118,29 @@ impl Reviews {
         let hash = asking.hash();
         let found = self.inner.store.reviews().standing(org, user, &hash, now);
         in_time(found).await.map_err(unavailable)
+    }
+
+    /// What was asked for before that is the same: the latest first.
+    ///
+    /// # Errors
+    /// [`Code::StoreUnavailable`].
+    pub(crate) async fn asked_before(&self, asking: &Asking<'_>) -> Result<Vec<Review>, Denial> {
+        let (org, user) = (asking.principal.org, asking.principal.user);
+        let hash = asking.hash();
+        in_time(self.inner.store.reviews().asked_before(org, user, &hash)).await.map_err(unavailable)
+    }
+
+    /// Takes back what was asked for in a session whose user is shut out.
+    ///
+    /// # Errors
+    /// [`Code::StoreUnavailable`].
+    pub(crate) async fn revoke_of(&self, org: OrgId, session: SessionId) -> Result<(), Denial> {
+        let revoked = self.inner.store.reviews().revoke_of(org, session, self.inner.clock.now());
+        for review in in_time(revoked).await.map_err(unavailable)? {
+            self.note(&review, "withdrawn", 200, None).await;
+            self.wake(review.id);
+        }
+        Ok(())
     }
 
     /// Asks the group. Nobody has decided when this returns.
@@ -190,24 +238,25 @@ const BY: &str = "review";
 
 /// The refusal of whoever asked, unless somebody has agreed.
 pub(crate) fn refusal(review: &Review) -> Option<Denial> {
-    let Review { group, role_name, id, .. } = review;
+    let Review { group, id, .. } = review;
+    let what = what(review);
     let denial = match review.state {
         ReviewState::Approved => return None,
         ReviewState::Pending => {
             let until = review.expires_at.format("%H:%M");
             let reason = format!(
-                "somebody of group {group} must agree to role {role_name} first: review {id} waits for them until {until} UTC"
+                "somebody of group {group} must agree to {what} first: review {id} waits for them until {until} UTC"
             );
             Denial::new(BY, Code::ReviewRequired, reason).hint(format!("they agree with: hoop reviews approve {id}"))
         }
         ReviewState::Denied => {
             let who = review.decided_name.as_deref().unwrap_or("somebody");
             let said = review.comment.as_deref().map(|comment| format!(": {comment}")).unwrap_or_default();
-            let reason = format!("{who} of group {group} has not agreed to role {role_name} (review {id}){said}");
+            let reason = format!("{who} of group {group} has not agreed to {what} (review {id}){said}");
             Denial::new(BY, Code::ReviewDenied, reason).hint("talk to them, and ask again")
         }
         ReviewState::Expired => {
-            let reason = format!("nobody of group {group} has decided on review {id} for role {role_name} in time");
+            let reason = format!("nobody of group {group} has decided on review {id} for {what} in time");
             Denial::new(BY, Code::ReviewExpired, reason).hint("find somebody of the group, and ask again")
         }
         ReviewState::Withdrawn => {
@@ -215,6 +264,15 @@ pub(crate) fn refusal(review: &Review) -> Option<Denial> {
         }
     };
     Some(denial)
+}
+
+/// What a review is about, in words.
+fn what(review: &Review) -> String {
+    let rule = review.rule.as_deref().unwrap_or("of a plugin");
+    match review.kind {
+        ReviewKind::Session => format!("role {}", review.role_name),
+        kind => format!("this {}, as rule {rule} wants it", kind.as_str()),
+    }
 }
 
 impl std::fmt::Debug for Reviews {

@@ -30,7 +30,7 @@ impl Places {
 
     pub(super) fn take(self: Arc<Self>, user: UserId) -> Result<Place, Denial> {
         let full = |whose: &str| {
-            let reason = format!("too many sessions{whose} wait for a review already");
+            let reason = format!("too much{whose} waits for a review already");
             Denial::new(BY, Code::Throttled, reason).hint("try again when some of them were decided on")
         };
         let mut taken = self.taken.lock();

@@ -74,7 +74,7 @@ impl World {
 /// A gateway on this store.
 fn reviews(store: &Arc<dyn Store>, clock: &Arc<Shifted>) -> Reviews {
     let clock: Arc<dyn Clock> = clock.clone();
-    Reviews::new(Arc::clone(store), clock, Arc::new(Changes::new()), ReviewLimits::default())
+    Reviews::new(Arc::clone(store), clock, Arc::new(Changes::new()), ReviewLimits::default(), Vec::new())
 }
 
 fn asking<'a>(principal: &'a Principal, role: &'a hoop_core::ResourceRole) -> Asking<'a> {
@@ -89,6 +89,7 @@ fn asking<'a>(principal: &'a Principal, role: &'a hoop_core::ResourceRole) -> As
         reason: Some("ticket 42"),
         group: "leads",
         rule: Some("prod"),
+        about: None,
     }
 }
 
@@ -166,7 +167,7 @@ async fn places_are_given_up() {
     let world = World::new().await;
     let clock: Arc<dyn Clock> = world.clock.clone();
     let limits = ReviewLimits { held: 2, ..ReviewLimits::default() };
-    let reviews = Reviews::new(Arc::clone(&world.store), clock, Arc::new(Changes::new()), limits);
+    let reviews = Reviews::new(Arc::clone(&world.store), clock, Arc::new(Changes::new()), limits, Vec::new());
     let (alice, lena) = (world.alice.id, world.lena.id);
     let (first, _second) = (reviews.place(alice).expect("free"), reviews.place(lena).expect("free"));
     assert_eq!(reviews.place(lena).err().map(|denial| denial.code), Some(Code::Throttled));

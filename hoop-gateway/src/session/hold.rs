@@ -125,7 +125,7 @@ impl Sessions {
     }
 
     /// What a caller came in by may have been taken away while it waited.
-    async fn passes_are_good(&self, context: &SessionContext, passes: &[Pass]) -> Result<(), Denial> {
+    pub(super) async fn passes_are_good(&self, context: &SessionContext, passes: &[Pass]) -> Result<(), Denial> {
         for pass in passes {
             if !self.is_there(context.org, *pass).await.map_err(unavailable)? {
                 return Err(taken_away(*pass));
@@ -147,6 +147,7 @@ fn asking<'a>(context: &'a SessionContext, group: &'a str, obligations: &'a Obli
         reason: context.reason.as_deref(),
         group,
         rule: obligations.rule.as_deref(),
+        about: None,
     }
 }
 
@@ -164,8 +165,8 @@ async fn ended(control: &Control) -> Denial {
     .await
 }
 
-/// Takes back the review of a session that is dropped while it waits: its client is gone.
-struct Leaving {
+/// Takes back the review of a session, or of what is done in one, that is dropped while it waits: its client is gone.
+pub(super) struct Leaving {
     sessions: Sessions,
     context: Option<SessionContext>,
     /// The review that it has asked for itself.
@@ -173,8 +174,13 @@ struct Leaving {
 }
 
 impl Leaving {
+    /// With this review.
+    pub(super) fn with(sessions: &Sessions, context: &SessionContext, own: ReviewId) -> Self {
+        Self { sessions: sessions.clone(), context: Some(context.clone()), own: Some(own) }
+    }
+
     /// It is not gone: what becomes of it is somebody else's to tell.
-    fn stays(&mut self) {
+    pub(super) fn stays(&mut self) {
         self.context = None;
     }
 }

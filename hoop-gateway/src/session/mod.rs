@@ -9,6 +9,7 @@
 //! as soon as the target's login is done, and the one on which `Sessions::check_target` asks what the role says. A session ends once: `Session::close` consumes
 //! it, and one that is dropped is closed as [`Outcome::Aborted`] and counted as a bug.
 
+mod ask;
 mod control;
 mod hold;
 mod jump;
@@ -30,6 +31,7 @@ use hoop_proto::tunnel::v1::{PostgresReady, ready};
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use ask::WaitsFor;
 pub(crate) use control::{Asked, Control};
 pub(crate) use hold::{Held, Tell};
 pub(crate) use jump::{fits, jump_of};
@@ -258,6 +260,12 @@ impl Drop for Session {
 async fn finish(sessions: &Sessions, context: &SessionContext, chain: Option<SessionChain>, outcome: &Outcome) {
     if let Some(chain) = chain {
         chain.close(outcome).await;
+    }
+    let code = outcome.denial().map(|denial| denial.code);
+    if matches!(code, Some(Code::SessionKilled | Code::AccessRevoked))
+        && let Err(error) = sessions.parts().reviews.revoke_of(context.org, context.id).await
+    {
+        tracing::warn!(session = %context.id, %error, "reviews of a session that was ended could not be taken back");
     }
     let ended = ended(sessions, context.id, outcome);
     let store = sessions.parts().store.sessions();

@@ -12,6 +12,7 @@ use hoop_core::{
 use hoop_proto::tunnel::v1::open;
 use tracing::{Instrument as _, info_span};
 
+use super::ask::Asks;
 use super::control::Control;
 use super::hold::{Allowed, Holding, Tell};
 use super::jump::through;
@@ -109,7 +110,7 @@ impl Sessions {
         self.inner.registry.admit(&context, passes, jumps.clone(), agreed.clone());
         let chained = self.parts().chain.open(&context).instrument(info_span!(target: TARGET, "chain")).await;
         match chained {
-            Ok(chain) => begun.chain = Some(chain),
+            Ok(chain) => begun.chain = Some(chain.reviewed_by(Asks::of(self, &context))),
             Err(denial) => return Err(begun.refuse(denial.into()).await),
         }
         let secrets = match self.with_jumps(secrets, &context.role, &jumps).await {

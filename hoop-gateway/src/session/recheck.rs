@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use hoop_core::id::OrgId;
+use hoop_core::id::{OrgId, SessionId};
 use hoop_core::{AccessRequest, Code, Decision, Denial, SessionContext};
 
 use super::hold::other_group;
@@ -13,6 +13,7 @@ use super::registry::Admitted;
 use super::role::unchanged;
 use super::{Control, Pass, Sessions};
 use crate::access::{Access, unmet, unreadable};
+use crate::auth::token::unavailable;
 use crate::store::{StoreError, in_time};
 
 /// How long a session can outlive what allows it: a change that another gateway made, a time that is over.
@@ -120,6 +121,25 @@ impl Sessions {
                 Ok(credential.is_some_and(|credential| credential.revoked_at.is_none()))
             }
         }
+    }
+
+    /// Asks anew whether a session that runs may go on, and what it was allowed by is there still.
+    ///
+    /// # Errors
+    /// The refusal of one that may not; [`Code::StoreUnavailable`].
+    pub(super) async fn still_allowed(&self, id: SessionId) -> Result<(), Denial> {
+        let over = || Denial::new("gateway", Code::AccessRevoked, "the session has ended");
+        let Admitted { context, passes, jumps, agreed, .. } = self.inner.registry.admitted_one(id).ok_or_else(over)?;
+        let ask = AccessRequest { since: Some(context.started_at), ..ask(&context, self.parts().clock.now()) };
+        let decision = self.parts().policy.decide(&ask).await;
+        let decision =
+            decision.map_err(|error| Denial::failed("access policy", error).with_code(Code::StoreUnavailable))?;
+        allowed_still(&ask, decision, agreed.as_deref())?;
+        self.passes_are_good(&context, &passes).await?;
+        for role in std::iter::once(&*context.role).chain(jumps.iter()) {
+            unchanged(role, self.stored(role).await.map_err(unavailable)?.as_ref())?;
+        }
+        Ok(())
     }
 
     /// Looks each role up once.

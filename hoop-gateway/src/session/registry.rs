@@ -47,6 +47,13 @@ struct Running {
     key: Option<CancelKey>,
 }
 
+impl Running {
+    fn as_admitted(&self) -> Option<Admitted> {
+        let Known { context, passes, jumps, agreed } = self.admitted.clone()?;
+        Some(Admitted { context, passes, jumps, agreed, control: Arc::clone(&self.control) })
+    }
+}
+
 #[derive(Clone)]
 struct Known {
     context: Arc<SessionContext>,
@@ -136,11 +143,12 @@ impl Registry {
 
     /// The sessions that were allowed.
     pub(super) fn admitted(&self) -> Vec<Admitted> {
-        let admitted = self.shared.running.iter().filter_map(|running| {
-            let Known { context, passes, jumps, agreed } = running.admitted.clone()?;
-            Some(Admitted { context, passes, jumps, agreed, control: Arc::clone(&running.control) })
-        });
-        admitted.collect()
+        self.shared.running.iter().filter_map(|running| running.as_admitted()).collect()
+    }
+
+    /// The session, where it was allowed and runs.
+    pub(super) fn admitted_one(&self, id: SessionId) -> Option<Admitted> {
+        self.shared.running.get(&id)?.as_admitted()
     }
 
     pub(super) fn count(&self) -> usize {

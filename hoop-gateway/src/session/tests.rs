@@ -1,5 +1,7 @@
 //! Sessions whose role changes, or cannot be read; and those that wait until somebody agrees.
 
+mod asks;
+
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -39,7 +41,7 @@ impl World {
         let access = Access::load(Arc::clone(&store), Arc::new(SystemClock)).await.expect("no rule");
         let changes = Arc::new(Changes::new());
         let limits = ReviewLimits { held: 2, ..ReviewLimits::default() };
-        let reviews = Reviews::new(Arc::clone(&store), Arc::new(SystemClock), Arc::clone(&changes), limits);
+        let reviews = Reviews::new(Arc::clone(&store), Arc::new(SystemClock), Arc::clone(&changes), limits, Vec::new());
         let sessions = Sessions::new(SessionParts {
             store: Arc::clone(&store),
             policy: Arc::new(AccessPolicy::new(Arc::clone(&store), access.clone())),

@@ -30,7 +30,7 @@ pub use entity::{
     Agent, Credential, Ended, Event, Grant, Group, OldKey, Page, Role, ServiceAccount, Session, Token, User, UserKind,
 };
 pub use idempotency::{Claim, Earlier, Idempotency, KeptAnswer};
-pub use reviews::{Review, ReviewDecision, ReviewFilter, ReviewState, Reviews};
+pub use reviews::{Review, ReviewDecision, ReviewFilter, ReviewKind, ReviewState, Reviews};
 pub use secrets::{Rewrapped, RoleSecrets, StoredSecret};
 pub use session_filter::{SessionFilter, SessionState};
 pub use sign_ins::{Binding, SignInDecision, SignInRequest, SignInRequests, SignInState};

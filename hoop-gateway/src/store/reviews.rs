@@ -25,7 +25,7 @@ pub struct Review {
     pub id: ReviewId,
     /// The request that asked for it.
     pub request_id: RequestId,
-    /// The session that waits for it; none where it was asked for before there is one.
+    /// The session that waits for it, or in which it was asked for; none where it was asked for before there is one.
     pub session: Option<SessionId>,
     /// Who asks.
     pub user: UserId,
@@ -43,10 +43,14 @@ pub struct Review {
     pub source: Option<String>,
     /// The group of which somebody decides.
     pub group: String,
-    /// The access rule that asks for it.
+    /// The rule that asks for it: of access, or of guardrail for what happens within a session.
     pub rule: Option<String>,
     /// What for, in the words of whoever asks.
     pub reason: Option<String>,
+    /// What it is about.
+    pub kind: ReviewKind,
+    /// What runs when somebody agrees, without its secrets; none of a session.
+    pub subject: Option<String>,
     /// What an approval is bound to: a hash of all that it allows.
     pub asked_hash: [u8; 32],
     /// How far it is.
@@ -71,6 +75,35 @@ pub struct Review {
     pub created_at: DateTime<Utc>,
     /// Until when it can be decided on.
     pub expires_at: DateTime<Utc>,
+}
+
+/// What a review is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReviewKind {
+    /// That somebody uses a role.
+    Session,
+    /// A statement of a session, which waits for it.
+    Statement,
+    /// A command or a subsystem of a session, which waits for it.
+    Command,
+    /// A request over HTTP, which is sent again when somebody has agreed.
+    Request,
+}
+
+impl ReviewKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Session, Self::Statement, Self::Command, Self::Request];
+
+    /// The name as the API and the store spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Statement => "statement",
+            Self::Command => "command",
+            Self::Request => "request",
+        }
+    }
 }
 
 /// How far a review is.
@@ -159,19 +192,24 @@ pub trait Reviews: Send + Sync {
         asked_hash: &[u8; 32],
         at: DateTime<Utc>,
     ) -> Result<Option<Review>>;
-    /// Decides on one. Says whether it did: it was pending and in time, and who decides is in its group, enabled, no program,
-    /// and not who asked. Of several at once, exactly one does.
+    /// What this user has asked for about what has this hash: the latest first, and no more than a few.
+    async fn asked_before(&self, org: OrgId, user: UserId, asked_hash: &[u8; 32]) -> Result<Vec<Review>>;
+    /// Decides on one. Says whether it did: it was pending and in time, who decides is in its group, enabled, no program,
+    /// and not who asked, and an approval of anything but a session is good once. Of several at once, exactly one does.
     async fn decide(&self, org: OrgId, id: ReviewId, decision: &ReviewDecision) -> Result<bool>;
     /// Takes one back that nobody has decided on. Says whether there was one of this user.
     async fn withdraw(&self, org: OrgId, id: ReviewId, user: UserId) -> Result<bool>;
     /// Uses an approval for a session of whoever asked, for what has this hash, and notes it with the session. Says whether it
-    /// did: one that is good once is used by one session, and by its own where it has one.
+    /// did: one that is good once is used by one session, and by its own where it has one and waits in it.
     async fn take(&self, review: &Review, session: SessionId, at: DateTime<Utc>) -> Result<bool>;
     /// Those that are pending, with the time until which they are.
     async fn pending(&self) -> Result<Vec<(OrgId, ReviewId, DateTime<Utc>)>>;
     /// Ends those that nobody has decided on in time; gives them.
     async fn expire(&self, at: DateTime<Utc>) -> Result<Vec<Review>>;
-    /// Takes back those of sessions: at start, they are of a gateway that died.
+    /// Takes back what was asked for in a session and nobody has decided on or used, since its user is shut out; gives those that
+    /// were pending.
+    async fn revoke_of(&self, org: OrgId, session: SessionId, at: DateTime<Utc>) -> Result<Vec<Review>>;
+    /// Takes back those for which sessions wait: at start, they are of a gateway that died.
     async fn withdraw_orphans(&self) -> Result<u64>;
 }
 

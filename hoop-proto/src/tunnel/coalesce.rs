@@ -89,6 +89,7 @@ impl<S> Coalescing<S> {
     /// Around a connection; *above* TLS, so that what is gathered is one record. It needs a runtime.
     pub fn new(io: S) -> Self {
         let turn = Arc::<Turn>::default();
+        #[expect(clippy::disallowed_methods, reason = "it ends with this connection, and has nothing to finish")]
         let turns = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&turn).run()));
         Self {
             io,

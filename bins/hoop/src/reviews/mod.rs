@@ -43,7 +43,8 @@ pub(crate) enum Command {
         review: String,
         #[command(flatten)]
         said: Said,
-        /// How long whoever asked may open such sessions, which end with that time, such as 30m; unless given, one session.
+        /// How long whoever asked may open such sessions, which end with that time, such as 30m; unless given, one session. What is
+        /// done in a session is agreed to once.
         #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
         lasts: Option<Duration>,
     },
@@ -106,12 +107,20 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
                 _ => "one session".to_owned(),
             };
             let (user, role) = (text(&approved, "user"), text(&approved, "role"));
-            decided(&approved, format!("{user} may use role {role}: {good}"), shell)
+            let line = match is_of_a_session(&approved) {
+                true => format!("{user} may use role {role}: {good}"),
+                false => format!("{user} may do this once on role {role}"),
+            };
+            decided(&approved, line, shell)
         }
         Command::Deny { review, said } => {
             let denied = api.post(&format!("{}/deny", path(&review)), &json!({ "comment": said.comment })).await?;
             let (user, role) = (text(&denied, "user"), text(&denied, "role"));
-            decided(&denied, format!("{user} may not use role {role} by this review, and is told so"), shell)
+            let line = match is_of_a_session(&denied) {
+                true => format!("{user} may not use role {role} by this review, and is told so"),
+                false => format!("{user} may not do this on role {role}, and is told so"),
+            };
+            decided(&denied, line, shell)
         }
         Command::Withdraw { review } => {
             api.post(&format!("{}/withdraw", path(&review)), &json!({})).await?;
@@ -119,6 +128,11 @@ pub(crate) async fn run(command: Command, shell: &Shell) -> Result<(), Failure> 
             Ok(())
         }
     }
+}
+
+/// Whether it is about the use of a role, and not about something that is done in a session of it.
+fn is_of_a_session(review: &Value) -> bool {
+    matches!(review["kind"].as_str(), None | Some("session"))
 }
 
 /// What became of it, as data where that is wanted.
@@ -151,25 +165,37 @@ async fn list(api: &Api, state: Option<State>, role: Option<String>, limit: u32,
     Ok(())
 }
 
-const HEAD: [&str; 8] = ["review", "state", "user", "role", "group", "asked", "decided by", "reason"];
+const HEAD: [&str; 9] = ["review", "state", "about", "user", "role", "group", "asked", "decided by", "reason"];
 
 fn row(review: &Value) -> Vec<String> {
     vec![
         text(review, "id"),
         text(review, "state"),
+        text(review, "kind"),
         text(review, "user"),
         text(review, "role"),
         text(review, "group"),
         time(review, "created_at"),
         text(review, "decided_by"),
-        text(review, "reason"),
+        brief_of(review),
     ]
 }
 
+/// What for, in the words of whoever asks; where something is to be done in a session, the beginning of it.
+fn brief_of(review: &Value) -> String {
+    const MOST: usize = 60;
+    let Some(subject) = review["subject"].as_str() else { return text(review, "reason") };
+    let line = subject.lines().next().unwrap_or_default();
+    let is_all = line.len() == subject.len() && line.chars().count() <= MOST;
+    let shown: String = line.chars().take(MOST).collect();
+    format!("{}{}", output::printable(&shown), if is_all { "" } else { "…" })
+}
+
 /// What is told of one review, in this order.
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 22] = [
     "id",
     "state",
+    "kind",
     "user",
     "role",
     "mode",
@@ -193,6 +219,11 @@ const FIELDS: [&str; 21] = [
 
 fn show(review: &Value, shell: &Shell) -> Result<(), Failure> {
     output::show(shell.format, review, &FIELDS)?;
+    if let (Format::Table, Some(subject)) = (shell.format, review["subject"].as_str()) {
+        output::line("\nwhat runs when somebody agrees:")?;
+        // Each line is shown for itself: none of it moves the cursor.
+        subject.lines().try_for_each(|line| output::line(&format!("    {}", output::printable(line))))?;
+    }
     if shell.format == Format::Table && review["may_decide"] == true {
         let id = text(review, "id");
         shell.tell(format!("\nto decide: hoop reviews approve {id}, or hoop reviews deny {id}"));
@@ -207,10 +238,14 @@ mod tests {
     #[test]
     fn a_row_tells_who_wants_what_and_moves_no_cursor() {
         let review = json!({
-            "id": "rev_1", "state": "pending", "user": "ada", "role": "prod", "group": "leads",
+            "id": "rev_1", "state": "pending", "kind": "session", "user": "ada", "role": "prod", "group": "leads",
             "created_at": "2026-11-25T10:00:00Z", "decided_by": null, "reason": "ticket\u{1b}[2J",
         });
-        let told = ["rev_1", "pending", "ada", "prod", "leads", "2026-11-25 10:00:00", "", "ticket\u{fffd}[2J"];
+        let told =
+            ["rev_1", "pending", "session", "ada", "prod", "leads", "2026-11-25 10:00:00", "", "ticket\u{fffd}[2J"];
         assert_eq!(row(&review), told);
+        let review =
+            json!({ "kind": "statement", "subject": "delete from t\u{1b}[2J\n where a = 1", "reason": "ticket" });
+        assert_eq!(row(&review).last().map(String::as_str), Some("delete from t\u{fffd}[2J…"));
     }
 }

@@ -302,8 +302,13 @@ impl Gateway {
         let (live, tasks) = (Arc::new(Live::default()), TaskTracker::new());
         let access = Access::load(Arc::clone(&store), Arc::clone(&clock)).await.expect("readable");
         let agent_tokens = Arc::new(AgentTokens::new(Arc::clone(&store), Arc::clone(&clock), secret.agent_key()));
-        let reviews =
-            Reviews::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&changes), ReviewLimits::default());
+        let reviews = Reviews::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&changes),
+            ReviewLimits::default(),
+            Vec::new(),
+        );
         let router = router(ApiParts {
             reviews,
             credentials: Arc::new(NativeCredentials::new(

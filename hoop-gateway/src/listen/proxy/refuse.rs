@@ -15,13 +15,13 @@ use serde_json::json;
 
 use crate::api::{Page, status_of};
 use crate::proxy::http::{Body, Wire, status};
-use crate::session::Held;
+use crate::session::{Held, WaitsFor};
 
 /// Why a request is not answered by its target.
 #[derive(Debug, Clone)]
 pub(super) struct Refused {
     pub(super) denial: Denial,
-    /// The review that its session waits for.
+    /// The review that its session waits for, or itself.
     review: Option<ReviewId>,
 }
 
@@ -34,7 +34,9 @@ impl Refused {
 
 impl From<Denial> for Refused {
     fn from(denial: Denial) -> Self {
-        Self { denial, review: None }
+        let source = denial.source.as_ref().and_then(|source| source.downcast_ref::<WaitsFor>());
+        let review = source.map(|WaitsFor(review)| *review);
+        Self { denial, review }
     }
 }
 
@@ -235,6 +237,13 @@ mod tests {
     }
 
     const REVIEW: &str = "rev_0192f0c1a2b37d4e8f90112233445566";
+
+    #[test]
+    fn a_request_that_waits_names_its_review() {
+        let review = REVIEW.parse().expect("an id");
+        let why = Denial::new("review", Code::ReviewRequired, "somebody must agree").caused_by(WaitsFor(review));
+        assert_eq!(Refused::from(why).review, Some(review));
+    }
 
     #[tokio::test]
     async fn who_must_wait_reads_what_for_and_when_to_come_again() {

@@ -19,6 +19,7 @@
 //! | bodies | where the role says so ([`BodyRules`]), a request's with what the detectors find overwritten, a response's as shown; of what any plugin reads the length and the digest |
 //! | messages of WebSockets and gRPC | where the role says so: `{"audit": {"messages": 4096}}` bytes of each, as above |
 //! | the end of an exchange | status or refusal, durations, bytes |
+//! | what waits for somebody's agreement | the review, who has agreed or why nobody has; the end of one that is given up is in the review |
 //! | notices, notifications, cancel requests | as they are |
 //! | the end of the session | outcome, reason, sums |
 //!
@@ -36,6 +37,7 @@ mod exchanges;
 mod fields;
 mod redact;
 mod session;
+mod shown;
 mod statement;
 mod terminal;
 #[cfg(test)]
@@ -55,6 +57,7 @@ use bodies::Keep;
 use exchanges::Exchanges;
 use redact::Redactor;
 use session::{Limits, SessionAudit};
+pub(crate) use shown::{MOST_SHOWN, Shower, TooLong, hash};
 
 /// The name of the plugin.
 const NAME: &str = "audit";

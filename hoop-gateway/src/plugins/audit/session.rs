@@ -12,7 +12,8 @@ use bytes::Bytes;
 use hoop_core::request::FunctionCall;
 use hoop_core::{
     Clock, Column, Completion, CompletionKind, Denial, Format, Hold, Interest, Notification, Outcome, Parameters,
-    Phase, Request, Response, ResultColumns, RowBatch, RowPart, SessionPlugin, Statement, TargetError, Verdict,
+    Phase, Request, Response, ResultColumns, ReviewStep, RowBatch, RowPart, SessionPlugin, Statement, Step,
+    TargetError, Verdict,
 };
 
 use super::channels::{self, Channels};
@@ -284,6 +285,25 @@ impl SessionAudit {
         self.add(Kind::Notice, |out| event::Notice { severity, code, message }.encode(out))
     }
 
+    fn review(&mut self, step: &ReviewStep) -> Result<(), Denial> {
+        let (what, by, said) = match &step.what {
+            Step::Asked => ("asked", "", ""),
+            Step::Agreed(agreed) => ("agreed", agreed.by.as_str(), agreed.comment.as_deref().unwrap_or_default()),
+            Step::Refused(denial) => (denial.code.as_str(), "", denial.reason.as_str()),
+        };
+        let event = event::Review {
+            review: step.review.map(|review| review.to_string()).unwrap_or_default(),
+            statement: step.statement.map(|statement| statement.0),
+            channel: step.channel.map(|channel| channel.0.into()),
+            rule: Text::copied(&step.rule, MAX_NAME_BYTES),
+            group: Text::copied(&step.group, MAX_NAME_BYTES),
+            what: what.to_owned(),
+            by: Text::copied(by, MAX_NAME_BYTES),
+            said: Text::copied(said, MAX_MESSAGE_BYTES),
+        };
+        self.add(Kind::Review, |out| event.encode(out))
+    }
+
     fn notification(&mut self, notification: &Notification) -> Result<(), Denial> {
         let event = event::Notification {
             channel: Text::capped(&notification.channel, MAX_NAME_BYTES),
@@ -312,6 +332,7 @@ impl SessionPlugin for SessionAudit {
             | Interest::HTTP
             | Interest::BODIES
             | Interest::MESSAGES
+            | Interest::REVIEWS
     }
 
     fn on_request(&mut self, mut request: Request) -> Verdict<Request> {
@@ -361,6 +382,7 @@ impl SessionPlugin for SessionAudit {
             Response::Http(head) => (self.http_response(head), true),
             Response::Body(part) => (self.response_body(part), false),
             Response::Message(message) => (self.response_message(message), false),
+            Response::Review(step) => (self.review(step), true),
             _ => (Err(unknown()), false),
         };
         match added {

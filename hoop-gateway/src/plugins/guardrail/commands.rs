@@ -5,7 +5,7 @@ use hoop_proto::ssh::shell::{self, Simple, Word};
 use serde::{Deserialize, Serialize};
 
 use super::Unparsable;
-use super::list::{ASK, Action, Entry, List, Match, checked};
+use super::list::{ASK, Action, Entry, List, Match, Wanted, checked};
 use super::wild::{Pattern, Text};
 
 /// A rule on commands and subsystems that a client starts on a machine.
@@ -14,12 +14,13 @@ use super::wild::{Pattern, Text};
 /// use hoop_gateway::plugins::guardrail::GuardrailRules;
 /// let rules: GuardrailRules = serde_json::from_str(r#"{
 ///     "commands": [
+///         { "name": "restarts", "action": "review", "group": "on-call", "patterns": ["systemctl restart *"] },
 ///         { "name": "no-stop", "patterns": ["systemctl stop *", "reboot*"], "hint": "ask who is on call" },
 ///         { "name": "services", "action": "allow", "patterns": ["systemctl *", "journalctl *"] },
 ///         { "name": "files", "action": "allow", "subsystems": ["sftp"] }
 ///     ]
 /// }"#)?;
-/// assert_eq!(rules.commands.len(), 3);
+/// assert_eq!(rules.commands.len(), 4);
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 ///
@@ -27,6 +28,9 @@ use super::wild::{Pattern, Text};
 /// ends, or within `$(…)` and backquotes) is a command of its own, and each must be let through. So is every file that
 /// the shell opens: `> /tmp/x` is a command with this text; `/dev/null` is none. What cannot be read surely (`if`, functions,
 /// here-documents …) is refused by a list that allows, and otherwise as `unparsable` says.
+///
+/// A command that a rule with the action `review` matches is held until somebody of its `group` has agreed to all of it, as it is
+/// written and with its variables; what it reads is not a part of that.
 ///
 /// **A shell is a shell.** What is typed in an interactive one, or goes to a program such as `sh`, `python` or `vi` that runs
 /// others, is not bound by any rule. A list that only refuses is a fence, not a wall: `sh -c` and many others lead around
@@ -39,6 +43,9 @@ pub struct CommandRule {
     /// What it does.
     #[serde(default)]
     pub action: Action,
+    /// Of which group somebody must agree, where the action is `review`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Commands, any of these: the program and its arguments with single spaces between them, and `*` for any run of
     /// characters, also of spaces and `/`: `cat /srv/*` is `cat /srv/../etc/shadow` and `cat /srv/a /etc/shadow`, too. An argument
     /// with a space or another character that a shell reads is in single quotes.
@@ -71,27 +78,34 @@ pub(super) struct Commands {
 
 pub(super) fn list(rules: Vec<CommandRule>) -> Result<List<Commands>, Denial> {
     let entry = |rule: CommandRule| -> Result<_, Denial> {
-        let CommandRule { name, action, patterns, subsystems, hint, except_groups, for_groups } = rule;
+        let CommandRule { name, action, group, patterns, subsystems, hint, except_groups, for_groups } = rule;
         let compiled = |patterns: &[String]| {
             patterns.iter().map(|pattern| checked(&name, pattern).map(Pattern::new)).collect::<Result<Vec<_>, _>>()
         };
         let commands = Commands { patterns: compiled(&patterns)?, subsystems: compiled(&subsystems)? };
         let given = !patterns.is_empty() || !subsystems.is_empty();
-        Ok(Entry { name, action, hint, except_groups, for_groups, matches: given.then_some(commands) })
+        Ok(Entry { name, action, group, hint, except_groups, for_groups, matches: given.then_some(commands) })
     };
     List::new(rules.into_iter().map(entry).collect::<Result<_, _>>()?, Code::CommandDenied)
 }
 
-pub(super) fn judge(list: &List<Commands>, command: &Command, unparsable: Unparsable) -> Result<(), Denial> {
+pub(super) fn judge(
+    list: &List<Commands>,
+    command: &Command,
+    unparsable: Unparsable,
+) -> Result<Option<Wanted>, Denial> {
     match command.kind {
-        CommandKind::Shell => Ok(()),
+        CommandKind::Shell => Ok(None),
         CommandKind::Subsystem => {
             let name = Text::default().known(&command.text);
             let what = format!("the subsystem {}", String::from_utf8_lossy(&command.text));
             list.decide(&what, ASK, |commands, _| commands.matches_subsystem(&name))
         }
         CommandKind::Exec => match shell::commands(&command.text) {
-            Some(commands) => commands.iter().try_for_each(|command| judge_one(list, command)),
+            Some(commands) => commands.iter().try_fold(None, |wanted, command| {
+                Wanted::and(wanted, judge_one(list, command)?)
+                    .map_err(|both| list.refusal(both, "run the commands one at a time"))
+            }),
             None if list.is_allow_list || (unparsable == Unparsable::Deny && list.any(Commands::names_commands)) => {
                 let reason = "the command could not be read surely, so no rule could be applied to it".to_owned();
                 Err(list.refusal(
@@ -99,13 +113,13 @@ pub(super) fn judge(list: &List<Commands>, command: &Command, unparsable: Unpars
                     "write it in a simpler form: programs with their arguments, joined by ; && || or |",
                 ))
             }
-            None => Ok(()),
+            None => Ok(None),
         },
     }
 }
 
-fn judge_one(list: &List<Commands>, command: &shell::Command) -> Result<(), Denial> {
-    let Some(forms) = Forms::of(command) else { return Ok(()) };
+fn judge_one(list: &List<Commands>, command: &shell::Command) -> Result<Option<Wanted>, Denial> {
+    let Some(forms) = Forms::of(command) else { return Ok(None) };
     let what = format!("the command {}", forms.program);
     list.decide(&what, "write out what the shell would fill in", |commands, action| commands.matches(&forms, action))
 }
@@ -162,9 +176,9 @@ impl Commands {
         match action {
             Action::Allow if forms.exact.as_ref().is_some_and(surely) => Match::Surely,
             Action::Allow => Match::No,
-            Action::Deny if all().any(surely) => Match::Surely,
-            Action::Deny if all().any(may) => Match::Maybe,
-            Action::Deny => Match::No,
+            Action::Deny | Action::Review if all().any(surely) => Match::Surely,
+            Action::Deny | Action::Review if all().any(may) => Match::Maybe,
+            Action::Deny | Action::Review => Match::No,
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Facts {
     pub(super) kinds: BTreeSet<Kind>,
     pub(super) tables: Vec<Name>,
     pub(super) functions: Vec<Name>,
+    /// Whether it may run something that was prepared before: EXECUTE, FETCH, MOVE.
+    pub(super) runs_prepared: bool,
 }
 
 impl Facts {
@@ -110,6 +112,7 @@ impl Facts {
     }
 
     fn node(&mut self, node: &str, fields: &Map<String, Value>) {
+        self.runs_prepared |= matches!(node, "ExecuteStmt" | "FetchStmt");
         let is = |field: &str| fields.get(field) == Some(&Value::Bool(true));
         let has = |field: &str| is_given(fields, field);
         let text = |field: &str| fields.get(field).and_then(Value::as_str).unwrap_or_default();

@@ -92,10 +92,16 @@ pub(super) struct Files {
 pub(super) fn list(rules: Vec<FileRule>) -> Result<List<Files>, Denial> {
     let entry = |rule: FileRule| -> Result<_, Denial> {
         let FileRule { name, action, operations, paths, hint, except_groups, for_groups } = rule;
+        if action == Action::Review {
+            return Err(wrong(
+                &name,
+                "what is done with files cannot wait for a review: ask for one of the subsystem or the command",
+            ));
+        }
         let given = !operations.is_empty() || !paths.is_empty();
         let paths = paths.iter().map(|path| pattern(&name, path)).collect::<Result<_, _>>()?;
         let matches = given.then_some(Files { operations, paths });
-        Ok(Entry { name, action, hint, except_groups, for_groups, matches })
+        Ok(Entry { name, action, group: None, hint, except_groups, for_groups, matches })
     };
     List::new(rules.into_iter().map(entry).collect::<Result<_, _>>()?, Code::FileDenied)
 }

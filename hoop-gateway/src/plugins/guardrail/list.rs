@@ -1,6 +1,6 @@
 //! Lists of rules of which the first that matches decides.
 
-use hoop_core::{Code, Denial, Principal};
+use hoop_core::{Ask, Code, Denial, Principal, Subject};
 use serde::{Deserialize, Serialize};
 
 use super::NAME;
@@ -18,6 +18,15 @@ pub enum Action {
     /// It goes on, whatever the rules behind this one say. A list with such a rule is an allow-list: what none of its rules
     /// matches is refused.
     Allow,
+    /// It goes on when somebody of the rule's `group` has agreed; it matches as a rule that refuses does. Files are not held.
+    Review,
+}
+
+impl Action {
+    /// Whether a rule does so that does not say it.
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Rules that are ready to be applied.
@@ -26,7 +35,7 @@ pub(super) struct List<M> {
     pub(super) entries: Vec<Entry<M>>,
     /// Whether what no rule matches is refused; also where those that allow something do not hold for the principal.
     pub(super) is_allow_list: bool,
-    code: Code,
+    pub(super) code: Code,
 }
 
 /// A rule that is ready to be applied.
@@ -34,11 +43,55 @@ pub(super) struct List<M> {
 pub(super) struct Entry<M> {
     pub(super) name: String,
     pub(super) action: Action,
+    /// The group that a review asks.
+    pub(super) group: Option<String>,
     pub(super) hint: Option<String>,
     pub(super) except_groups: Vec<String>,
     pub(super) for_groups: Vec<String>,
     /// What it matches; nothing given matches everything.
     pub(super) matches: Option<M>,
+}
+
+/// Whose agreement a rule wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) rule: String,
+    pub(super) group: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Wanted {
+    /// One agreement for both, where the same group gives it.
+    ///
+    /// # Errors
+    /// What is wrong with two groups.
+    pub(super) fn and(first: Option<Self>, second: Option<Self>) -> Result<Option<Self>, String> {
+        match (first, second) {
+            (Some(first), Some(second)) if first.group != second.group => Err(format!(
+                "rule {} wants group {} to agree to a part of it, and rule {} wants group {} to",
+                first.rule, first.group, second.rule, second.group
+            )),
+            (first, second) => Ok(first.or(second)),
+        }
+    }
+
+    /// Asks for it.
+    pub(super) fn ask(self, subject: Subject) -> Box<Ask> {
+        let Self { rule, group, hint } = self;
+        Box::new(Ask { by: NAME, rule, group, hint, subject })
+    }
+}
+
+/// The group that a rule with this action asks.
+///
+/// # Errors
+/// When it does not fit.
+pub(super) fn check_group(rule: &str, action: Action, group: Option<&str>) -> Result<(), Denial> {
+    match (action, group) {
+        (Action::Review, None | Some("")) => Err(wrong(rule, "it does not say which group is to agree")),
+        (Action::Deny | Action::Allow, Some(_)) => Err(wrong(rule, "it names a group, and asks for no review")),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a rule matches.
@@ -76,18 +129,24 @@ impl<M> List<M> {
         self.entries.iter().any(|entry| entry.matches.as_ref().is_none_or(&of))
     }
 
-    /// Decides about `what`, in words for a user. A rule that refuses does so also when it could match; one that allows must
-    /// match surely.
-    pub(super) fn decide(&self, what: &str, unsure: &str, matches: impl Fn(&M, Action) -> Match) -> Result<(), Denial> {
+    /// Decides about `what`, in words for a user. A rule that refuses, or asks for a review, does so also when it could match; one
+    /// that allows must match surely.
+    pub(super) fn decide(
+        &self,
+        what: &str,
+        unsure: &str,
+        matches: impl Fn(&M, Action) -> Match,
+    ) -> Result<Option<Wanted>, Denial> {
         for entry in &self.entries {
             let found = entry.matches.as_ref().map_or(Match::Surely, |matcher| matches(matcher, entry.action));
             match (entry.action, found) {
                 (_, Match::No) | (Action::Allow, Match::Maybe) => {}
-                (Action::Allow, Match::Surely) => return Ok(()),
+                (Action::Allow, Match::Surely) => return Ok(None),
+                (Action::Review, _) => return Ok(Some(entry.wanted())),
                 (Action::Deny, _) => return Err(self.refused_by(entry, found, what, unsure)),
             }
         }
-        self.end(what)
+        self.end(what).map(|()| None)
     }
 
     /// What becomes of what no rule has decided about.
@@ -115,12 +174,22 @@ impl<M> List<M> {
 pub(super) const ASK: &str = "ask an administrator whether you may do this in another way";
 
 impl<M> Entry<M> {
+    /// What a rule that asks for a review wants.
+    pub(super) fn wanted(&self) -> Wanted {
+        let (rule, group, hint) = (self.name.clone(), self.group.clone().unwrap_or_default(), self.hint.clone());
+        Wanted { rule, group, hint }
+    }
+
     fn check(&self, is_last: bool) -> Result<(), Denial> {
         if self.name.is_empty() {
             return Err(wrong(&self.name, "it has no name"));
         }
+        check_group(&self.name, self.action, self.group.as_deref())?;
         match (&self.matches, self.action) {
             (Some(_), _) => Ok(()),
+            (None, Action::Review) => {
+                Err(wrong(&self.name, "it gives nothing to match, and would ask about everything"))
+            }
             (None, Action::Deny) => Err(wrong(&self.name, "it gives nothing to match, and would refuse everything")),
             (None, Action::Allow) if !is_last && self.except_groups.is_empty() && self.for_groups.is_empty() => {
                 Err(wrong(&self.name, "it allows everything, so that the rules behind it would never be asked"))

@@ -1,6 +1,7 @@
 //! *guardrail*: refuses statements by what they do, by the tables and functions they touch, and by pattern; commands by the
 //! programs that they run ([`CommandRule`]); what is done with files by operation and path ([`FileRule`]); and HTTP requests by
-//! method, path, query, fields, JSON body and gRPC method, of which it also limits how many there may be ([`HttpRule`]).
+//! method, path, query, fields, JSON body and gRPC method, of which it also limits how many there may be ([`HttpRule`]). A rule on
+//! statements, commands or requests may have them wait for somebody's agreement instead ([`Action::Review`]).
 //!
 //! Of statements it decides on the parsed statement, with the server's own grammar, so neither spelling nor comments get past it, and text
 //! in a string does not trip it. What a statement holds within (a DELETE in a CTE, the statement of an EXPLAIN, a PREPARE or a
@@ -16,6 +17,7 @@ mod facts;
 mod files;
 mod http;
 mod list;
+mod prepared;
 mod rules;
 mod shape;
 #[cfg(test)]
@@ -27,8 +29,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hoop_core::{
-    Clock, Code, Denial, Interest, Outcome, Phase, Plugin, Principal, Request, ResourceRole, Response, SessionContext,
-    SessionPlugin, Statement, SystemClock, TextEncoding, TextSettings, Verdict,
+    Ask, Clock, Code, Denial, Interest, Outcome, Phase, Plugin, Principal, Request, ResourceRole, Response,
+    SessionContext, SessionPlugin, Statement, Subject, SystemClock, TextEncoding, TextSettings, Verdict,
 };
 use pg_query::ParserOptions;
 
@@ -41,7 +43,8 @@ pub use files::{FileRule, Operation};
 pub use http::{Condition, HttpRule, Limit};
 use http::{Exchanges, Limits};
 pub use list::Action;
-use list::List;
+use list::{List, Wanted};
+use prepared::Prepared;
 use rules::Compiled;
 pub use rules::{GuardrailRules, Kind, Rule, Unparsable};
 
@@ -114,6 +117,9 @@ struct SessionGuardrail {
     unparsable: Unparsable,
     max_statement_bytes: usize,
     has_patterns: bool,
+    /// Whether a rule on statements asks for reviews.
+    asks: bool,
+    prepared: Prepared,
     /// Texts that were let through. One that differs from them in its numbers alone does the same to the same tables.
     seen: Vec<(Bytes, TextSettings)>,
     next: usize,
@@ -127,6 +133,8 @@ impl SessionGuardrail {
         let rules = rules.into_iter().map(Compiled::new).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             has_patterns: rules.iter().any(Compiled::has_pattern),
+            asks: asks(&rules),
+            prepared: Prepared::default(),
             rules,
             commands: commands::list(commands)?,
             files: files::list(files)?,
@@ -142,46 +150,71 @@ impl SessionGuardrail {
     fn of(mut self, principal: &Principal) -> Self {
         self.rules.retain(|rule| rule.applies_to(principal));
         let (commands, files, http) = (self.commands.of(principal), self.files.of(principal), self.http.of(principal));
-        Self { commands, files, http, ..self }
+        Self { asks: asks(&self.rules), commands, files, http, ..self }
     }
 
-    fn judge(&mut self, statement: &Statement) -> Result<(), Denial> {
-        if self
-            .seen
-            .iter()
-            .any(|(text, settings)| *settings == statement.settings && self.is_same(text, &statement.text))
-        {
-            return Ok(());
+    /// What is run was judged when it was prepared: now it may have to wait, with its parameters.
+    fn judge_run(&self, statement: &Statement) -> Result<Option<Box<Ask>>, Denial> {
+        if !self.asks {
+            return Ok(None);
         }
+        // Parameters come with the first run of a portal; what follows gives more of its rows.
+        let wanted = self.prepared.run(&statement.text, statement.parameters.is_some())?;
+        Ok(wanted.map(|wanted| wanted.ask(subject(statement))))
+    }
+
+    fn judge(&mut self, statement: &Statement) -> Result<Option<Box<Ask>>, Denial> {
+        if self.has_seen(statement) {
+            return Ok(None);
+        }
+        let mut judged = Judged::default();
         for settings in readings(&statement.text, statement.settings) {
             match parse(&statement.text, settings, self.max_statement_bytes) {
-                Ok(parsed) => self.judge_parsed(&parsed)?,
+                Ok(parsed) => judged = judged.and(self.judge_parsed(&parsed)?)?,
                 Err(why) if self.unparsable == Unparsable::Deny => return Err(unparsable(&why, statement.settings)),
                 Err(_) => {}
             }
         }
-        self.remember(statement);
-        Ok(())
+        if !self.asks {
+            self.remember(statement);
+            return Ok(None);
+        }
+        let Judged { wanted, runs_prepared } = judged;
+        self.prepared.check(runs_prepared)?;
+        if statement.phase == Phase::Prepare {
+            self.prepared.note(&statement.text, wanted.as_ref(), runs_prepared)?;
+            return Ok(None);
+        }
+        if wanted.is_none() && !runs_prepared {
+            self.remember(statement);
+        }
+        Ok(wanted.map(|wanted| wanted.ask(subject(statement))))
     }
 
-    /// Whether what was found of one text holds for the other one. A pattern may be about numbers.
-    fn is_same(&self, seen: &[u8], text: &[u8]) -> bool {
-        seen == text || (text.len() <= LONGEST_REMEMBERED && !self.has_patterns && shape::is_same(seen, text))
+    /// Whether a text was let through for which all of this one holds. A pattern may be about numbers.
+    fn has_seen(&self, statement: &Statement) -> bool {
+        let text = &statement.text;
+        let may_differ = text.len() <= LONGEST_REMEMBERED && !self.has_patterns;
+        let is_same = |seen: &Bytes| seen == text || (may_differ && shape::is_same(seen, text));
+        self.seen.iter().any(|(seen, settings)| *settings == statement.settings && is_same(seen))
     }
 
-    fn judge_parsed(&self, parsed: &pg_query::protobuf::ParseResult) -> Result<(), Denial> {
+    fn judge_parsed(&self, parsed: &pg_query::protobuf::ParseResult) -> Result<Judged, Denial> {
+        let mut judged = Judged::default();
         for raw in &parsed.stmts {
             let Some(node) = raw.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) else { continue };
             let facts = Facts::of(node).map_err(|error| Denial::failed(NAME, error))?;
-            for rule in &self.rules {
-                // The statement is only written out where a pattern is to be compared with it.
-                let text = || node.deparse(Default::default()).unwrap_or_default();
-                if rule.matches(&facts, text) {
-                    return Err(rule.denial(&facts));
-                }
+            judged.runs_prepared |= facts.runs_prepared;
+            // The statement is only written out where a pattern is to be compared with it.
+            let text = || node.deparse(Default::default()).unwrap_or_default();
+            let Some(rule) = self.rules.iter().find(|rule| rule.matches(&facts, text)) else { continue };
+            let Some(wanted) = rule.wanted() else { return Err(rule.denial(&facts)) };
+            if facts.kinds.contains(&Kind::Prepare) {
+                return Err(rule.denial_of_preparing());
             }
+            judged.wanted = Wanted::and(judged.wanted, Some(wanted)).map_err(two_groups)?;
         }
-        Ok(())
+        Ok(judged)
     }
 
     fn remember(&mut self, statement: &Statement) {
@@ -217,18 +250,20 @@ impl SessionPlugin for SessionGuardrail {
 
     fn on_request(&mut self, mut request: Request) -> Verdict<Request> {
         let judged = match &mut request {
-            // What is run was judged when it was prepared.
-            Request::Statement(statement) if statement.phase == Phase::Execute => Ok(()),
+            Request::Statement(statement) if statement.phase == Phase::Execute => self.judge_run(statement),
             Request::Statement(statement) => self.judge(statement),
-            Request::Function(_) => self.judge_function(),
-            Request::Command(command) => commands::judge(&self.commands, command, self.unparsable),
-            Request::File(operation) => files::judge(&self.files, operation),
-            Request::Http(head) => self.http.judge(head),
+            Request::Function(_) => self.judge_function().map(|()| None),
+            Request::Command(command) => commands::judge(&self.commands, command, self.unparsable)
+                .map(|wanted| wanted.map(|wanted| wanted.ask(Subject::Command(command.clone())))),
+            Request::File(operation) => files::judge(&self.files, operation).map(|()| None),
+            Request::Http(head) => self.http.judge(head).map(|()| None),
             Request::Body(part) => self.http.judge_body(part),
-            _ => Ok(()),
+            Request::Message(message) => self.http.judge_message(message).map(|()| None),
+            _ => Ok(None),
         };
         match judged {
-            Ok(()) => Verdict::Pass(request),
+            Ok(None) => Verdict::Pass(request),
+            Ok(Some(ask)) => Verdict::Review(request, ask),
             Err(denial) => Verdict::Deny(denial),
         }
     }
@@ -261,6 +296,36 @@ fn readings(text: &[u8], settings: TextSettings) -> impl Iterator<Item = TextSet
 /// that means something in SQL can be.
 fn has_hidden_backslash(text: &[u8]) -> bool {
     text.windows(2).any(|pair| matches!(pair, [byte, b'\\'] if !byte.is_ascii()))
+}
+
+/// What the rules say of a text that none of them refuses.
+#[derive(Default)]
+struct Judged {
+    /// Whose agreement it needs.
+    wanted: Option<Wanted>,
+    /// Whether it may run something that was prepared before.
+    runs_prepared: bool,
+}
+
+impl Judged {
+    /// What holds when both do.
+    fn and(self, other: Self) -> Result<Self, Denial> {
+        let wanted = Wanted::and(self.wanted, other.wanted).map_err(two_groups)?;
+        Ok(Self { wanted, runs_prepared: self.runs_prepared || other.runs_prepared })
+    }
+}
+
+fn asks(rules: &[Compiled]) -> bool {
+    rules.iter().any(|rule| rule.wanted().is_some())
+}
+
+/// What somebody is asked to agree to.
+fn subject(statement: &Statement) -> Subject {
+    Subject::Statement { text: statement.text.clone(), parameters: statement.parameters.clone() }
+}
+
+fn two_groups(reason: String) -> Denial {
+    Denial::new(NAME, Code::StatementDenied, reason).hint("run the statements one at a time")
 }
 
 /// Reads a text as the server will.

@@ -10,7 +10,7 @@ use super::commands::CommandRule;
 use super::facts::{Facts, Name};
 use super::files::FileRule;
 use super::http::HttpRule;
-use super::list::{applies, wrong};
+use super::list::{Action, Wanted, applies, check_group, wrong};
 
 /// Longest pattern, in bytes, and how large it may become when it is compiled.
 const MAX_PATTERN: usize = 4 * 1024;
@@ -25,16 +25,17 @@ const MAX_COMPILED: usize = 1 << 20;
 ///         { "name": "no-drop", "kinds": ["drop_table", "truncate"], "hint": "ask the owner of the table" },
 ///         { "name": "no-mass-change", "kinds": ["delete_without_where", "update_without_where"] },
 ///         { "name": "no-files", "functions": ["pg_read_*", "lo_import", "lo_export"] },
-///         { "name": "no-payroll", "tables": ["payroll.*"], "except_groups": ["hr"] }
+///         { "name": "no-payroll", "tables": ["payroll.*"], "except_groups": ["hr"] },
+///         { "name": "changes", "action": "review", "group": "dba", "kinds": ["update", "delete"] }
 ///     ]
 /// }"#)?;
-/// assert_eq!(rules.rules.len(), 4);
+/// assert_eq!(rules.rules.len(), 5);
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardrailRules {
-    /// On statements, in order; the first that matches refuses.
+    /// On statements, in order; the first that matches decides.
     pub rules: Vec<Rule>,
     /// On commands and subsystems of a machine, in order; the first that matches decides.
     pub commands: Vec<CommandRule>,
@@ -76,12 +77,23 @@ pub enum Unparsable {
     Pass,
 }
 
-/// A rule. It refuses statements for which everything that it gives holds.
+/// A rule. It refuses statements for which everything that it gives holds, or has them wait for somebody's agreement.
+///
+/// **A review** is of one statement as it runs, once: of a text that is sent to be run, or of each run of a prepared one with its
+/// parameters. So what PREPARE in SQL would run later is refused, and so is EXECUTE, FETCH or MOVE in SQL once the session has
+/// prepared something that needs a review, since it could be run by them. The rows of a COPY … FROM STDIN come after it, and
+/// are not a part of what somebody agrees to; nor is what functions, triggers and rules do on the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// What it is called in refusals and recordings.
     pub name: String,
+    /// What it does: it refuses, or asks for a review.
+    #[serde(default, skip_serializing_if = "Action::is_default")]
+    pub action: Action,
+    /// Of which group somebody must agree, where the action is `review`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// What a statement does, one of these; anything when empty.
     #[serde(default)]
     pub kinds: Vec<Kind>,
@@ -232,6 +244,10 @@ impl Compiled {
         if rule.name.is_empty() {
             return Err(wrong("it has no name".to_owned()));
         }
+        check_group(&rule.name, rule.action, rule.group.as_deref())?;
+        if rule.action == Action::Allow {
+            return Err(wrong("rules on statements refuse or ask for a review; they do not allow".to_owned()));
+        }
         if rule.kinds.is_empty() && rule.tables.is_empty() && rule.functions.is_empty() && rule.pattern.is_none() {
             return Err(wrong(
                 "it gives neither kinds nor tables nor functions nor a pattern, and would refuse everything".to_owned(),
@@ -276,6 +292,13 @@ impl Compiled {
         !self.rule.functions.is_empty()
     }
 
+    /// Whose agreement the rule wants, where it asks for a review.
+    pub(super) fn wanted(&self) -> Option<Wanted> {
+        let Rule { name, action, group, hint, .. } = &self.rule;
+        let group = group.clone().filter(|_| *action == Action::Review)?;
+        Some(Wanted { rule: name.clone(), group, hint: hint.clone() })
+    }
+
     pub(super) fn denial(&self, facts: &Facts) -> Denial {
         let what = self.rule.kinds.iter().find(|kind| facts.kinds.contains(kind));
         let what = what.map_or_else(|| "this statement".to_owned(), |kind| kind.as_str().replace('_', " "));
@@ -300,6 +323,13 @@ impl Compiled {
     pub(super) fn denial_of_number(&self) -> Denial {
         let reason = format!("rule {} is about functions by name, so none may be called by its number", self.rule.name);
         self.refuse(&reason)
+    }
+
+    /// What is prepared in SQL is run later by its name, which nobody could review.
+    pub(super) fn denial_of_preparing(&self) -> Denial {
+        let reason =
+            format!("rule {} wants a review of each run, and PREPARE in SQL would run it without", self.rule.name);
+        self.refuse(&reason).hint("send the statement itself, or prepare it through your driver")
     }
 
     fn refuse(&self, reason: &str) -> Denial {

@@ -1,4 +1,5 @@
 mod machines;
+mod reviews;
 
 use hoop_core::StatementId;
 use proptest::prelude::*;
@@ -14,7 +15,7 @@ fn statement(text: impl Into<Bytes>, settings: TextSettings) -> Statement {
 }
 
 fn judge(guardrail: &mut SessionGuardrail, text: &str) -> Result<(), Denial> {
-    guardrail.judge(&statement(text.to_owned(), TextSettings::default()))
+    guardrail.judge(&statement(text.to_owned(), TextSettings::default())).map(drop)
 }
 
 fn one(rule: &str) -> SessionGuardrail {

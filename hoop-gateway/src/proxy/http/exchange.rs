@@ -196,11 +196,10 @@ async fn run(exchange: &mut Exchange, mut request: http::Request<RequestBody>, a
     let mut body = Some(body);
     let mut whole = None;
     if head.body.whole
-        && !is_call
         && let Some(body) = body.take()
     {
         // No body is decided on, too; none is sent then.
-        let decided = outgoing.whole(body).await?;
+        let decided = if is_call { outgoing.whole_call(body).await? } else { outgoing.whole(body).await? };
         whole = (!bodiless).then_some(decided);
     }
     if !bodiless && let Some(body) = &mut body {

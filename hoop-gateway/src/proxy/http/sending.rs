@@ -217,7 +217,7 @@ impl Outgoing {
         }
         self.pass(last, &mut sender).await?;
         strip_trailers(&mut trailers);
-        if !self.between.is_whole() || self.messages.as_ref().is_some_and(|messages| !messages.is_empty()) {
+        if !self.is_cut_right() {
             return Err(grpc::cut_off());
         }
         if self.messages.is_none() && self.wanted.read {
@@ -234,14 +234,53 @@ impl Outgoing {
     async fn call(&mut self, data: &[u8], sender: &mut ChannelSender) -> Result<(), Denial> {
         let Some(messages) = &mut self.messages else { return Ok(()) };
         messages.push(data)?;
-        while let Some(bytes) = self.messages.as_mut().map(grpc::Messages::next).transpose()?.flatten() {
-            let message = Message { channel: self.channel, kind: MessageKind::Grpc, bytes };
-            match self.session.chain.request(Request::Message(message), async |_| {}).await? {
-                Request::Message(message) => self.pass(grpc::framed(&message.bytes), sender).await?,
-                _ => return Err(confused()),
-            }
+        while let Some(message) = self.message().await? {
+            self.pass(message, sender).await?;
         }
         Ok(())
+    }
+
+    /// The next message that is whole, as the chain leaves it.
+    async fn message(&mut self) -> Result<Option<Bytes>, Denial> {
+        let next = self.messages.as_mut().map(grpc::Messages::next).transpose()?.flatten();
+        let Some(bytes) = next else { return Ok(None) };
+        let message = Message { channel: self.channel, kind: MessageKind::Grpc, bytes };
+        match self.session.chain.request(Request::Message(message), async |_| {}).await? {
+            Request::Message(message) => Ok(Some(grpc::framed(&message.bytes))),
+            _ => Err(confused()),
+        }
+    }
+
+    /// Reads all messages of a call and has them decided on together.
+    ///
+    /// # Errors
+    /// As of [`whole`](Self::whole).
+    pub(super) async fn whole_call(&mut self, mut body: RequestBody) -> Result<Whole, Denial> {
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = self.next(&mut body).await? {
+            let Ok(data) = frame.into_data() else { continue };
+            let data = self.between.read(data)?;
+            if let Some(messages) = &mut self.messages {
+                messages.push(&data)?;
+            }
+            while let Some(message) = self.message().await? {
+                if bytes.len() + message.len() > self.session.limits.message_bytes {
+                    return Err(too_long(self.session.limits.message_bytes));
+                }
+                self.held.cover(bytes.len() + message.len())?;
+                bytes.extend_from_slice(&message);
+            }
+        }
+        if !self.is_cut_right() {
+            return Err(grpc::cut_off());
+        }
+        self.ask(Bytes::new(), Some(HeaderMap::new())).await?;
+        Ok(Whole { bytes: bytes.freeze(), trailers: HeaderMap::new() })
+    }
+
+    /// Whether a body has ended where a message does.
+    fn is_cut_right(&self) -> bool {
+        self.between.is_whole() && self.messages.as_ref().is_none_or(grpc::Messages::is_empty)
     }
 
     /// Reads all of a body and has it decided on.

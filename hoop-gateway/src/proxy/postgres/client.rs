@@ -260,7 +260,8 @@ impl PostgresRelay {
                 {
                     self.to_client.push(error::notice(text, None));
                 }
-                self.client.held = Some(HeldRequest { held, asking });
+                let is_told = held.notice.is_some();
+                self.client.held = Some(HeldRequest { held, asking, is_told });
                 Ok(())
             }
             Flow::Denied(denial) => self.denied(asking, denial),
@@ -352,7 +353,11 @@ impl PostgresRelay {
             // Ends the implicit transaction and is answered with ReadyForQuery, as they are.
             Asking::Query { .. } | Asking::Function { .. } => frontend::FunctionCall::write_impossible(&mut out),
             Asking::Parse { parse, .. } => Parse::write(&parse.name, IMPOSSIBLE, &mut out),
-            Asking::Execute { .. } => Parse::write(IMPOSSIBLE_NAME, IMPOSSIBLE, &mut out),
+            Asking::Execute { portal, .. } => {
+                // It has not begun, and a savepoint may keep it: what is run by its name later is nothing that was judged.
+                let _ = self.names.close_portal(portal);
+                Parse::write(IMPOSSIBLE_NAME, IMPOSSIBLE, &mut out);
+            }
             Asking::CopyIn { .. } => {
                 write_frame(&mut out, frontend::COPY_FAIL, |out| out.extend_from_slice(b"refused by the gateway\0"));
                 self.client.drops_rows = true;

@@ -87,6 +87,8 @@ struct FromClient {
 struct HeldRequest {
     held: Held<Request>,
     asking: Asking,
+    /// Whether the client was told that it waits: for somebody, and not for a disk.
+    is_told: bool,
 }
 
 /// What is known of the target's direction.
@@ -117,6 +119,12 @@ struct FromTarget {
     withheld: Option<Withheld>,
     /// What portals gave that have more rows, by their names.
     suspended: HashMap<Bytes, Arc<[Column]>>,
+}
+
+/// A client that logs in is not told that somebody is asked, and its driver would not wait for that.
+fn cannot_wait() -> Denial {
+    let reason = "a setting of the login needs a review, and a login does not wait for one";
+    Denial::new("gateway", Code::ReviewRequired, reason).hint("connect without it, and set it with SET")
 }
 
 /// A large message that goes on in pieces.
@@ -195,7 +203,10 @@ impl PostgresRelay {
             let statement = Statement { id, phase: Phase::Query, text, settings, parameters: None };
             let mut flow = self.chain.request(Request::Statement(statement));
             while let Flow::Held(held) = flow {
-                flow = self.chain.resume_request(held.resume, held.until.await?);
+                if held.notice.is_some() {
+                    return Err(cannot_wait().into());
+                }
+                flow = self.chain.resume_request(held.resume, held.until.await);
             }
             let done = Completion { statement: id, kind: CompletionKind::Done, tag: "SET".into(), rows: None };
             match flow {
@@ -276,6 +287,10 @@ impl Relay for PostgresRelay {
         self.target.held.is_none()
     }
 
+    fn waits_long(&self) -> bool {
+        self.client.held.as_ref().is_some_and(|held| held.is_told)
+    }
+
     fn on_cancel(&mut self) -> bool {
         if self.wants(Interest::STATEMENTS) {
             // It is told, and cannot be refused.
@@ -314,14 +329,9 @@ impl PostgresRelay {
     fn poll_held_request(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
         let Some(held) = &mut self.client.held else { return Ok(false) };
         let Poll::Ready(result) = held.held.until.poll_unpin(cx) else { return Ok(false) };
-        let Some(HeldRequest { held, asking }) = self.client.held.take() else { return Ok(false) };
-        match result {
-            Ok(request) => {
-                let flow = self.chain.resume_request(held.resume, request);
-                self.asked(flow, asking)?;
-            }
-            Err(denial) => self.denied(asking, denial)?,
-        }
+        let Some(HeldRequest { held, asking, .. }) = self.client.held.take() else { return Ok(false) };
+        let flow = self.chain.resume_request(held.resume, result);
+        self.asked(flow, asking)?;
         Ok(true)
     }
 

@@ -1,5 +1,6 @@
 //! A channel of a program: a shell, a command or a subsystem, with or without a terminal.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use hoop_proto::tunnel::v1::{
 };
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
 
 use super::files::{self, Files, Moved};
@@ -34,6 +35,11 @@ const NO_STATUS: Duration = Duration::from_millis(500);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a client may take to close a channel whose session has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Most that is kept of what a client sends, in bytes and in messages, while its program waits for somebody's agreement.
+const KEPT: usize = 256 << 10;
+const MOST_KEPT: usize = 256;
+/// What a terminal sends for Ctrl-C.
+const CTRL_C: u8 = 0x03;
 /// The number of the standard error (RFC 4254 section 5.2).
 const STDERR: u32 = 1;
 /// Most variables of one program, and their longest name and value together, in bytes.
@@ -61,6 +67,7 @@ pub(super) async fn serve(shared: Arc<Shared>, id: ChannelId, channel: Channel<M
         sender: Mutex::new(Some(sender)),
         started: OnceLock::new(),
         files: OnceLock::new(),
+        waits: Notify::new(),
         bytes_in: AtomicU64::new(0),
         bytes_out: AtomicU64::new(0),
     };
@@ -116,6 +123,8 @@ struct Program<'a> {
     started: OnceLock<Started>,
     /// Where it moves files.
     files: OnceLock<Files>,
+    /// Told when it waits for somebody.
+    waits: Notify,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
 }
@@ -136,14 +145,52 @@ struct Prepared {
 /// From the client to the target.
 impl Program<'_> {
     async fn up(&self, begun: Vec<ChannelMsg>, read: &mut ChannelReadHalf) -> Result<ChannelEnd, Ended> {
-        let mut prepared = Prepared::default();
-        for message in begun {
-            self.take(&mut prepared, message).await?;
+        let (mut prepared, mut waiting) = (Prepared::default(), VecDeque::from(begun));
+        loop {
+            let message = match waiting.pop_front() {
+                Some(message) => message,
+                None => read.wait().await.ok_or(Ended::Client)?,
+            };
+            if !starts(&message) {
+                self.take(&mut prepared, message).await?;
+                continue;
+            }
+            // What the client says while somebody is asked is kept, but for its end.
+            tokio::select! {
+                biased;
+                started = self.take(&mut prepared, message) => started?,
+                ended = self.meanwhile(&mut waiting, read) => return Err(ended),
+            }
         }
-        while let Some(message) = read.wait().await {
-            self.take(&mut prepared, message).await?;
+    }
+
+    /// Keeps what the client says while its program waits, until it does not wait any longer. Cancel safe.
+    async fn meanwhile(&self, waiting: &mut VecDeque<ChannelMsg>, read: &mut ChannelReadHalf) -> Ended {
+        self.waits.notified().await;
+        let mut kept = 0;
+        loop {
+            if kept >= KEPT || waiting.len() >= MOST_KEPT {
+                // The client waits with what is more.
+                std::future::pending::<()>().await;
+            }
+            let Some(message) = read.wait().await else { return Ended::Client };
+            match &message {
+                ChannelMsg::Close => return Ended::Client,
+                ChannelMsg::Data { data } if self.client.is_terminal() && data.contains(&CTRL_C) => {
+                    return self.enough();
+                }
+                ChannelMsg::Signal { signal: Sig::INT | Sig::TERM | Sig::HUP | Sig::QUIT | Sig::KILL } => {
+                    return self.enough();
+                }
+                ChannelMsg::Data { data } => kept += data.len(),
+                _ => {}
+            }
+            waiting.push_back(message);
         }
-        Err(Ended::Client)
+    }
+
+    fn enough(&self) -> Ended {
+        Ended::Refused(Denial::new("client", Code::Cancelled, "the program was not started: its user does not wait"))
     }
 
     /// What is rare, and takes much, is boxed: an idle channel has room for none of it.
@@ -339,7 +386,11 @@ impl Program<'_> {
         if !self.shared.chain.wants(kind) {
             return Ok(request);
         }
-        let asked = self.shared.chain.request(request, |text| Box::pin(self.client.notice(text))).await;
+        let told = |text| {
+            self.waits.notify_one();
+            Box::pin(self.client.notice(text))
+        };
+        let asked = self.shared.chain.request(request, told).await;
         asked.map_err(|denial| self.refusal(denial))
     }
 
@@ -497,7 +548,7 @@ impl Program<'_> {
                 // In a strict session the end is shown when it is on disk.
                 (Err(denial), _) => self.client.refused(&denial).await,
                 (Ok(()), Ok(end)) => self.client.ended(end).await,
-                (Ok(()), Err(Ended::Refused(denial))) => self.client.refused(&denial).await,
+                (Ok(()), Err(Ended::Refused(denial))) => self.client.not_run(&denial).await,
                 (Ok(()), Err(Ended::Client)) => self.client.close().await,
                 (Ok(()), Err(Ended::Session)) => match self.shared.why() {
                     Some(why) => self.client.refused(why).await,
@@ -555,8 +606,17 @@ impl ToClient {
     }
 
     async fn refused(&self, why: &Denial) {
+        self.told(why, words::exit_status(why)).await;
+    }
+
+    /// This is refused, and the session goes on.
+    async fn not_run(&self, why: &Denial) {
+        self.told(why, words::refused_status(why)).await;
+    }
+
+    async fn told(&self, why: &Denial, status: u32) {
         let _ = self.err(words(why, self.is_terminal())).await;
-        self.ended(ChannelEnd::ExitStatus(words::exit_status(why))).await;
+        self.ended(ChannelEnd::ExitStatus(status)).await;
     }
 
     async fn ended(&self, end: ChannelEnd) {
@@ -576,6 +636,10 @@ impl ToClient {
     async fn close(&self) {
         let _ = self.write.close().await;
     }
+}
+
+const fn starts(message: &ChannelMsg) -> bool {
+    matches!(message, ChannelMsg::RequestShell { .. } | ChannelMsg::Exec { .. } | ChannelMsg::RequestSubsystem { .. })
 }
 
 fn signal_name(signal: &Sig) -> &str {

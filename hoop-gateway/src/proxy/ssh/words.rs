@@ -29,6 +29,18 @@ pub(super) fn notice(text: &str, terminal: bool) -> Bytes {
     format!("hoop: {}{end}", plain(text)).into()
 }
 
+/// The exit status of a program whose user does not wait for somebody's agreement any longer, as shells have it for Ctrl-C.
+const INTERRUPTED: u32 = 130;
+
+/// The exit status of a program that was refused in a session that goes on.
+pub(super) fn refused_status(denial: &Denial) -> u32 {
+    match denial.code {
+        Code::ReviewDenied | Code::ReviewExpired => REFUSED,
+        Code::Cancelled => INTERRUPTED,
+        _ => exit_status(denial),
+    }
+}
+
 /// The exit status that tells a program what happened.
 pub(super) fn exit_status(denial: &Denial) -> u32 {
     match denial.code {
@@ -82,6 +94,10 @@ mod tests {
         assert_eq!(words(&denial, true), "\r\nhoop: no [2Jway\r\nhoop: try again\r\n");
         let ChannelOpenFailure::Other { code, reason } = open_failure(&denial) else { panic!("it has a reason") };
         assert_eq!((code, reason.as_str()), (CONNECT_FAILED, "no [2Jway; try again"));
+        let statuses =
+            [Code::CommandDenied, Code::ReviewDenied, Code::ReviewExpired, Code::Cancelled, Code::TargetLost]
+                .map(|code| refused_status(&denial.clone().with_code(code)));
+        assert_eq!(statuses, [126, 126, 126, 130, 255]);
         assert_eq!((exit_status(&denial), exit_status(&denial.with_code(Code::CommandDenied))), (255, 126));
     }
 }

@@ -81,6 +81,26 @@ payloads! {
         15 response_bytes: u64,
     }
 
+    /// A step of what somebody must agree to while the session runs.
+    Review {
+        /// The review's id; nothing where none could be asked for.
+        1 review: String,
+        /// Number of the statement that waits.
+        2 statement: Option<u64>,
+        /// Number of the channel whose command or request it is.
+        3 channel: Option<u64>,
+        /// The rule that wants it.
+        4 rule: Text,
+        /// The group of which somebody decides.
+        5 group: Text,
+        /// `asked`, `agreed`, or the stable code of the refusal.
+        6 what: String,
+        /// Who has agreed.
+        7 by: Text,
+        /// What they said to it, or why it does not go on.
+        8 said: Text,
+    }
+
     /// How the session ended.
     End {
         /// The outcome's stable text.

@@ -5,7 +5,7 @@ use sqlx::types::Uuid;
 use sqlx::{FromRow, QueryBuilder};
 
 use super::{Connection, Engine, LAST, Result, Reviews, hash, micros, time, unless_exists};
-use crate::store::{Page, Review, ReviewDecision, ReviewFilter, ReviewState, StoreError};
+use crate::store::{Page, Review, ReviewDecision, ReviewFilter, ReviewKind, ReviewState, StoreError};
 
 #[derive(FromRow)]
 struct ReviewRow {
@@ -23,6 +23,8 @@ struct ReviewRow {
     group_name: String,
     rule: Option<String>,
     reason: Option<String>,
+    kind: String,
+    subject: Option<String>,
     asked_hash: Vec<u8>,
     state: String,
     decided_by: Option<Uuid>,
@@ -41,7 +43,11 @@ impl ReviewRow {
     fn review(self) -> Result<Review> {
         let state = ReviewState::ALL.into_iter().find(|state| state.as_str() == self.state);
         let unknown = || StoreError::Corrupt { what: "state of a review", source: self.state.clone().into() };
+        let kind = ReviewKind::ALL.into_iter().find(|kind| kind.as_str() == self.kind);
+        let of_no_kind = || StoreError::Corrupt { what: "kind of a review", source: self.kind.clone().into() };
         Ok(Review {
+            kind: kind.ok_or_else(of_no_kind)?,
+            subject: self.subject,
             state: state.ok_or_else(unknown)?,
             org: OrgId::from_uuid(self.org_id),
             id: ReviewId::from_uuid(self.id),
@@ -99,8 +105,9 @@ impl Reviews for Engine {
         // They are counted in the same statement: several may be asked for at once.
         let done = sqlx::query(
             "INSERT INTO reviews (org_id, id, request_id, session_id, user_id, user_name, role_id, role_name, mode, \
-             target_db, source, group_name, rule, reason, asked_hash, state, good_once, created_at, expires_at) \
-             SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'pending', $16, $17, $18 \
+             target_db, source, group_name, rule, reason, asked_hash, state, good_once, created_at, expires_at, \
+             kind, subject) \
+             SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'pending', $16, $17, $18, $20, $21 \
              FROM orgs WHERE id = $1 AND \
              (SELECT COUNT(*) FROM reviews WHERE org_id = $1 AND user_id = $5 AND state = 'pending') < $19",
         )
@@ -123,6 +130,8 @@ impl Reviews for Engine {
         .bind(micros(review.created_at))
         .bind(micros(review.expires_at))
         .bind(i64::from(most))
+        .bind(review.kind.as_str())
+        .bind(&review.subject)
         .execute(&self.write)
         .await
         .map_err(unless_exists(|| format!("review {}", review.id)))?;
@@ -176,12 +185,25 @@ impl Reviews for Engine {
         row.map(ReviewRow::review).transpose()
     }
 
+    async fn asked_before(&self, org: OrgId, user: UserId, asked_hash: &[u8; 32]) -> Result<Vec<Review>> {
+        let rows: Vec<ReviewRow> = sqlx::query_as(
+            "SELECT * FROM reviews WHERE org_id = $1 AND user_id = $2 AND asked_hash = $3 ORDER BY id DESC LIMIT 8",
+        )
+        .bind(org.as_uuid())
+        .bind(user.as_uuid())
+        .bind(&asked_hash[..])
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter().map(ReviewRow::review).collect()
+    }
+
     async fn decide(&self, org: OrgId, id: ReviewId, decision: &ReviewDecision) -> Result<bool> {
         let state = if decision.approve { ReviewState::Approved } else { ReviewState::Denied };
         let done = sqlx::query(
             "UPDATE reviews SET state = $3, decided_by = $4, decided_name = $5, decided_at = $6, comment = $7, \
              good_until = $8, good_once = $9 \
              WHERE org_id = $1 AND id = $2 AND state = 'pending' AND expires_at > $6 AND user_id <> $4 \
+             AND ($9 OR kind = 'session') \
              AND EXISTS (SELECT 1 FROM users u JOIN memberships m ON m.org_id = u.org_id AND m.user_id = u.id \
              WHERE u.org_id = $1 AND u.id = $4 AND NOT u.disabled AND NOT u.service_account \
              AND m.group_name = reviews.group_name)",
@@ -219,7 +241,7 @@ impl Reviews for Engine {
             "UPDATE reviews SET used_by = $5, used_at = $6 \
              WHERE org_id = $1 AND id = $2 AND user_id = $3 AND asked_hash = $4 AND state = 'approved' \
              AND good_until > $6 \
-             AND (NOT good_once OR (used_at IS NULL AND (session_id IS NULL OR session_id = $5)))",
+             AND (NOT good_once OR (used_at IS NULL AND (session_id IS NULL OR session_id = $5 OR kind = 'request')))",
         )
         .bind(review.org.as_uuid())
         .bind(review.id.as_uuid())
@@ -231,6 +253,10 @@ impl Reviews for Engine {
         .await?;
         if done.rows_affected() == 0 {
             return Ok(false);
+        }
+        if review.kind != ReviewKind::Session {
+            transaction.commit().await?;
+            return Ok(true);
         }
         sqlx::query("UPDATE sessions SET review_id = $3 WHERE org_id = $1 AND id = $2")
             .bind(review.org.as_uuid())
@@ -261,9 +287,32 @@ impl Reviews for Engine {
         rows.into_iter().map(ReviewRow::review).collect()
     }
 
+    async fn revoke_of(&self, org: OrgId, session: SessionId, at: DateTime<Utc>) -> Result<Vec<Review>> {
+        let mut transaction = self.write.begin().await?;
+        sqlx::query(
+            "UPDATE reviews SET good_until = $3 WHERE org_id = $1 AND session_id = $2 AND kind <> 'session' \
+             AND state = 'approved' AND used_at IS NULL AND good_until > $3",
+        )
+        .bind(org.as_uuid())
+        .bind(session.as_uuid())
+        .bind(micros(at))
+        .execute(&mut *transaction)
+        .await?;
+        let rows: Vec<ReviewRow> = sqlx::query_as(
+            "UPDATE reviews SET state = 'withdrawn' WHERE org_id = $1 AND session_id = $2 AND kind <> 'session' \
+             AND state = 'pending' RETURNING *",
+        )
+        .bind(org.as_uuid())
+        .bind(session.as_uuid())
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        rows.into_iter().map(ReviewRow::review).collect()
+    }
+
     async fn withdraw_orphans(&self) -> Result<u64> {
         let done =
-            sqlx::query("UPDATE reviews SET state = 'withdrawn' WHERE state = 'pending' AND session_id IS NOT NULL")
+            sqlx::query("UPDATE reviews SET state = 'withdrawn' WHERE state = 'pending' AND session_id IS NOT NULL AND kind <> 'request'")
                 .execute(&self.write)
                 .await?;
         Ok(done.rows_affected())

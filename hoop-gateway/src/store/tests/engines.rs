@@ -232,7 +232,7 @@ async fn a_backup_is_restored_on_every_engine(place: Place) {
     let backup = backup_of(&store).await;
     for target in [Place::sqlite(), Place::postgres()] {
         let counts = SqlStore::restore(&target.url, &backup[..]).await.expect("restored");
-        assert_eq!((counts["users"], counts["sessions"]), (11, 8));
+        assert_eq!((counts["users"], counts["sessions"]), (11, 10));
         let restored = target.open().await;
         assert_eq!(rows(&backup_of(&restored).await), rows(&backup));
         assert_eq!(

@@ -18,6 +18,8 @@ pub(crate) fn review(of: &User, group: &str) -> Review {
         group: group.to_owned(),
         rule: Some("prod".to_owned()),
         reason: Some("ticket 42".to_owned()),
+        kind: ReviewKind::Session,
+        subject: None,
         asked_hash: [1; 32],
         state: ReviewState::Pending,
         decided_by: None,
@@ -51,6 +53,7 @@ pub(super) async fn reviews(store: &dyn Store, alice: &User) -> Result<()> {
     who_decides(store, alice, &lena).await?;
     what_is_good(store, alice, &lena).await?;
     what_is_over(store, alice).await?;
+    within_sessions(store, alice, &lena).await?;
     lists(store, alice, &lena).await
 }
 
@@ -173,6 +176,52 @@ async fn what_is_over(store: &dyn Store, alice: &User) -> Result<()> {
     // Only a session's ends with the gateway that has held it.
     assert_eq!(reviews.withdraw_orphans().await?, 1);
     assert_eq!(reviews.pending().await?.len(), pending.len() - 2);
+    Ok(())
+}
+
+async fn within_sessions(store: &dyn Store, alice: &User, lena: &User) -> Result<()> {
+    let reviews = store.reviews();
+    let (one, another) = (session(alice), session(alice));
+    for session in [&one, &another] {
+        store.sessions().open(session).await?;
+    }
+    let of = |kind, hash| Review {
+        session: Some(one.id),
+        kind,
+        subject: Some("delete from t".to_owned()),
+        asked_hash: [hash; 32],
+        ..review(alice, "leads")
+    };
+    // A statement is its session's; a request is its user's, and is known by its hash.
+    let statement = approved(store, &of(ReviewKind::Statement, 7), lena, true).await?;
+    assert_eq!(statement.subject.as_deref(), Some("delete from t"));
+    let (at, request) = (statement.created_at, of(ReviewKind::Request, 8));
+    assert!(!reviews.take(&statement, another.id, at).await?, "another session's");
+    assert!(reviews.take(&statement, one.id, at).await? && !reviews.take(&statement, one.id, at).await?);
+    assert_eq!(store.sessions().get(ORG, one.id).await?.and_then(|session| session.review), None, "nobody let it in");
+    assert!(reviews.create(&request, 16).await?);
+    let long = ReviewDecision { good_once: false, ..decision(lena, true, at) };
+    assert!(!reviews.decide(ORG, request.id, &long).await?, "it is good once");
+    assert!(reviews.decide(ORG, request.id, &decision(lena, true, at)).await?);
+    let approval = reviews.get(ORG, request.id).await?.expect("there");
+    assert_eq!(reviews.standing(ORG, alice.id, &[8; 32], at).await?, None, "it lets no session in");
+    assert_eq!(reviews.asked_before(ORG, alice.id, &[8; 32]).await?, std::slice::from_ref(&approval));
+    assert_eq!(reviews.asked_before(ORG, lena.id, &[8; 32]).await?, []);
+    assert!(reviews.take(&approval, another.id, at).await? && !reviews.take(&approval, one.id, at).await?);
+
+    // Who is shut out takes nothing along; what was used stays as it is.
+    let (open, good) = (of(ReviewKind::Request, 9), approved(store, &of(ReviewKind::Request, 10), lena, true).await?);
+    assert!(reviews.create(&open, 16).await?);
+    let elsewhere = Review { session: Some(another.id), ..of(ReviewKind::Request, 11) };
+    assert!(reviews.create(&elsewhere, 16).await?);
+    assert_eq!(reviews.withdraw_orphans().await?, 0, "no request waits in a gateway");
+    let later = at + TimeDelta::seconds(1);
+    let revoked = reviews.revoke_of(ORG, one.id, later).await?;
+    assert_eq!(revoked.iter().map(|review| review.id).collect::<Vec<_>>(), [open.id]);
+    assert!(!reviews.take(&good, one.id, later).await?, "it is void");
+    assert_eq!(reviews.get(ORG, approval.id).await?.and_then(|review| review.good_until), approval.good_until);
+    assert_eq!(reviews.get(ORG, elsewhere.id).await?.map(|review| review.state), Some(ReviewState::Pending));
+    assert!(reviews.withdraw(ORG, elsewhere.id, alice.id).await?);
     Ok(())
 }
 

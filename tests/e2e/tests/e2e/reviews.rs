@@ -1,5 +1,7 @@
 //! Sessions that wait until somebody agrees, as clients of each kind see it.
 
+mod within;
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -48,12 +50,15 @@ struct Case {
 
 impl Case {
     fn new(name: &'static str) -> Self {
-        let (gateway, group) = (&stand().gateway, format!("{name}-leads"));
+        Self::with(&stand().gateway, name, &json!({ "review": { "group": format!("{name}-leads") } }))
+    }
+
+    fn with(gateway: &Gateway, name: &'static str, obligations: &Value) -> Self {
         let user = gateway.user(name, &[]);
-        let lead = gateway.user(&format!("{name}-lead"), &[&group]);
+        let lead = gateway.user(&format!("{name}-lead"), &[&format!("{name}-leads")]);
         let rule = json!({
             "name": name, "effect": "allow", "subjects": { "users": [name] }, "roles": { "names": [name] },
-            "obligations": { "review": { "group": group } },
+            "obligations": obligations,
         });
         gateway.api().post("/api/v1/access-rules", &rule);
         Self { name, user, lead }

@@ -57,9 +57,9 @@ impl Facts {
         match action {
             Action::Allow if methods.contains(&self.method) && others.all(|other| is(&other)) => Match::Surely,
             Action::Allow => Match::No,
-            Action::Deny if is(&self.method) || (self.method == "HEAD" && is("GET")) => Match::Surely,
-            Action::Deny if others.any(|other| is(&other)) => Match::Maybe,
-            Action::Deny => Match::No,
+            Action::Deny | Action::Review if is(&self.method) || (self.method == "HEAD" && is("GET")) => Match::Surely,
+            Action::Deny | Action::Review if others.any(|other| is(&other)) => Match::Maybe,
+            Action::Deny | Action::Review => Match::No,
         }
     }
 

@@ -10,13 +10,17 @@ mod tests;
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use hoop_core::id::{RoleId, UserId};
-use hoop_core::{BodyPart, ChannelId, Code, Denial, ExchangeKind, HttpRequest, Interest, Principal};
+use hoop_core::{
+    Ask, BodyPart, ChannelId, Code, Denial, ExchangeKind, HttpRequest, Interest, Message, Principal, Subject,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::NAME;
-use super::list::{ASK, Action, Entry, List, Match, checked, wrong};
+use super::list::{ASK, Action, Entry, List, Match, Wanted, checked, wrong};
+use crate::plugins::audit::MOST_SHOWN;
 use facts::Facts;
 use json::Pointer;
 pub use limit::Limit;
@@ -37,10 +41,11 @@ use test::{Seen, Test, least};
 ///         { "name": "no-export", "paths": ["/report"], "query": [{ "name": "format", "equals": "raw" }] },
 ///         { "name": "large", "methods": ["POST"], "paths": ["/payments"], "body": [{ "name": "/amount", "above": 1000 }] },
 ///         { "name": "refunds", "services": ["payments.v1.Cards/Refund*"] },
+///         { "name": "payouts", "action": "review", "group": "treasury", "methods": ["POST"], "paths": ["/payouts"] },
 ///         { "name": "slowly", "paths": ["/search"], "limit": { "requests": 10, "per_seconds": 60 } }
 ///     ]
 /// }"#)?;
-/// assert_eq!(rules.http.len(), 6);
+/// assert_eq!(rules.http.len(), 7);
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 ///
@@ -58,6 +63,10 @@ use test::{Seen, Test, least};
 /// UTF-8, longer than `max_body_bytes`), is refused then, and so are WebSockets and gRPC calls. A list of questions is read as each of
 /// them, and one value where several are meant as one of several. Parameters in forms are not seen; nor is what a service takes from
 /// its query or from text within JSON (GraphQL) in the place of a field: a rule on the path and the method is for that.
+///
+/// **Reviews** are of one request with its whole body, or of one call with all of its messages, up to 64 KiB. What asks for one is
+/// refused until somebody of `group` has agreed, and goes through once when it is sent again: with the same method, path, query and
+/// body, and the same fields but for those that differ from one time to the next. A WebSocket is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpRule {
@@ -66,6 +75,9 @@ pub struct HttpRule {
     /// What it does.
     #[serde(default)]
     pub action: Action,
+    /// Of which group somebody must agree, where the action is `review`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// How many requests it lets through; it refuses those beyond and decides about no others, whatever they match behind it.
     #[serde(default)]
     pub limit: Option<Limit>,
@@ -119,7 +131,7 @@ pub(super) fn list(rules: Vec<HttpRule>) -> Result<List<Http>, Denial> {
 }
 
 fn entry(rule: HttpRule) -> Result<Entry<Http>, Denial> {
-    let HttpRule { name, action, limit, methods, paths, query, headers, services, body, hint, .. } = rule;
+    let HttpRule { name, action, group, limit, methods, paths, query, headers, services, body, hint, .. } = rule;
     check_limit(&name, action, limit)?;
     if let Some(method) = methods.iter().find(|method| http::Method::from_bytes(method.as_bytes()).is_err()) {
         return Err(wrong(&name, &format!("{method} is no method")));
@@ -142,12 +154,13 @@ fn entry(rule: HttpRule) -> Result<Entry<Http>, Denial> {
         left: None,
     };
     let (except_groups, for_groups) = (rule.except_groups, rule.for_groups);
-    Ok(Entry { name, action, hint, except_groups, for_groups, matches: given.then_some(matches) })
+    Ok(Entry { name, action, group, hint, except_groups, for_groups, matches: given.then_some(matches) })
 }
 
 fn check_limit(rule: &str, action: Action, limit: Option<Limit>) -> Result<(), Denial> {
     match limit {
         Some(_) if action == Action::Allow => Err(wrong(rule, "it limits, so it cannot allow")),
+        Some(_) if action == Action::Review => Err(wrong(rule, "it limits, so it cannot ask for a review")),
         Some(limit) if limit.per_seconds.get() > MAX_SECONDS => {
             Err(wrong(rule, &format!("it limits over more than {MAX_SECONDS} seconds")))
         }
@@ -203,7 +216,7 @@ impl Patterns {
         let Ok(readings) = &facts.path else { return Match::Maybe };
         let matches = hoop_core::role::matches_wildcard;
         let (any, all) = match action {
-            Action::Deny => readings.compare(|path| {
+            Action::Deny | Action::Review => readings.compare(|path| {
                 let path = folded(path);
                 self.0.iter().any(|(folded, _)| matches(folded, &path))
             }),
@@ -250,6 +263,8 @@ enum Decision {
     Passes,
     /// The rule with this number is about the body.
     Body(usize),
+    /// Somebody must agree.
+    Review(Wanted),
 }
 
 /// The rules, and the requests whose bodies they wait for.
@@ -265,8 +280,46 @@ struct Waiting {
     /// The rule to go on with.
     from: usize,
     bytes: Vec<u8>,
+    /// The messages of a call.
+    messages: Vec<Bytes>,
+    /// What was asked for, where somebody may have to agree to it.
+    head: Option<Box<HttpRequest>>,
+    /// Whose agreement it needs, whatever the body says.
+    wanted: Option<Wanted>,
     /// What it was refused with.
     refused: Option<Denial>,
+}
+
+/// What a piece of a body comes to.
+enum Taken {
+    /// More is to come.
+    More,
+    /// It is whole, and goes on, or when somebody has agreed.
+    Asks(Option<Wanted>),
+}
+
+impl Waiting {
+    /// Keeps bytes of what somebody is to read.
+    ///
+    /// # Errors
+    /// When it is more than they could.
+    fn keep(&mut self, bytes: &[u8], code: Code) -> Result<(), Denial> {
+        let kept = self.messages.iter().map(Bytes::len).sum::<usize>() + self.bytes.len() + self.messages.len();
+        if kept + bytes.len() > MOST_SHOWN {
+            let rule = self.wanted.as_ref().map_or("", |wanted| &wanted.rule);
+            let reason =
+                format!("rule {rule} wants a review, and what has more than {MOST_SHOWN} bytes cannot be reviewed");
+            return Err(Denial::new(NAME, code, reason).hint("send less at once"));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Asks for somebody's agreement to the whole of it.
+    fn ask(self, wanted: Wanted) -> Option<Box<Ask>> {
+        let body = if self.messages.is_empty() { vec![Bytes::from(self.bytes)] } else { self.messages };
+        self.head.map(|head| wanted.ask(Subject::Request { head, body }))
+    }
 }
 
 impl Exchanges {
@@ -292,7 +345,16 @@ impl Exchanges {
         }
         let reads =
             self.list.entries.iter().filter_map(|entry| entry.matches.as_ref()).any(|http| !http.body.is_empty());
-        if reads { Interest::HTTP | Interest::BODIES } else { Interest::HTTP }
+        match (self.asks(), reads) {
+            (true, _) => Interest::HTTP | Interest::BODIES | Interest::MESSAGES,
+            (false, true) => Interest::HTTP | Interest::BODIES,
+            (false, false) => Interest::HTTP,
+        }
+    }
+
+    /// Whether a rule asks for reviews.
+    fn asks(&self) -> bool {
+        self.list.entries.iter().any(|entry| entry.action == Action::Review)
     }
 
     /// Judges a head; asks for the body where a rule is about it.
@@ -307,28 +369,39 @@ impl Exchanges {
             let reason = format!("{why}, so no rule could be applied to it");
             return Err(self.list.refusal(reason, "write the path plainly, in UTF-8 and encoded once"));
         }
-        match self.decide(&facts, 0, None)? {
-            Decision::Passes => Ok(()),
-            Decision::Body(from) => {
-                head.body.decide();
-                self.waiting.insert(head.channel, Waiting { facts, from, bytes: Vec::new(), refused: None });
-                Ok(())
+        let (from, wanted) = match self.decide(&facts, 0, None)? {
+            Decision::Passes => return Ok(()),
+            Decision::Body(from) => (from, None),
+            Decision::Review(wanted) if facts.kind == ExchangeKind::WebSocket => {
+                let reason =
+                    format!("rule {} wants a review, and what is said in a WebSocket cannot be reviewed", wanted.rule);
+                return Err(self.list.refusal(reason, wanted.hint.as_deref().unwrap_or(ASK)));
             }
-        }
+            Decision::Review(wanted) => (0, Some(wanted)),
+        };
+        head.body.decide();
+        let asked = self.asks().then(|| Box::new(head.clone()));
+        let (bytes, messages) = (Vec::new(), Vec::new());
+        self.waiting.insert(head.channel, Waiting { facts, from, bytes, messages, head: asked, wanted, refused: None });
+        Ok(())
     }
 
     /// Judges a piece of a body that was asked for.
-    pub(super) fn judge_body(&mut self, part: &BodyPart) -> Result<(), Denial> {
-        let Some(mut waiting) = self.waiting.remove(&part.channel) else { return Ok(()) };
+    pub(super) fn judge_body(&mut self, part: &BodyPart) -> Result<Option<Box<Ask>>, Denial> {
+        let Some(mut waiting) = self.waiting.remove(&part.channel) else { return Ok(None) };
         let judged = match waiting.refused.take() {
             Some(denial) => Err(denial),
+            None if waiting.wanted.is_some() => waiting.keep(&part.bytes, self.list.code).map(|()| match part.last {
+                true => Taken::Asks(waiting.wanted.clone()),
+                false => Taken::More,
+            }),
             None => self.take(&mut waiting, part),
         };
         match judged {
-            Ok(true) => Ok(()),
-            Ok(false) => {
+            Ok(Taken::Asks(wanted)) => Ok(wanted.and_then(|wanted| waiting.ask(wanted))),
+            Ok(Taken::More) => {
                 self.waiting.insert(part.channel, waiting);
-                Ok(())
+                Ok(None)
             }
             Err(denial) => {
                 // Nothing of it goes on, however much comes.
@@ -340,8 +413,21 @@ impl Exchanges {
         }
     }
 
-    /// Takes a piece in; whether all is decided.
-    fn take(&self, waiting: &mut Waiting, part: &BodyPart) -> Result<bool, Denial> {
+    /// Judges a message of a call: it is kept until all are there, where somebody must agree.
+    pub(super) fn judge_message(&mut self, message: &Message) -> Result<(), Denial> {
+        let code = self.list.code;
+        let Some(waiting) = self.waiting.get_mut(&message.channel) else { return Ok(()) };
+        if let Some(denial) = &waiting.refused {
+            return Err(denial.clone());
+        }
+        let kept = waiting.keep(&message.bytes, code).inspect_err(|denial| waiting.refused = Some(denial.clone()));
+        // The bytes are those of one message each.
+        waiting.messages.push(std::mem::take(&mut waiting.bytes).into());
+        kept
+    }
+
+    /// Takes a piece in.
+    fn take(&self, waiting: &mut Waiting, part: &BodyPart) -> Result<Taken, Denial> {
         let unread = |why: &str| {
             let rule = self.list.entries.get(waiting.from).map_or("", |entry| &entry.name);
             let reason = format!("the body cannot be read, so rule {rule} could not be applied to it: {why}");
@@ -355,10 +441,13 @@ impl Exchanges {
             waiting.facts.says_json().map_err(&unread)?;
         }
         if !part.last {
-            return Ok(false);
+            return Ok(Taken::More);
         }
         let body = json::read(&waiting.bytes).map_err(|why| unread(&why))?;
-        self.decide(&waiting.facts, waiting.from, Some(&body)).map(|_| true)
+        match self.decide(&waiting.facts, waiting.from, Some(&body))? {
+            Decision::Review(wanted) => Ok(Taken::Asks(Some(wanted))),
+            Decision::Passes | Decision::Body(_) => Ok(Taken::Asks(None)),
+        }
     }
 
     /// Judges that an exchange is answered: none is whose body is not decided on.
@@ -390,6 +479,7 @@ impl Exchanges {
             match (entry.action, found) {
                 (_, Match::No) | (Action::Allow, Match::Maybe) => {}
                 (Action::Allow, Match::Surely) => return Ok(Decision::Passes),
+                (Action::Review, _) => return Ok(Decision::Review(entry.wanted())),
                 (Action::Deny, _) => self.refuse(entry, found, facts)?,
             }
         }

@@ -1,6 +1,7 @@
 //! Rules on HTTP requests, seen from the chain.
 
 mod paths;
+mod reviews;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

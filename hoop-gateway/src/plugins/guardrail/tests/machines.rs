@@ -24,7 +24,7 @@ fn passes(guardrail: &mut SessionGuardrail, request: Request) -> Result<(), Deni
     match guardrail.on_request(request) {
         Verdict::Pass(_) => Ok(()),
         Verdict::Deny(denial) => Err(denial),
-        Verdict::Hold(_) => panic!("it never waits"),
+        Verdict::Hold(_) | Verdict::Review(..) => panic!("it never waits"),
     }
 }
 
