@@ -221,6 +221,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
     use tokio::task::yield_now;
+    use tokio_util::task::TaskTracker;
 
     use super::*;
 
@@ -290,14 +291,15 @@ mod tests {
     async fn sent(sessions: u8, room: usize) -> (Vec<u8>, usize) {
         let (near, mut far) = duplex(room);
         let (queue, writes) = (Arc::<Queue>::default(), Arc::<AtomicUsize>::default());
-        let connection = tokio::spawn(Arc::clone(&queue).run(Coalescing::new(Counting(near, Arc::clone(&writes)))));
-        let reader = tokio::spawn(async move {
+        let connection =
+            TaskTracker::new().spawn(Arc::clone(&queue).run(Coalescing::new(Counting(near, Arc::clone(&writes)))));
+        let reader = TaskTracker::new().spawn(async move {
             let mut read = Vec::new();
             far.read_to_end(&mut read).await.map(|_| read)
         });
         let session = |number| {
             let queue = Arc::clone(&queue);
-            tokio::spawn(async move {
+            TaskTracker::new().spawn(async move {
                 for message in 0..MESSAGES {
                     queue.push([number, u8::try_from(message).expect("fewer than 256")].repeat(LENGTH / 2));
                     yield_now().await;
@@ -341,7 +343,7 @@ mod tests {
     async fn the_last_message_leaves_by_itself() {
         let (near, mut far) = duplex(1 << 10);
         let queue = Arc::<Queue>::default();
-        let connection = tokio::spawn(Arc::clone(&queue).run(Coalescing::new(near)));
+        let connection = TaskTracker::new().spawn(Arc::clone(&queue).run(Coalescing::new(near)));
         for number in 0..u8::MAX {
             queue.push(vec![number]);
             assert_eq!(far.read_u8().await.expect("it arrives"), number);
