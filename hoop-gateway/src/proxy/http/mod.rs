@@ -7,6 +7,7 @@
 pub(crate) mod fields;
 pub(crate) mod status;
 
+mod allow;
 mod answer;
 mod asked;
 mod call;
