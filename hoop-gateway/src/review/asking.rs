@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hoop_core::id::{RequestId, ReviewId, SessionId};
-use hoop_core::{AccessMode, Principal, ResourceRole};
+use hoop_core::{AccessMode, Principal, ResourceRole, SessionContext};
 
 use crate::store::{Review, ReviewKind, ReviewState};
 
@@ -50,7 +50,24 @@ pub(crate) struct Asking<'a> {
     pub(crate) about: Option<&'a About>,
 }
 
-impl Asking<'_> {
+impl<'a> Asking<'a> {
+    /// For a session, that it may run.
+    pub(crate) fn of(context: &'a SessionContext, group: &'a str, rule: Option<&'a str>) -> Self {
+        Self {
+            request_id: context.request_id,
+            session: Some(context.id),
+            principal: &context.principal,
+            role: &context.role,
+            mode: context.mode,
+            database: context.database.as_deref(),
+            source: context.source,
+            reason: context.reason.as_deref(),
+            group,
+            rule,
+            about: None,
+        }
+    }
+
     /// What an approval is bound to: who, where the role leads and under which rules, on which database, and who decides. One
     /// that was given for something else is no approval of this.
     pub(crate) fn hash(&self) -> [u8; 32] {

@@ -82,20 +82,7 @@ struct Question {
 
 impl Question {
     fn asking(&self) -> Asking<'_> {
-        let context = &*self.context;
-        Asking {
-            request_id: context.request_id,
-            session: Some(context.id),
-            principal: &context.principal,
-            role: &context.role,
-            mode: context.mode,
-            database: context.database.as_deref(),
-            source: context.source,
-            reason: context.reason.as_deref(),
-            group: &self.group,
-            rule: Some(&self.rule),
-            about: Some(&self.about),
-        }
+        Asking { about: Some(&self.about), ..Asking::of(&self.context, &self.group, Some(&self.rule)) }
     }
 
     /// What the user is told while it waits.

@@ -57,7 +57,7 @@ impl Sessions {
     ) -> Result<Allowed, Denial> {
         let reviews = &self.parts().reviews;
         while let Some(group) = obligations.review.clone() {
-            let mut standing = reviews.standing(&asking(context, &group, &obligations)).await?;
+            let mut standing = reviews.standing(&Asking::of(context, &group, obligations.rule.as_deref())).await?;
             if standing.as_ref().is_none_or(|review| review.state == ReviewState::Pending) {
                 let agreed = self.held(context, &group, &obligations, standing, &holding).await?;
                 context.started_at = self.parts().clock.now();
@@ -97,7 +97,10 @@ impl Sessions {
             Some(review) => review,
             None => {
                 leaving.own = Some(own);
-                reviews.ask(own, &asking(context, group, obligations)).await.inspect_err(|_| leaving.stays())?
+                reviews
+                    .ask(own, &Asking::of(context, group, obligations.rule.as_deref()))
+                    .await
+                    .inspect_err(|_| leaving.stays())?
             }
         };
         if let (Some(told), Some(why)) = (holding.told, refusal(&review)) {
@@ -132,22 +135,6 @@ impl Sessions {
             }
         }
         Ok(())
-    }
-}
-
-fn asking<'a>(context: &'a SessionContext, group: &'a str, obligations: &'a Obligations) -> Asking<'a> {
-    Asking {
-        request_id: context.request_id,
-        session: Some(context.id),
-        principal: &context.principal,
-        role: &context.role,
-        mode: context.mode,
-        database: context.database.as_deref(),
-        source: context.source,
-        reason: context.reason.as_deref(),
-        group,
-        rule: obligations.rule.as_deref(),
-        about: None,
     }
 }
 

@@ -64,6 +64,26 @@ impl Case {
         Self { name, user, lead }
     }
 
+    /// A browser waits for a page of the role's service, until somebody agrees.
+    fn page_goes_on(&self) {
+        let port =
+            stand().gateway.ready()["proxy"].as_str().and_then(|address| address.rsplit_once(':')).expect("a port").1;
+        let given = json!({
+            "url": format!("http://{}.localhost:{port}/app/agreed", self.name), "user": self.name,
+            "password": "a long enough passphrase", "waits": "Somebody must agree first", "shows": "/app/agreed",
+        });
+        let (shown, review) = std::thread::scope(|scope| {
+            let browser = scope.spawn(|| Chromium::new().run("wait_for_review.cjs", &given));
+            let review = self.pending();
+            self.approve(&review, &json!({}));
+            (browser.join().expect("the page goes on"), review)
+        });
+        assert!(shown.violations.is_empty(), "{shown:?}");
+        let waiting = shown.value["waiting"].as_str().unwrap_or_default();
+        assert!(waiting.is_empty() || waiting.contains(id(&review)), "{shown:?}");
+        assert_eq!(shown.value["url"], given["url"], "{shown:?}");
+    }
+
     fn postgres(name: &'static str) -> Self {
         let stand = stand();
         stand.gateway.role(name, AGENT, &stand.postgres, |role| role["plugins"] = unmasked());
@@ -323,23 +343,7 @@ fn a_page_waits_and_goes_on_by_itself() {
     if direct_only() {
         return;
     }
-    let case = Case::site("review-page");
-    let port =
-        stand().gateway.ready()["proxy"].as_str().and_then(|address| address.rsplit_once(':')).expect("a port").1;
-    let given = json!({
-        "url": format!("http://review-page.localhost:{port}/app/agreed"), "user": case.name,
-        "password": "a long enough passphrase", "waits": "Somebody must agree first", "shows": "/app/agreed",
-    });
-    let (shown, review) = std::thread::scope(|scope| {
-        let browser = scope.spawn(|| Chromium::new().run("wait_for_review.cjs", &given));
-        let review = case.pending();
-        case.approve(&review, &json!({}));
-        (browser.join().expect("the page goes on"), review)
-    });
-    assert!(shown.violations.is_empty(), "{shown:?}");
-    let waiting = shown.value["waiting"].as_str().unwrap_or_default();
-    assert!(waiting.is_empty() || waiting.contains(id(&review)), "{shown:?}");
-    assert_eq!(shown.value["url"], given["url"], "{shown:?}");
+    Case::site("review-page").page_goes_on();
 }
 
 #[test]

@@ -287,23 +287,9 @@ fn a_page_goes_on_when_somebody_agrees_to_its_request() {
     if direct_only() {
         return;
     }
-    let gateway = &stand().gateway;
-    let (case, _) = service(gateway, "within-page", &stand().site.url(), json!({ "paths": ["/app/agreed"] }));
-    let port = gateway.ready()["proxy"].as_str().and_then(|address| address.rsplit_once(':')).expect("a port").1;
-    let given = json!({
-        "url": format!("http://within-page.localhost:{port}/app/agreed"), "user": case.name,
-        "password": "a long enough passphrase", "waits": "Somebody must agree first", "shows": "/app/agreed",
-    });
-    let (shown, review) = std::thread::scope(|scope| {
-        let browser = scope.spawn(|| Chromium::new().run("wait_for_review.cjs", &given));
-        let review = case.pending();
-        case.approve(&review, &json!({}));
-        (browser.join().expect("the page goes on"), review)
-    });
-    assert!(shown.violations.is_empty(), "{shown:?}");
-    let waiting = shown.value["waiting"].as_str().unwrap_or_default();
-    assert!(waiting.is_empty() || waiting.contains(id(&review)), "{shown:?}");
-    assert_eq!(shown.value["url"], given["url"], "{shown:?}");
+    let stand = stand();
+    let (case, _) = service(&stand.gateway, "within-page", &stand.site.url(), json!({ "paths": ["/app/agreed"] }));
+    case.page_goes_on();
 }
 
 #[test]
