@@ -6,10 +6,24 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::clock::Clock;
+
+/// A UUIDv7 of this time. Its first twelve random bits are the part of the millisecond ([RFC 9562 §6.2], method 3): what is made
+/// one after the other within a millisecond is in that order, too.
+///
+/// [RFC 9562 §6.2]: https://www.rfc-editor.org/rfc/rfc9562#section-6.2
+fn at(now: DateTime<Utc>) -> Uuid {
+    let (seconds, nanos) = (u64::try_from(now.timestamp()).unwrap_or(0), now.timestamp_subsec_nanos());
+    let mut bytes = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos)).into_bytes();
+    let part = (nanos % 1_000_000) * 4096 / 1_000_000;
+    let [.., high, low] = part.to_be_bytes();
+    (bytes[6], bytes[7]) = (0x70 | high, low);
+    Uuid::from_bytes(bytes)
+}
 
 /// A text is not an identifier of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,9 +47,7 @@ macro_rules! ids {
 
             /// A new id, from the clock's time and 74 random bits.
             pub fn new(clock: &dyn Clock) -> Self {
-                let now = clock.now();
-                let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-                Self(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos())))
+                Self(at(clock.now()))
             }
 
             /// The id with this UUID, as read back from a store.
@@ -178,5 +190,13 @@ mod tests {
             }
         }
         assert!(SessionId::new(&At(1_000)) < SessionId::new(&At(1_001)));
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_are_in_the_order_of_their_times() {
+        let begin = DateTime::from_timestamp(1_700_000_000, 0).expect("a valid time");
+        let ids: Vec<_> = (0..1_000).map(|micros| at(begin + chrono::TimeDelta::microseconds(micros))).collect();
+        assert!(ids.is_sorted() && ids.iter().all(|id| id.get_version_num() == 7));
+        assert_eq!(ids[0].as_bytes()[..6], ids[999].as_bytes()[..6], "it is one millisecond");
     }
 }
