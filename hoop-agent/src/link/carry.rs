@@ -7,26 +7,24 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{FutureExt as _, Stream};
 use hoop_core::Code;
 use hoop_proto::tunnel::v1::{CarryDown, CarryStart, CarryUp, Closed, Failure, Open, Ready, carry_up};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncWrite;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use tracing::Instrument as _;
 
 use super::attach::Channels;
+use super::reader::TargetReader;
 use super::{Link, chain};
 use crate::error::TargetFailure;
 use crate::target::{self, Served, Target};
 use crate::trace;
 
-/// The read half of a target.
-pub(crate) type TargetRead = Box<dyn AsyncRead + Send + Unpin>;
 /// The write half of a target.
 pub(crate) type TargetWrite = Box<dyn AsyncWrite + Send + Unpin>;
 
@@ -168,7 +166,7 @@ enum Up {
 impl From<target::Up> for Up {
     fn from(up: target::Up) -> Self {
         match up {
-            target::Up::Bytes { buffered, read } => Self::Buffered(buffered, TargetReader::new(read)),
+            target::Up::Bytes { buffered, read } => Self::Buffered(buffered, read),
             #[cfg(any(feature = "http", feature = "ssh"))]
             target::Up::Messages(messages) => Self::Messages(messages),
         }
@@ -235,45 +233,4 @@ impl Stream for UpStream {
 
 fn lost(error: &std::io::Error) -> Failure {
     TargetFailure::new(Code::TargetLost, format!("the connection to the target broke: {error}")).into_wire()
-}
-
-/// Reads the target into a buffer that is small while little comes, and large while much does.
-pub(crate) struct TargetReader {
-    read: TargetRead,
-    buffer: BytesMut,
-    size: usize,
-}
-
-const SMALLEST: usize = 4 * 1024;
-const LARGEST: usize = 64 * 1024;
-
-impl TargetReader {
-    pub(crate) fn new(read: TargetRead) -> Self {
-        Self { read, buffer: BytesMut::new(), size: SMALLEST }
-    }
-
-    /// What the target sent; empty at its end.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Bytes>> {
-        if self.buffer.capacity() < self.size / 2 {
-            self.buffer.reserve(self.size);
-        }
-        let room = self.buffer.capacity();
-        match poll_read_buf(Pin::new(&mut self.read), cx, &mut self.buffer) {
-            Poll::Pending => {
-                // An idle channel keeps no buffer; a busy one that waits for a moment keeps half of it.
-                self.size = (self.size / 2).max(SMALLEST);
-                if self.size == SMALLEST {
-                    self.buffer = BytesMut::new();
-                }
-                Poll::Pending
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(len)) => {
-                if len == room {
-                    self.size = (self.size * 2).min(LARGEST);
-                }
-                Poll::Ready(Ok(self.buffer.split().freeze()))
-            }
-        }
-    }
 }

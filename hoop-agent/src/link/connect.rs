@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use hoop_proto::dsn::Dsn;
-use hoop_proto::tunnel::Coalescing;
+use hoop_proto::tunnel::{Coalescing, read_ahead};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -53,7 +53,7 @@ pub(super) fn channel(settings: &Settings) -> Result<Channel, ConnectError> {
             tcp.set_nodelay(true)?;
             let io: Box<dyn Io> = match tls {
                 Some((config, name)) => {
-                    Box::new(TlsConnector::from(config).connect(name, tcp).await.map_err(not_trusted)?)
+                    Box::new(TlsConnector::from(config).connect(name, read_ahead(tcp)).await.map_err(not_trusted)?)
                 }
                 None => Box::new(tcp),
             };

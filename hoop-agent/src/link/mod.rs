@@ -7,6 +7,7 @@ mod attach;
 mod backoff;
 mod carry;
 mod connect;
+mod reader;
 pub(crate) mod thread;
 
 use std::sync::Arc;
@@ -22,9 +23,8 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-#[cfg(feature = "http")]
-pub(crate) use carry::TargetReader;
-pub(crate) use carry::{TargetRead, TargetWrite};
+pub(crate) use carry::TargetWrite;
+pub(crate) use reader::TargetReader;
 
 use crate::agent::{Settings, Status};
 use crate::error::ConnectError;

@@ -20,7 +20,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::agent::Settings;
 use crate::error::TargetFailure;
-use crate::link::{TargetRead, TargetWrite};
+use crate::link::{TargetReader, TargetWrite};
 
 /// The target protocols that this build serves.
 pub(crate) const PROTOCOLS: &[&str] = &[
@@ -47,7 +47,7 @@ pub(crate) struct Target {
 /// What comes from a target.
 pub(crate) enum Up {
     /// Bytes; first those that were read beyond the login.
-    Bytes { buffered: Bytes, read: TargetRead },
+    Bytes { buffered: Bytes, read: TargetReader },
     /// Messages, to the last one: `Closed`.
     #[cfg(any(feature = "http", feature = "ssh"))]
     Messages(futures::stream::BoxStream<'static, carry_up::Body>),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hoop_proto::tunnel::Coalescing;
+use hoop_proto::tunnel::{Coalescing, read_ahead};
 use hoop_proto::tunnel::v1::access_server::{self, AccessServer};
 use hoop_proto::tunnel::v1::tunnel_server::TunnelServer;
 use hyper::body::Incoming;
@@ -147,7 +147,7 @@ async fn connection(
 ) {
     match tls {
         None => calls(tcp, http2, caller, shutdown).await,
-        Some(tls) => match tls.accept(tcp).await {
+        Some(tls) => match tls.accept(read_ahead(tcp)).await {
             Ok(io) => calls(io, http2, caller, shutdown).await,
             Err(error) => tracing::debug!(peer = %caller.peer, %error, "TLS handshake failed"),
         },

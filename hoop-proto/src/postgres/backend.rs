@@ -239,6 +239,12 @@ impl TransactionStatus {
     }
 }
 
+/// Whether what a server has sent ends with a ReadyForQuery, as far as its last bytes say: nothing more comes before the client
+/// has asked for it. Bytes of a row can look the same.
+pub fn ends_with_ready_for_query(sent: &[u8]) -> bool {
+    matches!(sent, [.., READY_FOR_QUERY, 0, 0, 0, 5, b'I' | b'T' | b'E'])
+}
+
 /// Reads a RowDescription.
 ///
 /// # Errors

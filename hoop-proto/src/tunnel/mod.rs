@@ -1,15 +1,17 @@
 //! The tunnel of agents and native clients to a gateway: the gRPC services of `proto/hoop/v1`, how their versions are
-//! settled, a stream of bytes as a connection, when its socket is written, and when the other end is lost.
+//! settled, a stream of bytes as a connection, when its socket is read and written, and when the other end is lost.
 
 mod coalesce;
 pub mod codec;
 mod connection;
+mod read_ahead;
 mod secret;
 mod silence;
 pub mod version;
 
 pub use coalesce::Coalescing;
 pub use connection::{Connection, chunks};
+pub use read_ahead::read_ahead;
 pub use silence::Silence;
 
 /// The generated messages and services.

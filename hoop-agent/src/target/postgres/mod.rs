@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use hoop_core::{Code, Secret};
-use hoop_proto::postgres::frontend;
+use hoop_proto::postgres::{backend, frontend};
 use hoop_proto::tunnel::v1::{PostgresReady, PostgresTarget, Ready, SuppliedSecret, ready};
 use tracing::{Instrument as _, info_span};
 
@@ -19,6 +19,7 @@ pub(super) use cancel::Cancel;
 use super::{Down, Served, Target, Up};
 use crate::agent::Settings;
 use crate::error::TargetFailure;
+use crate::link::TargetReader;
 use crate::trace::TARGET;
 use socket::{Socket, SslMode};
 use tls::Tls;
@@ -105,7 +106,10 @@ async fn log_in(
     let (read, write) = tokio::io::split(socket.io);
     Ok(Target {
         ready: Ready { target: Some(ready::Target::Postgres(ready)) },
-        up: Up::Bytes { buffered: login.buffered, read: Box::new(read) },
+        up: Up::Bytes {
+            buffered: login.buffered,
+            read: TargetReader::gathering(Box::new(read), backend::ends_with_ready_for_query),
+        },
         down: Down::Bytes { write: Box::new(write), goodbye: terminate() },
         served: Served::Postgres(Arc::new(cancel)),
     })
