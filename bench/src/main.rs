@@ -11,6 +11,7 @@ mod copy;
 mod goals;
 mod http;
 mod latency;
+mod machine;
 mod pgbench;
 mod relay;
 mod report;
@@ -135,6 +136,7 @@ fn main() {
         Some(Command::ServeGrpc { port }) => return http::serve_grpc(port),
         None => {}
     }
+    machine::describe();
     for measure in [postgres, ssh::measure, http::measure, api::measure] {
         if let Some(report) = measure(&options) {
             println!("{report}");

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hoop_proto::tunnel::{Coalescing, read_ahead};
 use hoop_proto::tunnel::v1::access_server::{self, AccessServer};
 use hoop_proto::tunnel::v1::tunnel_server::TunnelServer;
+use hoop_proto::tunnel::{Coalescing, read_ahead};
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
