@@ -241,6 +241,14 @@ impl TransactionStatus {
 
 /// Whether what a server has sent ends with a ReadyForQuery, as far as its last bytes say: nothing more comes before the client
 /// has asked for it. Bytes of a row can look the same.
+///
+/// ```
+/// use hoop_proto::postgres::backend::ends_with_ready_for_query;
+///
+/// assert!(ends_with_ready_for_query(b"C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05T"));
+/// assert!(!ends_with_ready_for_query(b"C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05"));
+/// assert!(!ends_with_ready_for_query(b"C\0\0\0\x0dSELECT 1\0"));
+/// ```
 pub fn ends_with_ready_for_query(sent: &[u8]) -> bool {
     matches!(sent, [.., READY_FOR_QUERY, 0, 0, 0, 5, b'I' | b'T' | b'E'])
 }
