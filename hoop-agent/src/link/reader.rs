@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
 /// The read half of a target.
-pub(crate) type TargetRead = Box<dyn AsyncRead + Send + Unpin>;
+type TargetRead = Box<dyn AsyncRead + Send + Unpin>;
 
 /// Smallest and largest piece.
 const SMALLEST: usize = 4 * 1024;
@@ -66,8 +66,7 @@ impl TargetReader {
     /// What the target sent, 64 KiB at most; empty at its end.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         loop {
-            let more = self.poll_more(cx);
-            match more {
+            match self.poll_more(cx) {
                 Poll::Pending if self.buffer.is_empty() => {
                     self.shrink();
                     return Poll::Pending;

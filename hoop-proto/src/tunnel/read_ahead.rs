@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, BufReader};
 /// [RFC 8446 §5.1]: https://www.rfc-editor.org/rfc/rfc8446#section-5.1
 const READ_AHEAD: usize = 64 * 1024;
 
-/// Around a connection, *below* TLS, which by itself reads each record with several system calls.
+/// Around a connection, *below* TLS, which by itself reads at most one record with a system call, and some with five.
 pub fn read_ahead<S: AsyncRead>(io: S) -> BufReader<S> {
     BufReader::with_capacity(READ_AHEAD, io)
 }
