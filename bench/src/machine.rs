@@ -15,8 +15,9 @@ pub(crate) fn describe() {
     }
     match read(POLL).as_str() {
         "0" => eprintln!(
-            "the cores of this machine sleep at once, and to wake one takes longer than what is measured with one client;\n\
-             the kernel's own default is 200000 ns: `echo 200000 > {POLL}`, as root"
+            "the cores of this machine sleep at once, and to wake one takes longer than what is measured with one client:\n\
+             gateway and agent keep theirs awake while messages follow each other (`busy_poll`), the other ways do not.\n\
+             With the kernel's own default all do: `echo 200000 > {POLL}`, as root"
         ),
         polls => eprintln!("the cores of this machine stay awake for up to {polls} ns"),
     }

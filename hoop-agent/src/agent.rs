@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hoop_core::role::matches_wildcard;
 use hoop_proto::dsn::Dsn;
+use hoop_proto::tunnel::BusyPoll;
 use rustls::RootCertStore;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) roots: RootCertStore,
     /// How a span goes on with a gateway's trace.
     pub(crate) continue_trace: Option<ContinueTrace>,
+    /// Whether the connection of the channels keeps its core awake.
+    pub(crate) busy_poll: BusyPoll,
 }
 
 impl Settings {

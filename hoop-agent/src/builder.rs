@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use hoop_proto::dsn::Dsn;
+use hoop_proto::tunnel::BusyPoll;
 use rustls::RootCertStore;
 
 use crate::agent::{Agent, Settings};
@@ -21,6 +22,7 @@ pub struct AgentBuilder {
     targets: Vec<String>,
     ca_file: Option<PathBuf>,
     continue_trace: Option<ContinueTrace>,
+    busy_poll: Option<BusyPoll>,
 }
 
 impl AgentBuilder {
@@ -84,6 +86,14 @@ impl AgentBuilder {
         self
     }
 
+    /// Whether the agent looks for the next message for a while, in place of going to sleep at once. Nothing said: never, as
+    /// the processor is its host's.
+    #[must_use]
+    pub const fn busy_poll(mut self, when: BusyPoll) -> Self {
+        self.busy_poll = Some(when);
+        self
+    }
+
     /// The agent.
     ///
     /// # Errors
@@ -111,8 +121,9 @@ impl AgentBuilder {
         });
         match dsn {
             Some(dsn) if problems.is_empty() => {
-                let Self { labels, secrets, targets, continue_trace, .. } = self;
-                Ok(Agent::new(Settings { dsn, labels, secrets, targets, roots, continue_trace }))
+                let Self { labels, secrets, targets, continue_trace, busy_poll, .. } = self;
+                let busy_poll = busy_poll.unwrap_or(BusyPoll::Off);
+                Ok(Agent::new(Settings { dsn, labels, secrets, targets, roots, continue_trace, busy_poll }))
             }
             _ => Err(BuildError { problems }),
         }

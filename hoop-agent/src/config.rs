@@ -10,6 +10,10 @@
 //! targets = ["db.internal:5432", "10.0.*:5432"]
 //! # How long running channels may take to end at shutdown.
 //! grace_seconds = 30
+//! # Whether it looks for the next message for a while, in place of going to sleep at once: "auto", "on" or "off". Nothing said:
+//! # "auto", which does so on virtual machines whose cores sleep at once (guest_halt_poll_ns is 0), but not within a quota of a
+//! # control group.
+//! busy_poll = "auto"
 //!
 //! [labels]
 //! site = "fra1"
@@ -54,6 +58,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use hoop_proto::tunnel::BusyPoll;
 use serde::Deserialize;
 
 use crate::builder::AgentBuilder;
@@ -75,6 +80,8 @@ pub struct Config {
     pub targets: Vec<String>,
     /// How long running channels may take to end at shutdown, in seconds.
     pub grace_seconds: Option<u64>,
+    /// Whether it looks for the next message for a while, in place of going to sleep at once.
+    pub busy_poll: BusyPoll,
     /// For people and rules to select by.
     pub labels: BTreeMap<String, String>,
     /// Where secrets may be read from.
@@ -159,7 +166,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] when the key's file cannot be read, or a source of secrets cannot be used.
     pub fn builder(&self) -> Result<AgentBuilder, ConfigError> {
-        let mut builder = Agent::builder().key_from_env();
+        let mut builder = Agent::builder().key_from_env().busy_poll(self.busy_poll);
         if std::env::var_os("HOOP_KEY").is_none_or(|key| key.is_empty())
             && let Some(path) = &self.key_file
         {

@@ -43,5 +43,6 @@ mod trace;
 pub use agent::{Agent, Running, Status};
 pub use builder::{AgentBuilder, BuildError, Problem};
 pub use error::{ConnectError, TargetFailure};
+pub use hoop_proto::tunnel::BusyPoll;
 pub use secret::SecretSources;
 pub use trace::ContinueTrace;

@@ -47,7 +47,7 @@ impl Link {
     pub(crate) async fn attach(&self) -> Result<Attached, ConnectError> {
         let (control, outgoing) = mpsc::channel(CONTROL_QUEUE);
         send(&control, agent_message::Body::Hello(self.hello()));
-        let connection = connect::channel(&self.settings)?;
+        let connection = connect::channel(&self.settings, None)?;
         let mut client = self.client(&connection);
         let call = client.attach(self.authorize(ReceiverStream::new(outgoing)));
         let late = |_| ConnectError::Link("the gateway does not answer".to_owned());

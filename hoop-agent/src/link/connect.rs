@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use hoop_proto::dsn::Dsn;
-use hoop_proto::tunnel::{Coalescing, read_ahead};
+use hoop_proto::tunnel::{Coalescing, Poller, read_ahead};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -31,8 +31,8 @@ const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A channel to the gateway that dials when it is used.
-pub(super) fn channel(settings: &Settings) -> Result<Channel, ConnectError> {
+/// A channel to the gateway that dials when it is used. What looks for more is told of what passes.
+pub(super) fn channel(settings: &Settings, poller: Option<Poller>) -> Result<Channel, ConnectError> {
     let dsn = &settings.dsn;
     let (host, port) = (dsn.host.clone(), dsn.port);
     let tls = if dsn.tls { Some((tls_config(settings)?, server_name(dsn)?)) } else { None };
@@ -47,7 +47,7 @@ pub(super) fn channel(settings: &Settings) -> Result<Channel, ConnectError> {
         // A connection that a firewall has forgotten is found before the next session needs it.
         .keep_alive_while_idle(true);
     Ok(endpoint.connect_with_connector_lazy(service_fn(move |_: Uri| {
-        let (host, tls) = (host.clone(), tls.clone());
+        let (host, tls, poller) = (host.clone(), tls.clone(), poller.clone());
         async move {
             let tcp = TcpStream::connect((host.as_str(), port)).await?;
             tcp.set_nodelay(true)?;
@@ -57,7 +57,7 @@ pub(super) fn channel(settings: &Settings) -> Result<Channel, ConnectError> {
                 }
                 None => Box::new(tcp),
             };
-            Ok::<_, io::Error>(TokioIo::new(Coalescing::new(io)))
+            Ok::<_, io::Error>(TokioIo::new(Coalescing::new(io, poller)))
         }
     })))
 }

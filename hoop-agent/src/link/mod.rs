@@ -51,7 +51,11 @@ impl Link {
         let bearer = format!("Bearer {}", settings.dsn.token.expose())
             .parse()
             .map_err(|_| ConnectError::Refused("the token in the key has characters that no token has".to_owned()))?;
-        let carry = connect::channel(&settings)?;
+        let poller = settings.busy_poll.poller();
+        if poller.is_some() {
+            tracing::info!("the agent looks for the next message before a core sleeps (busy_poll)");
+        }
+        let carry = connect::channel(&settings, poller)?;
         Ok(Self { settings, instance, carry, bearer, host: Handle::current(), heard: Arc::default() })
     }
 

@@ -461,6 +461,11 @@ mod tests {
             assert!(error(&format!("[listen.http]\npublic = '{url}'")).contains("`listen.http.public`"), "{url}");
         }
         assert!(error("[agents]\nheartbeat_timeout = '1s'").contains("heartbeat_interval"));
+        let wrong = error("[agents]\nbusy_poll = 'yes'\n");
+        assert!(
+            wrong.contains("`agents.busy_poll`: unknown variant `yes`, expected one of `auto`, `on`, `off`"),
+            "{wrong}"
+        );
     }
 
     /// Every time and number at its edges, and a step beyond them.

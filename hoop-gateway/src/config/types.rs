@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use hoop_proto::tunnel::BusyPoll;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
@@ -378,11 +379,17 @@ pub struct Agents {
     /// Silence after which the other end counts as lost, with all its sessions.
     #[serde(with = "duration")]
     pub heartbeat_timeout: Duration,
+    /// Whether the gateway looks for the next message of the tunnel for a while, in place of going to sleep at once.
+    pub busy_poll: BusyPoll,
 }
 
 impl Default for Agents {
     fn default() -> Self {
-        Self { heartbeat_interval: Duration::from_secs(2), heartbeat_timeout: Duration::from_secs(8) }
+        Self {
+            heartbeat_interval: Duration::from_secs(2),
+            heartbeat_timeout: Duration::from_secs(8),
+            busy_poll: BusyPoll::Auto,
+        }
     }
 }
 

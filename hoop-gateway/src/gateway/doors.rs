@@ -12,8 +12,8 @@ use crate::api::{ApiParts, ApiSettings, Endpoints, Rates, RecordingFolder};
 use crate::auth::keys::UserKeys;
 use crate::config::Config;
 use crate::listen::{
-    AccessService, Doors, Listener, PostgresDoor, PreAuthLimits, ProxyDoor, Services, SignIns, SshDoor, serve_grpc,
-    ssh_config,
+    AccessService, Doors, Listener, PostgresDoor, PreAuthLimits, ProxyDoor, Services, SignIns, SshDoor, Transport,
+    serve_grpc, ssh_config,
 };
 use crate::proxy::{self, http::IdentityKey};
 use crate::tunnel::TunnelService;
@@ -29,8 +29,8 @@ impl Gateway {
         let access = AccessService::new(Arc::clone(store), Arc::clone(clock), doors, limits, tasks.clone());
         let services = Services::new(tunnel, access);
         let tls = config.listen.grpc.tls.then(|| tls.certificate.clone());
-        let channels = agents.limits().channels_per_agent;
-        tasks.spawn(serve_grpc(listener, tls, services, channels, limits, tasks.clone(), stop.clone()));
+        let transport = Transport::new(agents.limits().channels_per_agent, config.agents.busy_poll);
+        tasks.spawn(serve_grpc(listener, tls, services, transport, limits, tasks.clone(), stop.clone()));
     }
 
     pub(super) fn postgres_door(&self) -> PostgresDoor {

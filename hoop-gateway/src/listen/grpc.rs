@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hoop_proto::tunnel::v1::access_server::{self, AccessServer};
 use hoop_proto::tunnel::v1::tunnel_server::TunnelServer;
-use hoop_proto::tunnel::{Coalescing, read_ahead};
+use hoop_proto::tunnel::{BusyPoll, Coalescing, Poller, read_ahead};
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -78,18 +78,17 @@ pub(crate) async fn serve(
     listener: Listener,
     certificate: Option<Certificate>,
     services: Services,
-    channels_per_agent: u64,
+    transport: Transport,
     limits: PreAuthLimits,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 ) {
     let strangers = PreAuth::new(limits.connections);
-    let http2 = http2(channels_per_agent);
     while let Some((tcp, peer)) = listener.accept(&shutdown).await {
         let (stranger, known) = (strangers.enter(), CancellationToken::new());
         let tls = certificate.as_ref().map(|certificate| certificate.shown().agents.clone());
         let caller = Caller { services: services.clone(), peer, known: known.clone() };
-        let served = connection(tcp, tls, http2.clone(), caller, shutdown.clone());
+        let served = connection(tcp, tls, transport.clone(), caller, shutdown.clone());
         tasks.spawn(async move {
             tokio::select! {
                 () = served => {}
@@ -108,6 +107,24 @@ async fn unknown(stranger: Place, known: CancellationToken, deadline: Duration) 
     }
     drop(stranger);
     std::future::pending().await
+}
+
+/// How calls travel.
+#[derive(Clone)]
+pub(crate) struct Transport {
+    http2: Builder<TokioExecutor>,
+    poller: Option<Poller>,
+}
+
+impl Transport {
+    /// HTTP/2 for agents with so many channels. It needs a runtime.
+    pub(crate) fn new(channels_per_agent: u64, busy_poll: BusyPoll) -> Self {
+        let poller = busy_poll.poller();
+        if poller.is_some() {
+            tracing::info!("the gateway looks for the next message before a core sleeps (agents.busy_poll)");
+        }
+        Self { http2: http2(channels_per_agent), poller }
+    }
 }
 
 /// How HTTP/2 is spoken.
@@ -141,25 +158,26 @@ struct Caller {
 async fn connection(
     tcp: TcpStream,
     tls: Option<TlsAcceptor>,
-    http2: Builder<TokioExecutor>,
+    transport: Transport,
     caller: Caller,
     shutdown: CancellationToken,
 ) {
     match tls {
-        None => calls(tcp, http2, caller, shutdown).await,
+        None => calls(tcp, transport, caller, shutdown).await,
         Some(tls) => match tls.accept(read_ahead(tcp)).await {
-            Ok(io) => calls(io, http2, caller, shutdown).await,
+            Ok(io) => calls(io, transport, caller, shutdown).await,
             Err(error) => tracing::debug!(peer = %caller.peer, %error, "TLS handshake failed"),
         },
     }
 }
 
-async fn calls<I>(io: I, http2: Builder<TokioExecutor>, caller: Caller, shutdown: CancellationToken)
+async fn calls<I>(io: I, transport: Transport, caller: Caller, shutdown: CancellationToken)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Caller { services, peer, known } = caller;
-    let io = TokioIo::new(Coalescing::new(Probation::new(io, STRANGERS_BYTES, known.clone())));
+    let Transport { http2, poller } = transport;
+    let io = TokioIo::new(Coalescing::new(Probation::new(io, STRANGERS_BYTES, known.clone()), poller));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         let (called, known) = (services.clone().call(request), known.clone());

@@ -19,7 +19,7 @@ pub use accept::PreAuthLimits;
 pub(crate) use access::{AccessService, Doors};
 pub(crate) use certificate::{Certificate, CertificateFiles, Renewal};
 pub(crate) use expiry::Expiry;
-pub(crate) use grpc::{Services, serve as serve_grpc};
+pub(crate) use grpc::{Services, Transport, serve as serve_grpc};
 pub(crate) use http::{OverTls, serve as serve_http};
 pub(crate) use postgres::PostgresDoor;
 pub use proxy::Domain;

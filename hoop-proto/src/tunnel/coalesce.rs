@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Poller;
+
 /// How many bytes are gathered at most; what is longer is not copied.
 const MOST_BYTES: usize = 16 * 1024;
 /// How many flushes are made in one at most: the other end begins with the first sessions while the rest are still to come.
@@ -38,6 +40,7 @@ pub struct Coalescing<S> {
     written: usize,
     turn: Arc<Turn>,
     _turns: AbortOnDropHandle<()>,
+    poller: Option<Poller>,
     /// Whether a flush waits for the end of a turn.
     awaited: bool,
     /// Flushes since the last that was made.
@@ -86,8 +89,9 @@ async fn behind_the_others() {
 }
 
 impl<S> Coalescing<S> {
-    /// Around a connection; *above* TLS, so that what is gathered is one record. It needs a runtime.
-    pub fn new(io: S) -> Self {
+    /// Around a connection; *above* TLS, so that what is gathered is one record. It needs a runtime. What looks for more is told of
+    /// what comes and leaves.
+    pub fn new(io: S, poller: Option<Poller>) -> Self {
         let turn = Arc::<Turn>::default();
         #[expect(clippy::disallowed_methods, reason = "it ends with this connection, and has nothing to finish")]
         let turns = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&turn).run()));
@@ -97,11 +101,19 @@ impl<S> Coalescing<S> {
             written: 0,
             turn,
             _turns: turns,
+            poller,
             awaited: false,
             put_off: 0,
             gained: false,
             in_vain: 0,
             at_once: AT_ONCE,
+        }
+    }
+
+    /// Something has come, or left.
+    fn note(&self) {
+        if let Some(poller) = &self.poller {
+            poller.note();
         }
     }
 
@@ -145,6 +157,9 @@ impl<S: AsyncWrite + Unpin> Coalescing<S> {
                 count => self.written += count,
             }
         }
+        if !self.gathered.is_empty() {
+            self.note();
+        }
         self.gathered.clear();
         (self.written, self.put_off) = (0, 0);
         Poll::Ready(Ok(()))
@@ -158,7 +173,9 @@ impl<S: AsyncWrite + Unpin> Coalescing<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Coalescing<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        self.note();
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -291,8 +308,8 @@ mod tests {
     async fn sent(sessions: u8, room: usize) -> (Vec<u8>, usize) {
         let (near, mut far) = duplex(room);
         let (queue, writes) = (Arc::<Queue>::default(), Arc::<AtomicUsize>::default());
-        let connection =
-            TaskTracker::new().spawn(Arc::clone(&queue).run(Coalescing::new(Counting(near, Arc::clone(&writes)))));
+        let connection = TaskTracker::new()
+            .spawn(Arc::clone(&queue).run(Coalescing::new(Counting(near, Arc::clone(&writes)), None)));
         let reader = TaskTracker::new().spawn(async move {
             let mut read = Vec::new();
             far.read_to_end(&mut read).await.map(|_| read)
@@ -343,7 +360,7 @@ mod tests {
     async fn the_last_message_leaves_by_itself() {
         let (near, mut far) = duplex(1 << 10);
         let queue = Arc::<Queue>::default();
-        let connection = TaskTracker::new().spawn(Arc::clone(&queue).run(Coalescing::new(near)));
+        let connection = TaskTracker::new().spawn(Arc::clone(&queue).run(Coalescing::new(near, None)));
         for number in 0..u8::MAX {
             queue.push(vec![number]);
             assert_eq!(far.read_u8().await.expect("it arrives"), number);

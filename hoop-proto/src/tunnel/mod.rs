@@ -1,6 +1,8 @@
 //! The tunnel of agents and native clients to a gateway: the gRPC services of `proto/hoop/v1`, how their versions are
-//! settled, a stream of bytes as a connection, when its socket is read and written, and when the other end is lost.
+//! settled, a stream of bytes as a connection, when its socket is read and written, when its core sleeps, and when the other
+//! end is lost.
 
+mod busy_poll;
 mod coalesce;
 pub mod codec;
 mod connection;
@@ -9,6 +11,7 @@ mod secret;
 mod silence;
 pub mod version;
 
+pub use busy_poll::{BusyPoll, Poller};
 pub use coalesce::Coalescing;
 pub use connection::{Connection, chunks};
 pub use read_ahead::read_ahead;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hoop_agent::{Agent, SecretSources};
+use hoop_agent::{Agent, BusyPoll, SecretSources};
 
 use super::parts::{self, Mode, Part};
 use super::{GRACE, PartName, Signals, words};
@@ -37,5 +37,5 @@ pub(crate) async fn process(dir: &Path) -> Result<(), Failure> {
 
 fn build(dir: &Path) -> hoop_agent::AgentBuilder {
     let secrets = SecretSources::default().allow_folder(secrets(dir));
-    Agent::builder().label("site", "dev").secrets(secrets).ca_file_from_env()
+    Agent::builder().label("site", "dev").secrets(secrets).busy_poll(BusyPoll::Auto).ca_file_from_env()
 }

@@ -10,6 +10,7 @@ mod websocket;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _};
 use hoop_core::Code;
+use hoop_proto::tunnel::BusyPoll;
 use hoop_proto::tunnel::v1::{
     Failure, HttpEnd, HttpField, HttpMessage, HttpRequest, HttpResponse, HttpTarget, SuppliedSecret, carry_down,
     carry_up, http_message,
@@ -64,6 +65,7 @@ fn settings() -> Settings {
         targets: Vec::new(),
         roots: RootCertStore::empty(),
         continue_trace: None,
+        busy_poll: BusyPoll::Off,
     }
 }
 
