@@ -11,8 +11,8 @@
 //! # How long running channels may take to end at shutdown.
 //! grace_seconds = 30
 //! # Whether it looks for the next message for a while, in place of going to sleep at once: "auto", "on" or "off". Nothing said:
-//! # "auto", which does so on virtual machines whose cores sleep at once (guest_halt_poll_ns is 0), but not within a quota of a
-//! # control group.
+//! # "auto", which does so on virtual machines whose cores sleep at once (guest_halt_poll_ns is 0), with one worker (fewer than
+//! # four cores), and without a quota of a control group.
 //! busy_poll = "auto"
 //!
 //! [labels]

@@ -180,7 +180,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "agents.busy_poll",
         ValueKind::Text,
-        "on: look for the next message before a core sleeps; off; auto: where a virtual machine's cores sleep at once",
+        "on: look for the next message before a core sleeps; off; auto: where a virtual machine's cores sleep at once, with one worker and no quota",
     ),
     setting("telemetry.otlp_endpoint", ValueKind::Text, "collector of traces, such as http://127.0.0.1:4318"),
     setting("secrets.key_file", ValueKind::Text, "the operator's key for secrets of roles; unset: none are kept"),

@@ -379,7 +379,7 @@ pub struct Agents {
     /// Silence after which the other end counts as lost, with all its sessions.
     #[serde(with = "duration")]
     pub heartbeat_timeout: Duration,
-    /// Whether the gateway looks for the next message of the tunnel for a while, in place of going to sleep at once.
+    /// Whether the gateway looks for the next message of the tunnel for a while, in place of letting its core sleep at once.
     pub busy_poll: BusyPoll,
 }
 

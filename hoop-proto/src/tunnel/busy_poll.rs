@@ -2,17 +2,21 @@
 
 use std::fs;
 use std::future::poll_fn;
-use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
-use std::thread::{self, available_parallelism};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use futures::task::AtomicWaker;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 use tokio::task;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+
+use super::coalesce::behind_the_others;
 
 /// For how long is looked at most: as a core of a virtual machine does by the kernel's own default.
 const LONGEST: Duration = Duration::from_micros(200);
@@ -23,12 +27,15 @@ const FIRST: Duration = Duration::from_micros(50);
 const HALT_POLL: &str = "/sys/module/haltpoll/parameters/guest_halt_poll_ns";
 /// Who decides how a core idles; the time above counts for this one alone.
 const GOVERNOR: &str = "/sys/devices/system/cpu/cpuidle/current_governor";
+/// Where control groups are.
+const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
 
 /// Whether a program looks for the next message for a while, in place of going to sleep at once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BusyPoll {
-    /// Where the cores of a virtual machine sleep at once (`guest_halt_poll_ns` is 0), and the program may use all of them.
+    /// Where the cores of a virtual machine sleep at once (`guest_halt_poll_ns` is 0), the program has one worker, and no control
+    /// group has a quota of the processor's time.
     #[default]
     Auto,
     /// Always.
@@ -41,7 +48,7 @@ impl BusyPoll {
     /// What looks, if anything does. It needs a runtime.
     pub fn poller(self) -> Option<Poller> {
         let looks = match self {
-            Self::Auto => cores_sleep_at_once() && !is_throttled(),
+            Self::Auto => has_one_worker() && cores_sleep_at_once() && !has_quota(&groups(), Path::new(CONTROL_GROUPS)),
             Self::On => true,
             Self::Off => false,
         };
@@ -49,30 +56,46 @@ impl BusyPoll {
     }
 }
 
+/// With several workers each look would wake another one.
+fn has_one_worker() -> bool {
+    Handle::current().metrics().num_workers() == 1
+}
+
 fn cores_sleep_at_once() -> bool {
     let is = |path, value| fs::read_to_string(path).is_ok_and(|read| read.trim() == value);
     is(GOVERNOR, "haltpoll") && is(HALT_POLL, "0")
 }
 
-/// Whether a control group gives the program less time than the cores that it may run on have. Time that is spent with looking would be
-/// missing then.
-fn is_throttled() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    // It counts a control group's quota; the kernel's mask does not.
-    cores(&status).zip(available_parallelism().ok()).is_none_or(|(cores, given)| NonZero::get(given) < cores)
+fn groups() -> String {
+    fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
 }
 
-/// How many cores a process may run on, by what the kernel says of it (`/proc/PID/status`).
-fn cores(status: &str) -> Option<usize> {
-    let mask = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:"))?;
-    mask.trim().chars().filter(|digit| *digit != ',').map(|digit| Some(digit.to_digit(16)?.count_ones() as usize)).sum()
+/// Whether a control group of the program has a quota of the processor's time, of which looking would take a part.
+fn has_quota(groups: &str, mounted: &Path) -> bool {
+    let is_quota = |path: PathBuf| {
+        let read = fs::read_to_string(path).unwrap_or_default();
+        read.split_whitespace().next().is_some_and(|quota| quota.parse::<u64>().is_ok())
+    };
+    groups.lines().any(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(group)) = (parts.next(), parts.next()) else { return false };
+        // A group's quota is of those below it, too.
+        let mut groups = Path::new(group.trim_start_matches('/')).ancestors();
+        match controllers {
+            "" => groups.any(|group| is_quota(mounted.join(group).join("cpu.max"))),
+            _ if controllers.split(',').any(|controller| controller == "cpu") => {
+                groups.any(|group| is_quota(mounted.join("cpu").join(group).join("cpu.cfs_quota_us")))
+            }
+            _ => false,
+        }
+    })
 }
 
 /// Looks for the next message for a while, in place of letting a core go to sleep.
 ///
 /// Where cores sleep at once, to wake one takes longer than a message takes to pass. The time for which is looked grows while
 /// messages follow each other within [`LONGEST`], and goes to nothing when they do not. Whoever else wants the core has it
-/// meanwhile. Clones are the same one, for all connections of a program.
+/// meanwhile. Clones are the same one, for several connections.
 #[derive(Debug, Clone)]
 pub struct Poller {
     traffic: Arc<Traffic>,
@@ -105,24 +128,30 @@ impl Traffic {
     async fn look(self: Arc<Self>) {
         let (mut seen, mut limit) = (0, Duration::ZERO);
         loop {
-            let last = Instant::now();
-            if !self.goes_on_within(limit, &mut seen).await {
-                self.goes_on(&mut seen).await;
-            }
-            limit = adapted(limit, last.elapsed());
+            limit = self.next(limit, &mut seen).await;
         }
+    }
+
+    /// Waits for what passes next, and looks for so long before it sleeps. For how long to look from then on.
+    async fn next(&self, limit: Duration, seen: &mut u64) -> Duration {
+        let last = Instant::now();
+        if !self.goes_on_within(limit, seen).await {
+            self.goes_on(seen).await;
+        }
+        adapted(limit, last.elapsed())
     }
 
     /// Looks for so long whether more has passed than what has been seen.
     async fn goes_on_within(&self, limit: Duration, seen: &mut u64) -> bool {
         let since = Instant::now();
         while since.elapsed() < limit {
-            // Other programs first, then the other tasks of this one and what the network has for them.
-            thread::yield_now();
+            // What the network has, and the tasks that it is for; then other programs.
             task::yield_now().await;
+            behind_the_others().await;
             if self.is_beyond(seen) {
                 return true;
             }
+            thread::yield_now();
         }
         false
     }
@@ -157,14 +186,25 @@ fn adapted(limit: Duration, gap: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::Notify;
+    use std::io;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::{advance, timeout};
     use tokio_util::task::TaskTracker;
 
+    use super::super::Coalescing;
     use super::*;
 
-    const FAR: Duration = Duration::from_secs(3600);
     const SOON: Duration = Duration::from_micros(150);
     const LATE: Duration = Duration::from_millis(2);
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// One that notes, and does not look by itself.
+    fn noting() -> Poller {
+        #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+        let never = task::spawn(std::future::pending());
+        Poller { traffic: Arc::default(), _looks: Arc::new(AbortOnDropHandle::new(never)) }
+    }
 
     #[test]
     fn it_looks_for_longer_while_messages_come_soon_and_not_at_all_once_they_do_not() {
@@ -179,35 +219,23 @@ mod tests {
         assert_eq!(after(LONGEST, &[LATE; 3]), Duration::ZERO);
     }
 
-    #[tokio::test]
-    async fn what_passes_while_it_looks_is_found() {
-        let traffic = Arc::<Traffic>::default();
-        let poller = Poller { traffic: Arc::clone(&traffic), _looks: Arc::new(AbortOnDropHandle::new(never())) };
-        let mut seen = 0;
-        assert!(!traffic.goes_on_within(FIRST, &mut seen).await, "nothing has passed");
-        let noting = TaskTracker::new().spawn(async move { poller.note() });
-        assert!(traffic.goes_on_within(FAR, &mut seen).await);
-        assert_eq!(seen, 1);
-        noting.await.expect("no panic");
-        assert!(!traffic.goes_on_within(FIRST, &mut seen).await, "it has been seen");
-    }
-
-    #[tokio::test]
-    async fn what_passes_while_it_sleeps_wakes_it() {
-        let poller = Poller::new();
-        let (traffic, woken) = (Arc::clone(&poller.traffic), Arc::<Notify>::default());
-        let slept = TaskTracker::new().spawn({
-            let woken = Arc::clone(&woken);
-            async move {
-                let mut seen = 0;
-                woken.notify_one();
-                traffic.goes_on(&mut seen).await;
-                seen
-            }
-        });
-        woken.notified().await;
-        poller.note();
-        assert_eq!(slept.await.expect("no panic"), 1);
+    /// The time stands still but for what is said here, so that only what wakes can end what waits.
+    #[tokio::test(start_paused = true)]
+    async fn it_sleeps_first_looks_once_messages_come_soon_and_sleeps_again() {
+        let (poller, mut seen) = (noting(), 0);
+        let traffic = &poller.traffic;
+        let pass = async |after: Duration| {
+            advance(after).await;
+            poller.note();
+        };
+        let (limit, ()) = tokio::join!(traffic.next(Duration::ZERO, &mut seen), pass(SOON));
+        assert_eq!((limit, seen), (FIRST, 1), "asleep, and woken");
+        let (limit, ()) = tokio::join!(traffic.next(limit, &mut seen), pass(FIRST / 2));
+        assert_eq!((limit, seen), (FIRST, 2), "found");
+        let (limit, ()) = tokio::join!(traffic.next(limit, &mut seen), pass(SOON));
+        assert_eq!((limit, seen), (FIRST * 2, 3), "missed by little");
+        let (limit, ()) = tokio::join!(traffic.next(FIRST, &mut seen), pass(LATE));
+        assert_eq!((limit, seen), (Duration::ZERO, 4), "asleep again, and woken");
     }
 
     #[tokio::test]
@@ -216,11 +244,33 @@ mod tests {
         let (other, traffic) = (poller.clone(), Arc::downgrade(&poller.traffic));
         drop(poller);
         task::yield_now().await;
-        assert!(traffic.upgrade().is_some());
+        assert!(!other._looks.is_finished());
         drop(other);
-        while traffic.upgrade().is_some() {
-            task::yield_now().await;
+        let ended = async {
+            while traffic.upgrade().is_some() {
+                task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, ended).await.expect("it ends");
+    }
+
+    #[tokio::test]
+    async fn what_a_connection_reads_and_writes_is_noted() -> io::Result<()> {
+        let (near, mut far) = duplex(1 << 20);
+        let poller = noting();
+        let (mut connection, mut seen) = (Coalescing::new(near, Some(poller.clone())), 0);
+        let mut passed = || poller.traffic.is_beyond(&mut seen);
+        far.write_all(b"in").await?;
+        connection.read_exact(&mut [0; 2]).await?;
+        assert!(passed());
+        for long in [vec![0; 4], vec![0; 1 << 17]] {
+            connection.write_all(&long).await?;
+            connection.flush().await?;
+            far.read_exact(&mut vec![0; long.len()]).await?;
+            assert!(passed());
         }
+        assert!(!passed());
+        Ok(())
     }
 
     #[tokio::test]
@@ -229,16 +279,36 @@ mod tests {
         assert!(BusyPoll::On.poller().is_some());
     }
 
-    #[test]
-    fn cores_are_counted_by_the_kernels_mask() {
-        assert_eq!(cores("Name:\thoop\nCpus_allowed:\t3\nCpus_allowed_list:\t0-1\n"), Some(2));
-        assert_eq!(cores("Cpus_allowed:\tff,ffffffff\n"), Some(40));
-        assert_eq!(cores("Name:\thoop\n"), None);
-        assert_eq!(cores("Cpus_allowed:\tmany\n"), None);
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_looks_by_itself_with_several_workers() {
+        let poller = TaskTracker::new().spawn(async { BusyPoll::Auto.poller() }).await.expect("no panic");
+        assert!(poller.is_none());
     }
 
-    #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
-    fn never() -> task::JoinHandle<()> {
-        task::spawn(std::future::pending())
+    #[test]
+    fn quotas_of_control_groups_are_seen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).and_then(|()| fs::write(path, text)).expect("written");
+        };
+        write("free/cpu.max", "max 100000\n");
+        write("pods/cpu.max", "150000 100000\n");
+        write("pods/one/cpu.max", "max 100000\n");
+        write("cpu/free/cpu.cfs_quota_us", "-1\n");
+        write("cpu/pods/cpu.cfs_quota_us", "50000\n");
+        let seen = [
+            "0::/free",
+            "0::/pods/one",
+            "0::/",
+            "0::/gone",
+            "4:cpu,cpuacct:/free",
+            "4:cpuacct,cpu:/pods",
+            "5:memory:/pods",
+            "",
+            "?",
+        ]
+        .map(|groups| has_quota(groups, folder.path()));
+        assert_eq!(seen, [false, true, false, false, false, true, false, false, false]);
     }
 }

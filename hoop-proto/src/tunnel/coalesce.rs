@@ -75,7 +75,7 @@ impl Turn {
 
 /// Resolves when the tasks that are ready have been polled. (`yield_now` would look for what the network brings, too: a
 /// system call more.)
-async fn behind_the_others() {
+pub(super) async fn behind_the_others() {
     let mut queued = false;
     poll_fn(|cx| {
         if queued {
@@ -184,6 +184,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Coalescing<S> {
         let this = &mut *self;
         ready!(this.poll_room(cx, buf.len()))?;
         if buf.len() > MOST_BYTES {
+            this.note();
             return Pin::new(&mut this.io).poll_write(cx, buf);
         }
         this.gathered.extend_from_slice(buf);
@@ -199,6 +200,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Coalescing<S> {
         let length = bufs.iter().map(|buf| buf.len()).sum();
         ready!(this.poll_room(cx, length))?;
         if length > MOST_BYTES {
+            this.note();
             return Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         }
         for buf in bufs {
