@@ -120,14 +120,21 @@ impl Reviews {
         in_time(found).await.map_err(unavailable)
     }
 
-    /// What was asked for before that is the same: the latest first.
+    /// What was asked for before that is the same: the latest first. What nobody has decided on in time has expired.
     ///
     /// # Errors
     /// [`Code::StoreUnavailable`].
     pub(crate) async fn asked_before(&self, asking: &Asking<'_>) -> Result<Vec<Review>, Denial> {
         let (org, user) = (asking.principal.org, asking.principal.user);
         let hash = asking.hash();
-        in_time(self.inner.store.reviews().asked_before(org, user, &hash)).await.map_err(unavailable)
+        let before = || in_time(self.inner.store.reviews().asked_before(org, user, &hash));
+        let (reviews, now) = (before().await.map_err(unavailable)?, self.inner.clock.now());
+        // The look that would find so is made now and then; until it is, the user would not be told.
+        if reviews.iter().any(|review| review.state == ReviewState::Pending && review.expires_at <= now) {
+            self.look().await.map_err(unavailable)?;
+            return before().await.map_err(unavailable);
+        }
+        Ok(reviews)
     }
 
     /// Takes back what was asked for in a session whose user is shut out.

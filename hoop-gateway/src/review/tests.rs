@@ -148,6 +148,20 @@ async fn a_review_expires_when_its_time_is_over_and_not_before() {
 }
 
 #[tokio::test]
+async fn who_asks_again_is_told_of_the_end_before_anybody_has_looked() {
+    let world = World::new().await;
+    let review = world.ask().await;
+    let alice = principal(world.alice.clone());
+    let before = async || {
+        let before = world.reviews.asked_before(&asking(&alice, &world.shop.role)).await.expect("the store works");
+        before.iter().map(|review| (review.id, review.state)).collect::<Vec<_>>()
+    };
+    assert_eq!(before().await, [(review.id, ReviewState::Pending)]);
+    *world.clock.0.lock() = ReviewLimits::default().timeout;
+    assert_eq!(before().await, [(review.id, ReviewState::Expired)]);
+}
+
+#[tokio::test]
 async fn a_user_asks_for_so_many_at_once() {
     let world = World::new().await;
     let mut last = None;
