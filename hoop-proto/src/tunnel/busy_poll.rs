@@ -94,7 +94,7 @@ fn has_quota(groups: &str, mounted: &Path) -> bool {
 /// Looks for the next message for a while, in place of letting a core go to sleep.
 ///
 /// Where cores sleep at once, to wake one takes longer than a message takes to pass. The time for which is looked grows while
-/// messages follow each other within [`LONGEST`], and goes to nothing when they do not. Whoever else wants the core has it
+/// messages follow each other within 200 µs, and goes to nothing when they do not. Whoever else wants the core has it
 /// meanwhile. Clones are the same one, for several connections.
 #[derive(Debug, Clone)]
 pub struct Poller {
