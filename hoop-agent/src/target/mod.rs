@@ -55,8 +55,7 @@ pub(crate) enum Up {
 
 /// What goes to a target.
 pub(crate) enum Down {
-    /// Bytes, and what ends the connection in the protocol's own way.
-    Bytes { write: TargetWrite, goodbye: Bytes },
+    Bytes(BytesDown),
     #[cfg(feature = "ssh")]
     Ssh(ssh::Down),
     #[cfg(feature = "http")]
@@ -66,47 +65,39 @@ pub(crate) enum Down {
 /// The target takes nothing more.
 pub(crate) struct Ended;
 
-impl Down {
+/// Where what the gateway sends goes, in each protocol's own way.
+pub(crate) trait Sink {
     /// Passes one message on, once the target takes it.
-    pub(crate) async fn take(&mut self, body: carry_down::Body) -> Result<(), Ended> {
-        match self {
-            Self::Bytes { write, .. } => {
-                let carry_down::Body::Data(data) = body else { return Ok(()) };
-                let written = async {
-                    write.write_all(&data).await?;
-                    write.flush().await
-                };
-                written.await.map_err(|_| Ended)
-            }
-            #[cfg(feature = "ssh")]
-            Self::Ssh(down) => down.take(body).await.map_err(|_| Ended),
-            #[cfg(feature = "http")]
-            Self::Http(down) => down.take(body).await,
-        }
-    }
+    fn take(&mut self, body: carry_down::Body) -> impl Future<Output = Result<(), Ended>> + Send;
 
     /// Nothing more is here for it now: what waits for more goes on.
-    #[allow(clippy::unused_async, reason = "a build without HTTP has nothing that waits")]
-    pub(crate) async fn settle(&mut self) -> Result<(), Ended> {
-        match self {
-            #[cfg(feature = "http")]
-            Self::Http(down) => down.settle().await,
-            _ => Ok(()),
-        }
+    fn settle(&mut self) -> impl Future<Output = Result<(), Ended>> + Send {
+        std::future::ready(Ok(()))
     }
 
-    /// Says goodbye in the target's own way.
-    pub(crate) async fn end(&mut self) {
-        match self {
-            Self::Bytes { write, goodbye } => {
-                let _ = write.write_all(goodbye).await;
-                let _ = write.shutdown().await;
-            }
-            #[cfg(feature = "ssh")]
-            Self::Ssh(down) => down.end().await,
-            #[cfg(feature = "http")]
-            Self::Http(down) => down.give_up(),
-        }
+    /// Says goodbye.
+    fn end(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// Bytes, and what ends the connection in the protocol's own way.
+pub(crate) struct BytesDown {
+    pub(crate) write: TargetWrite,
+    pub(crate) goodbye: Bytes,
+}
+
+impl Sink for BytesDown {
+    async fn take(&mut self, body: carry_down::Body) -> Result<(), Ended> {
+        let carry_down::Body::Data(data) = body else { return Ok(()) };
+        let written = async {
+            self.write.write_all(&data).await?;
+            self.write.flush().await
+        };
+        written.await.map_err(|_| Ended)
+    }
+
+    async fn end(&mut self) {
+        let _ = self.write.write_all(&self.goodbye).await;
+        let _ = self.write.shutdown().await;
     }
 }
 

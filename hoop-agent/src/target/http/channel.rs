@@ -21,7 +21,7 @@ use super::connection::Connection;
 use super::{failure, request, response};
 use crate::error::TargetFailure;
 use crate::link::{TargetReader, TargetWrite};
-use crate::target::Ended;
+use crate::target::{Ended, Sink};
 
 /// Both directions of a channel. It ends with either of them, or when `gone` is cancelled.
 pub(super) fn halves(
@@ -213,15 +213,13 @@ enum Now {
     },
 }
 
-impl Down {
-    /// Passes one message on, once the target takes it.
-    pub(crate) async fn take(&mut self, body: carry_down::Body) -> Result<(), Ended> {
+impl Sink for Down {
+    async fn take(&mut self, body: carry_down::Body) -> Result<(), Ended> {
         let gone = self.gone.clone();
         gone.run_until_cancelled(self.pass(body)).await.unwrap_or(Err(Ended))
     }
 
-    /// Nothing more is here now: what waits for more does not any longer.
-    pub(crate) async fn settle(&mut self) -> Result<(), Ended> {
+    async fn settle(&mut self) -> Result<(), Ended> {
         if self.begun.is_none() {
             return Ok(());
         }
@@ -229,11 +227,13 @@ impl Down {
         gone.run_until_cancelled(self.stream()).await.unwrap_or(Err(Ended))
     }
 
-    /// The gateway is done with it: what runs is given up.
-    pub(crate) fn give_up(&self) {
+    /// What runs is given up.
+    async fn end(&mut self) {
         self.gone.cancel();
     }
+}
 
+impl Down {
     async fn pass(&mut self, body: carry_down::Body) -> Result<(), Ended> {
         match body {
             carry_down::Body::Data(data) => match &mut self.begun {
@@ -250,7 +250,7 @@ impl Down {
             carry_down::Body::Http(HttpMessage { body: Some(http_message::Body::End(HttpEnd { trailers })) }) => {
                 // Trailers that are no fields are left out: the body is whole without them.
                 let trailers = request::fields(trailers).ok().filter(|trailers| !trailers.is_empty());
-                return self.end(trailers.map(Box::new)).await;
+                return self.end_with(trailers.map(Box::new)).await;
             }
             _ => {}
         }
@@ -320,7 +320,7 @@ impl Down {
         }
     }
 
-    async fn end(&mut self, trailers: Option<Box<HeaderMap>>) -> Result<(), Ended> {
+    async fn end_with(&mut self, trailers: Option<Box<HeaderMap>>) -> Result<(), Ended> {
         if trailers.is_none()
             && let Some(Begun { request, data }) = self.begun.take_if(|begun| begun.is_whole())
         {

@@ -16,7 +16,7 @@ use tracing::{Instrument as _, info_span};
 
 pub(super) use cancel::Cancel;
 
-use super::{Down, Served, Target, Up};
+use super::{BytesDown, Down, Served, Target, Up};
 use crate::agent::Settings;
 use crate::error::TargetFailure;
 use crate::link::TargetReader;
@@ -110,7 +110,7 @@ async fn log_in(
             buffered: login.buffered,
             read: TargetReader::gathering(Box::new(read), backend::ends_with_ready_for_query),
         },
-        down: Down::Bytes { write: Box::new(write), goodbye: terminate() },
+        down: Down::Bytes(BytesDown { write: Box::new(write), goodbye: terminate() }),
         served: Served::Postgres(Arc::new(cancel)),
     })
 }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::Connection;
 use super::transport::Busy;
 use crate::error::TargetFailure;
+use crate::target::{Ended, Sink};
 
 /// The number of the standard error (RFC 4254 section 5.2).
 const STDERR: u32 = 1;
@@ -111,13 +112,9 @@ pub(crate) struct Writer {
     _busy: Arc<Busy>,
 }
 
-/// The server takes nothing more.
-pub(crate) struct Ended;
-
-impl Down {
-    /// Passes one message on, once the server takes it. What is rare, and takes much, is boxed: an idle channel has room for none
-    /// of it.
-    pub(crate) async fn take(&mut self, body: carry_down::Body) -> Result<(), Ended> {
+/// What takes much room is boxed: an idle channel has none of it.
+impl Sink for Down {
+    async fn take(&mut self, body: carry_down::Body) -> Result<(), Ended> {
         match (self, body) {
             (Self::Connection(connection), carry_down::Body::Ssh(SshMessage { body: Some(body) })) => {
                 Box::pin(connection.take(body)).await;
@@ -127,7 +124,7 @@ impl Down {
             | (_, carry_down::Body::Ssh(SshMessage { body: None }) | carry_down::Body::Http(_)) => Ok(()),
             (Self::Channel(writer), carry_down::Body::Data(data)) => {
                 tokio::select! {
-                    written = writer.write.data_bytes(data) => written.map_err(|_| Ended),
+                    written = Box::pin(writer.write.data_bytes(data)) => written.map_err(|_| Ended),
                     () = writer.closed.cancelled() => Err(Ended),
                 }
             }
@@ -137,8 +134,7 @@ impl Down {
         }
     }
 
-    /// The gateway is done with it.
-    pub(crate) async fn end(&mut self) {
+    async fn end(&mut self) {
         match self {
             Self::Connection(connection) => connection.end().await,
             Self::Channel(writer) => drop(writer.write.close().await),

@@ -22,12 +22,12 @@ use tokio_util::task::TaskTracker;
 use crate::agent::Settings;
 use crate::error::TargetFailure;
 use crate::secret::SecretSources;
-use crate::target::{self, Served, Target};
+use crate::target::{self, Served, Sink as _, Target};
 
 /// One channel, as the gateway has it.
 struct Channel {
     up: mpsc::Receiver<carry_up::Body>,
-    down: target::Down,
+    down: super::Down,
     served: super::Served,
 }
 
@@ -122,10 +122,13 @@ impl Channel {
     }
 
     fn of(target: Target) -> Self {
-        let (target::Up::Messages(up), Served::Http(served)) = (target.up, target.served) else {
+        let Target {
+            up: target::Up::Messages(up), down: target::Down::Http(down), served: Served::Http(served), ..
+        } = target
+        else {
             panic!("a target of another kind")
         };
-        Self { up: read(up), down: target.down, served }
+        Self { up: read(up), down, served }
     }
 
     /// One more of the same session.
