@@ -143,34 +143,46 @@ impl SshDoor {
         // However this ends, the connection does.
         let _cut = cut.clone().drop_guard();
         let span = span::session(stranger.request_id, stranger.peer);
+        let known = Known { peer: stranger.peer, request_id: stranger.request_id, since: stranger.since, span };
+        // What the login takes is large, and given back before the session.
+        let logged_in = Box::pin(Arc::clone(&self).log_in(Severable::new(io, cut), stranger, &known.span));
+        match logged_in.await {
+            Ok((running, caller, asked)) => self.session(running, caller, asked, known).await,
+            Err(Refusal::Told(denial)) => {
+                let Known { peer, request_id, span, .. } = &known;
+                span::refused(span, &denial);
+                tracing::info!(%peer, request = %request_id, code = %denial.code, reason = denial.reason, "client refused");
+            }
+            Err(Refusal::Silent) => {}
+        }
+    }
+
+    /// Exchanges keys, and finds out who has come. Gives what that client asks for meanwhile, too.
+    async fn log_in<S>(
+        self: Arc<Self>,
+        io: Severable<S>,
+        stranger: Stranger,
+        span: &Span,
+    ) -> Result<(RunningSession<Client>, Caller, mpsc::Receiver<Box<Asked>>), Refusal>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (admitted, admission) = oneshot::channel();
         let (waits, waited_for) = oneshot::channel();
         // A queue has room for 32 from its beginning, whatever they take: they are boxed.
         let (ask, asked) = mpsc::channel(QUEUE);
-        let visitor = visitor(&stranger);
-        let client = Client::new(Arc::clone(&self), visitor, admitted, waits, ask);
-        let io = Severable::new(io, cut);
+        let client = Client::new(Arc::clone(&self), visitor(&stranger), admitted, waits, ask);
         let login = async {
             let running = run_stream(Arc::clone(&self.config), io, client).await.map_err(|_| Refusal::Silent)?;
             // The login of a client that goes away never ends well.
             let caller = admission.await.map_err(|_| Refusal::Silent)?;
             Ok((running, caller))
         };
-        let login = Box::pin(login.instrument(span::login(&span)));
-        let (peer, request_id, since) = (stranger.peer, stranger.request_id, stranger.since);
+        let login = Box::pin(login.instrument(span::login(span)));
         // When the caller is known, or waits for a browser, the place is free for another.
-        let logged_in = stranger.in_time_or_waiting(login, waited_for, self.sign_ins.patience() + self.limits.deadline);
-        match logged_in.await {
-            Ok((running, caller)) => {
-                let known = Known { peer, request_id, since, span };
-                self.session(running, caller, asked, known).await;
-            }
-            Err(Refusal::Told(denial)) => {
-                span::refused(&span, &denial);
-                tracing::info!(%peer, request = %request_id, code = %denial.code, reason = denial.reason, "client refused");
-            }
-            Err(Refusal::Silent) => {}
-        }
+        let patience = self.sign_ins.patience() + self.limits.deadline;
+        let (running, caller) = stranger.in_time_or_waiting(login, waited_for, patience).await?;
+        Ok((running, caller, asked))
     }
 
     async fn session(
@@ -195,7 +207,7 @@ impl SshDoor {
                 let Known { peer, request_id, span, .. } = &known;
                 span::refused(span, &denial);
                 tracing::info!(%peer, request = %request_id, code = %denial.code, reason = denial.reason, "session refused");
-                refuse_all(&client, first, asked, &denial, left).await;
+                Box::pin(refuse_all(&client, first, asked, &denial, left)).await;
             }
         }
     }

@@ -187,7 +187,7 @@ impl SshProxy {
         left: impl Future<Output = Outcome>,
     ) -> (Option<SessionChain>, Outcome) {
         for first in first {
-            self.on_asked(first).await;
+            Box::pin(self.on_asked(first)).await;
         }
         let outcome = self.serve(control, lasts, left).await;
         if let Some(why) = outcome.denial() {
@@ -198,11 +198,12 @@ impl SshProxy {
         let _ = timeout(LAST_WORDS, ended).await;
         self.channels.shutdown().await;
         if let Some(why) = outcome.denial() {
-            disconnect(&self.shared.client, why).await;
+            Box::pin(disconnect(&self.shared.client, why)).await;
         }
         (self.shared.chain.take(), outcome)
     }
 
+    /// What takes much room is boxed: an idle session has none of it.
     async fn serve(
         &mut self,
         control: &Control,
@@ -220,9 +221,9 @@ impl SshProxy {
         loop {
             tokio::select! {
                 outcome = &mut left => return outcome,
-                Some(asked) = self.asked.recv() => self.on_asked(*asked).await,
+                Some(asked) = self.asked.recv() => Box::pin(self.on_asked(*asked)).await,
                 received = self.receiver.receive() => match received {
-                    Ok(Received::Ssh(message)) => self.on_message(message).await,
+                    Ok(Received::Ssh(message)) => Box::pin(self.on_message(message)).await,
                     Ok(Received::Closed) => return target_closed().into(),
                     Ok(Received::Data(_) | Received::Http(_)) => return self.shared.violation().into(),
                     Err(denial) => return denial.into(),

@@ -18,7 +18,9 @@ const FLUSH_AFTER: Duration = Duration::from_millis(4);
 const EOF_AFTER: Duration = Duration::from_millis(300);
 /// How long a program without a status waits for the end of its connection.
 const NO_STATUS: Duration = Duration::from_millis(500);
+
 impl Program<'_> {
+    /// What takes much room is boxed: an idle channel has none of it.
     pub(super) async fn down(&self, receiver: &mut ChannelReceiver) -> Result<ChannelEnd, Ended> {
         let mut end = ChannelEnd::Closed;
         let (mut held_back, mut eof) = (false, false);
@@ -37,15 +39,15 @@ impl Program<'_> {
                     continue;
                 }
                 Err(_) => {
-                    self.client.eof().await?;
+                    Box::pin(self.client.eof()).await?;
                     eof = false;
                     continue;
                 }
             };
             match received {
-                Ok(Received::Data(bytes)) => held_back = self.output(OutputStream::Stdout, bytes).await?,
+                Ok(Received::Data(bytes)) => held_back = Box::pin(self.output(OutputStream::Stdout, bytes)).await?,
                 Ok(Received::Ssh(ssh_message::Body::ExtendedData(data))) => {
-                    held_back = self.output(OutputStream::Stderr, data.data).await?;
+                    held_back = Box::pin(self.output(OutputStream::Stderr, data.data)).await?;
                 }
                 Ok(Received::Ssh(ssh_message::Body::Eof(_))) => {
                     Box::pin(self.flush()).await?;

@@ -84,11 +84,11 @@ impl Program<'_> {
         Ended::Refused(Denial::new("client", Code::Cancelled, "the program was not started: its user does not wait"))
     }
 
-    /// What is rare, and takes much, is boxed: an idle channel has room for none of it.
+    /// What takes much room is boxed: an idle channel has none of it.
     async fn take(&self, prepared: &mut Prepared, message: ChannelMsg) -> Result<(), Ended> {
         match message {
-            ChannelMsg::Data { data } => self.input(data).await,
-            ChannelMsg::Eof => self.say(ssh_message::Body::Eof(SshEof {})).await,
+            ChannelMsg::Data { data } => Box::pin(self.input(data)).await,
+            ChannelMsg::Eof => Box::pin(self.say(ssh_message::Body::Eof(SshEof {}))).await,
             ChannelMsg::Close => Err(Ended::Client),
             ChannelMsg::RequestPty { .. }
             | ChannelMsg::SetEnv { .. }
