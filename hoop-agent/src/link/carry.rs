@@ -44,14 +44,14 @@ pub(super) async fn run(link: Link, open: Box<Open>, channels: Channels, lost: C
 
 async fn serve(link: &Link, open: Box<Open>, channels: &Channels) {
     // What opening takes is large, and given back before the channel is served.
-    let Some((down, target)) = Box::pin(opened(link, open, channels)).await else { return };
+    let Some((mut down, mut target)) = Box::pin(opened(link, open, channels)).await else { return };
     // An idle channel has room for what its own protocol needs, and no other.
-    match target {
-        target::Down::Bytes(target) => Box::pin(carry_down(link, down, target)).await,
+    match &mut target {
+        target::Down::Bytes(target) => Box::pin(carry_down(link, &mut down, target)).await,
         #[cfg(feature = "ssh")]
-        target::Down::Ssh(target) => Box::pin(carry_down(link, down, target)).await,
+        target::Down::Ssh(target) => Box::pin(carry_down(link, &mut down, target)).await,
         #[cfg(feature = "http")]
-        target::Down::Http(target) => Box::pin(carry_down(link, down, target)).await,
+        target::Down::Http(target) => Box::pin(carry_down(link, &mut down, target)).await,
     }
 }
 
@@ -118,8 +118,8 @@ fn too_late(open: &Open, deadline: Duration) -> TargetFailure {
 }
 
 /// Passes what the gateway sends on to the target, until either ends; then says goodbye in the target's own way.
-async fn carry_down(link: &Link, mut down: Streaming<CarryDown>, mut target: impl Sink) {
-    while let Ok(Some(frame)) = next(link, &mut down, &mut target).await {
+async fn carry_down(link: &Link, down: &mut Streaming<CarryDown>, target: &mut impl Sink) {
+    while let Ok(Some(frame)) = next(link, down, target).await {
         let Some(body) = frame.body else { continue };
         if target.take(body).await.is_err() {
             // The other half sees the end too and tells the gateway, with what the target said last.

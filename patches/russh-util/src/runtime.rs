@@ -5,6 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures::FutureExt as _;
+use tokio::sync::oneshot;
+
 /// A task ended without a result: it panicked, or its runtime is gone.
 #[derive(Debug)]
 pub struct JoinError;
@@ -17,9 +20,9 @@ impl fmt::Display for JoinError {
 
 impl std::error::Error for JoinError {}
 
-/// Gives the result of a task. The task goes on where this is dropped.
+/// Gives the result of a task. The task goes on where this is dropped, and keeps nothing for it once it has ended.
 #[derive(Debug)]
-pub struct JoinHandle<T: Send>(tokio::task::JoinHandle<T>);
+pub struct JoinHandle<T: Send>(oneshot::Receiver<T>);
 
 impl<T: Send> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
@@ -36,7 +39,10 @@ where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
 {
-    JoinHandle(tokio::spawn(future))
+    let (tell, told) = oneshot::channel();
+    // An `async` block would have room for the future twice: as what it captures, and as what it awaits.
+    tokio::spawn(future.map(|result| drop(tell.send(result))));
+    JoinHandle(told)
 }
 
 #[cfg(test)]

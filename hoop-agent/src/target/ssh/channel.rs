@@ -112,8 +112,8 @@ pub(crate) struct Writer {
     _busy: Arc<Busy>,
 }
 
-/// What takes much room is boxed: an idle channel has none of it.
 impl Sink for Down {
+    /// What takes much room is boxed, data too: an idle channel has none of it, and a piece of memory is little beside the encryption.
     async fn take(&mut self, body: carry_down::Body) -> Result<(), Ended> {
         match (self, body) {
             (Self::Connection(connection), carry_down::Body::Ssh(SshMessage { body: Some(body) })) => {

@@ -145,7 +145,7 @@ impl SshDoor {
         let span = span::session(stranger.request_id, stranger.peer);
         let known = Known { peer: stranger.peer, request_id: stranger.request_id, since: stranger.since, span };
         // What the login takes is large, and given back before the session.
-        let logged_in = Box::pin(Arc::clone(&self).log_in(Severable::new(io, cut), stranger, &known.span));
+        let logged_in = Box::pin(self.log_in(Severable::new(io, cut), stranger, &known.span));
         match logged_in.await {
             Ok((running, caller, asked)) => self.session(running, caller, asked, known).await,
             Err(Refusal::Told(denial)) => {
@@ -159,7 +159,7 @@ impl SshDoor {
 
     /// Exchanges keys, and finds out who has come. Gives what that client asks for meanwhile, too.
     async fn log_in<S>(
-        self: Arc<Self>,
+        self: &Arc<Self>,
         io: Severable<S>,
         stranger: Stranger,
         span: &Span,
@@ -171,7 +171,7 @@ impl SshDoor {
         let (waits, waited_for) = oneshot::channel();
         // A queue has room for 32 from its beginning, whatever they take: they are boxed.
         let (ask, asked) = mpsc::channel(QUEUE);
-        let client = Client::new(Arc::clone(&self), visitor(&stranger), admitted, waits, ask);
+        let client = Client::new(Arc::clone(self), visitor(&stranger), admitted, waits, ask);
         let login = async {
             let running = run_stream(Arc::clone(&self.config), io, client).await.map_err(|_| Refusal::Silent)?;
             // The login of a client that goes away never ends well.

@@ -20,7 +20,8 @@ const EOF_AFTER: Duration = Duration::from_millis(300);
 const NO_STATUS: Duration = Duration::from_millis(500);
 
 impl Program<'_> {
-    /// What takes much room is boxed: an idle channel has none of it.
+    /// What takes much room is boxed, an output too: an idle channel has none of it, and a piece of memory is little beside the
+    /// encryption.
     pub(super) async fn down(&self, receiver: &mut ChannelReceiver) -> Result<ChannelEnd, Ended> {
         let mut end = ChannelEnd::Closed;
         let (mut held_back, mut eof) = (false, false);

@@ -84,7 +84,7 @@ impl Program<'_> {
         Ended::Refused(Denial::new("client", Code::Cancelled, "the program was not started: its user does not wait"))
     }
 
-    /// What takes much room is boxed: an idle channel has none of it.
+    /// What takes much room is boxed, an input too: an idle channel has none of it, and a piece of memory is little beside the encryption.
     async fn take(&self, prepared: &mut Prepared, message: ChannelMsg) -> Result<(), Ended> {
         match message {
             ChannelMsg::Data { data } => Box::pin(self.input(data)).await,
