@@ -22,7 +22,7 @@ fn main() {
     let folder = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let folder = folder.map_or_else(tempfile::tempdir, tempfile::tempdir_in).expect("a folder");
     let config = RecorderConfig {
-        space: Space { strict_percent: 0.0, all_percent: 0.0 },
+        space: Space { strict_percent: 0, all_percent: 0 },
         ..RecorderConfig::new(folder.path(), SigningKey::from_bytes(&[7; 32]))
     };
     let key = PublicKey::from(&config.key);

@@ -15,7 +15,7 @@ use crate::auth::device::DeviceSignIns;
 use crate::auth::token::AgentTokens;
 use crate::auth::{GatewaySecret, PasswordError, Passwords, Throttle};
 use crate::changes::Changes;
-use crate::config::Config;
+use crate::config::{Config, Record};
 use crate::data::{DataError, DataFolder, open_store};
 use crate::gateway::{Gateway, Parts, PublicAddress, Tls};
 use crate::listen::{Certificate, CertificateFiles, SshHostKeys, TlsError};
@@ -23,7 +23,7 @@ use crate::plugins::audit::{Audit, AuditOptions};
 use crate::plugins::guardrail::Guardrail;
 use crate::plugins::masking::Masking;
 use crate::plugins::masking::detect::Detectors;
-use crate::record::{KeyError, PublicKey, RecordError, Recorder, RecorderConfig, Recovery};
+use crate::record::{KeyError, PublicKey, RecordError, Recorder, RecorderConfig, Recovery, Space};
 use crate::review::{ReviewLimits, Reviews};
 use crate::secrets::{OperatorKey, SecretKeeper};
 use crate::session::{SessionParts, Sessions, WeakSessions};
@@ -274,7 +274,9 @@ impl GatewayBuilder {
         if !self.stock {
             return Ok((None, Recovery::default()));
         }
-        let config = RecorderConfig::new(self.config.path(&self.config.record.folder), key);
+        let Record { folder, strict_free_percent, free_percent, .. } = &self.config.record;
+        let space = Space { strict_percent: *strict_free_percent, all_percent: *free_percent };
+        let config = RecorderConfig { space, ..RecorderConfig::new(self.config.path(folder), key) };
         let clock = Arc::clone(&self.clock);
         let opened = tokio::task::spawn_blocking(move || Recorder::open(config, clock)).await;
         let (recorder, recovery) = opened.unwrap_or(Err(RecordError::ShutDown)).map_err(BuildProblem::Record)?;

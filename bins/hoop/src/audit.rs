@@ -78,7 +78,7 @@ pub(crate) async fn find(session: Option<&str>, shell: &Shell) -> Result<Found, 
         return Ok(Found::Here(path.to_owned()));
     }
     match shell.gateway()? {
-        Gateway::Dev { folder, .. } => in_folder(session, &folder.join("recordings")).map(Found::Here),
+        Gateway::Dev { folder, place } => in_folder(session, &folder.join(place.recordings)).map(Found::Here),
         gateway => fetch(session, &shell.api_of(&gateway).await?).await,
     }
 }

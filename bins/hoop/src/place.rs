@@ -25,6 +25,13 @@ pub(crate) struct Place {
     pub(crate) api: String,
     /// The administrator.
     pub(crate) admin: Admin,
+    /// Where its sessions are recorded, below the folder unless it says otherwise. One of before this was said has them there.
+    #[serde(default = "usual_recordings")]
+    pub(crate) recordings: PathBuf,
+}
+
+fn usual_recordings() -> PathBuf {
+    "recordings".into()
 }
 
 /// The administrator.
@@ -145,7 +152,9 @@ mod tests {
         drop(held);
         lock(&dir).expect("free again");
         let admin = Admin { user: "admin".to_owned(), password: "secret".to_owned() };
-        Place { api: "http://127.0.0.1:8009".to_owned(), admin }.write(&dir).expect("written");
+        Place { api: "http://127.0.0.1:8009".to_owned(), admin, recordings: usual_recordings() }
+            .write(&dir)
+            .expect("written");
         let mode = |name: &str| std::fs::metadata(dir.join(name)).expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(FILE), mode("logs"), mode("secrets"), mode("")), (0o600, 0o700, 0o700, 0o711));
         assert_eq!(Place::read(&dir).expect("readable").admin.password, "secret");
@@ -158,7 +167,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let write = |api: &str| {
             let admin = Admin { user: "admin".to_owned(), password: "secret".to_owned() };
-            Place { api: api.to_owned(), admin }.write(dir.path()).expect("written");
+            Place { api: api.to_owned(), admin, recordings: usual_recordings() }.write(dir.path()).expect("written");
         };
         for (api, is_taken) in [
             ("http://127.0.0.1:8009", true),

@@ -170,6 +170,16 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.token_days", numbers(1, u16::MAX as u64), "longest life of an API token, in days"),
     setting("record.folder", ValueKind::Text, "one recording per session"),
     setting("record.strict", ValueKind::Boolean, "true: a statement runs only once it is on disk"),
+    setting(
+        "record.strict_free_percent",
+        numbers(0, 99),
+        "with less of the disk free, as df counts, strict sessions are refused; 0: never",
+    ),
+    setting(
+        "record.free_percent",
+        numbers(0, 99),
+        "with less of the disk free, as df counts, no session is served; 0: never",
+    ),
     setting("credentials.ttl", times(SECOND, FAR), "how long a new credential is good for"),
     setting("agents.heartbeat_interval", times(MILLISECOND, HOUR), "silence after which each end says that it lives"),
     setting(

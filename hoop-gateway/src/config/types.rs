@@ -11,6 +11,7 @@ use hoop_proto::tunnel::BusyPoll;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
+use crate::record::Space;
 use crate::store::StoreUrl;
 
 /// A whole configuration. `Config::default()` is what an empty file says.
@@ -346,11 +347,21 @@ pub struct Record {
     pub folder: PathBuf,
     /// Whether every role waits for the disk before a statement runs, as a strict role does.
     pub strict: bool,
+    /// How much of the folder's disk must be free for strict sessions, in percent.
+    pub strict_free_percent: u8,
+    /// How much of it must be free for any session, in percent.
+    pub free_percent: u8,
 }
 
 impl Default for Record {
     fn default() -> Self {
-        Self { folder: PathBuf::from("recordings"), strict: false }
+        let Space { strict_percent, all_percent } = Space::default();
+        Self {
+            folder: PathBuf::from("recordings"),
+            strict: false,
+            strict_free_percent: strict_percent,
+            free_percent: all_percent,
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::data::DataFolder;
 use crate::health::Health;
 use crate::listen::{Certificate, CertificateFiles, Doors, SshHostKeys, serve_http};
-use crate::record::{PublicKey, Recorder};
+use crate::record::{PublicKey, RecordError, Recorder};
 use crate::review::Reviews;
 use crate::running::{Addresses, Running};
 use crate::secrets::SecretKeeper;
@@ -236,11 +236,16 @@ struct Ready {
 impl Readiness for Ready {
     fn ready(&self) -> Result<(), Denial> {
         self.sessions.ready()?;
-        match self.recorder.as_ref().and_then(Recorder::failure) {
-            None => Ok(()),
-            Some(error) => Err(Denial::new("gateway", Code::RecordingFailed, "sessions cannot be recorded")
-                .hint("make sure that the disk of the recordings works, and start the gateway again")
-                .caused_by(error.clone())),
-        }
+        let Some(Err(error)) = self.recorder.as_ref().map(Recorder::ready) else { return Ok(()) };
+        let (reason, hint) = match error {
+            RecordError::NoSpace => {
+                ("the disk of the recordings is full", "make room on it; sessions are taken again by themselves")
+            }
+            _ => (
+                "sessions cannot be recorded",
+                "make sure that the disk of the recordings works, and start the gateway again",
+            ),
+        };
+        Err(Denial::new("gateway", Code::RecordingFailed, reason).hint(hint).caused_by(error))
     }
 }

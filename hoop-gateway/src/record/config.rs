@@ -51,17 +51,17 @@ impl std::fmt::Debug for RecorderConfig {
     }
 }
 
-/// What must be free on the disk of the recordings, in percent of its size.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What must be free on the disk of the recordings, in percent as df(1) counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// Below this, strict sessions are refused.
-    pub strict_percent: f64,
-    /// Below this, every session is refused or ended. What is left serves the records of their ends.
-    pub all_percent: f64,
+    /// Below this, strict sessions are refused; 0: never.
+    pub strict_percent: u8,
+    /// Below this, every session is refused or ended; 0: never. What is left serves the records of their ends.
+    pub all_percent: u8,
 }
 
 impl Default for Space {
     fn default() -> Self {
-        Self { strict_percent: 10.0, all_percent: 3.0 }
+        Self { strict_percent: 10, all_percent: 3 }
     }
 }

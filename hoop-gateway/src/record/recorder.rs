@@ -61,8 +61,8 @@ impl Recorder {
     /// has a log already.
     pub fn session(&self, id: SessionId, header: &Header) -> Result<SessionLog, RecordError> {
         let shared = &self.0.shared;
-        shared.check()?;
-        if shared.full.load(Ordering::Relaxed) || (header.strict && shared.low.load(Ordering::Relaxed)) {
+        self.ready()?;
+        if header.strict && shared.low.load(Ordering::Relaxed) {
             return Err(RecordError::NoSpace);
         }
         let path = open_path(&shared.config.folder, id);
@@ -88,9 +88,13 @@ impl Recorder {
         Ok(log)
     }
 
-    /// The failure that stopped the recorder, if one did.
-    pub fn failure(&self) -> Option<&RecordError> {
-        self.0.shared.failed()
+    /// Whether sessions are recorded that do not wait for the disk.
+    ///
+    /// # Errors
+    /// When the recorder has failed or is shut down, or the disk is as good as full.
+    pub fn ready(&self) -> Result<(), RecordError> {
+        self.0.shared.check()?;
+        if self.0.shared.full.load(Ordering::Relaxed) { Err(RecordError::NoSpace) } else { Ok(()) }
     }
 
     /// Resolves when the recorder has failed or is shut down. Cancel safe.

@@ -31,7 +31,7 @@ fn public() -> PublicKey {
 fn config(folder: &Path) -> RecorderConfig {
     let mut config = RecorderConfig::new(folder, key());
     // Tests must not depend on how full the machine's disk is.
-    config.space = super::Space { strict_percent: 0.0, all_percent: 0.0 };
+    config.space = super::Space { strict_percent: 0, all_percent: 0 };
     config
 }
 

@@ -254,12 +254,22 @@ impl Writer {
     }
 
     pub(super) fn look_at_space(&self) {
-        let free = free_percent(&self.shared.config.folder).unwrap_or(0.0);
-        let space = self.shared.config.space;
-        self.shared.low.store(free < space.strict_percent, Ordering::Relaxed);
-        let full = free < space.all_percent;
-        if full != self.shared.full.swap(full, Ordering::Relaxed) {
-            tracing::warn!(full, free_percent = free, "space for recordings");
+        let config = &self.shared.config;
+        let free = free_percent(&config.folder).unwrap_or(0.0);
+        let low = free < f64::from(config.space.strict_percent);
+        let full = free < f64::from(config.space.all_percent);
+        let was_low = self.shared.low.swap(low, Ordering::Relaxed);
+        let was_full = self.shared.full.swap(full, Ordering::Relaxed);
+        if (low, full) == (was_low, was_full) {
+            return;
+        }
+        let (folder, free_percent) = (config.folder.display(), format!("{free:.1}"));
+        match (low, full) {
+            (_, true) => tracing::error!(%folder, free_percent, "no room for recordings: no session is served"),
+            (true, false) => {
+                tracing::warn!(%folder, free_percent, "little room for recordings: no strict session is served")
+            }
+            (false, false) => tracing::info!(%folder, free_percent, "there is room for recordings again"),
         }
     }
 

@@ -73,7 +73,7 @@ impl Gateway {
         command.push(self.dir().display().to_string());
         command.extend(self.options.demo.then(|| "--demo".to_owned()));
         command.extend(self.options.processes.then(|| "--processes".to_owned()));
-        let mut environment = vec![("HOOP_LOG".to_owned(), "info".to_owned())];
+        let mut environment = gateway_environment();
         environment.extend(self.options.environment.iter().cloned());
         let folder = self.folder.path().to_owned();
         let server = self.server.insert(Guarded::start(&Plan {
@@ -287,6 +287,13 @@ impl Drop for Gateway {
 /// The built `hoop`.
 pub fn hoop() -> PathBuf {
     binaries().join("hoop")
+}
+
+/// What every gateway of a test is told.
+pub fn gateway_environment() -> Vec<(String, String)> {
+    // Tests must not depend on how full the machine's disk is.
+    let own = [("HOOP_LOG", "info"), ("HOOP_RECORD_FREE_PERCENT", "0"), ("HOOP_RECORD_STRICT_FREE_PERCENT", "0")];
+    own.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 /// The built `hoop-agent`.

@@ -24,6 +24,7 @@
 mod browser;
 mod chromium;
 pub mod clients;
+mod disk;
 mod fake;
 mod folder;
 mod gateway;
@@ -45,9 +46,10 @@ pub mod wire;
 
 pub use browser::{Browser, Page};
 pub use chromium::{Chromium, Shown};
+pub use disk::Disk;
 pub use fake::{Answer, FakePostgres};
 pub use folder::Folder;
-pub use gateway::{Credential, Gateway, Options, direct_only, hoop, hoop_agent, hoop_gateway};
+pub use gateway::{Credential, Gateway, Options, direct_only, gateway_environment, hoop, hoop_agent, hoop_gateway};
 pub use guarded::{Guarded, Plan};
 pub use http::{Calls, Grpc, HttpEcho, Nginx, Node, Site, Told, Uvicorn};
 pub use postgres::{Postgres, free_port};

@@ -1,7 +1,7 @@
 //! The gateway of a `hoop dev`.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hoop_gateway::config::{Config, Loader, Origin};
@@ -37,6 +37,8 @@ pub(crate) struct Started {
     pub(crate) addresses: Addresses,
     /// The administrator, when this start made it.
     pub(crate) admin: Option<Admin>,
+    /// The folder of the recordings.
+    pub(crate) recordings: PathBuf,
 }
 
 /// Starts it.
@@ -66,18 +68,20 @@ pub(crate) async fn process(dir: &Path, port_offset: Option<u16>) -> Result<(), 
 }
 
 async fn build(dir: &Path, port_offset: Option<u16>) -> Result<(hoop_gateway::Running, Started), Failure> {
-    let gateway = open(&config(dir, port_offset)?).await?;
+    let config = config(dir, port_offset)?;
+    let recordings = config.path(&config.record.folder);
+    let gateway = open(&config).await?;
     let made = gateway.first_admin(ADMIN, false).await?;
     let admin = made.map(|made| Admin { user: made.name, password: made.password.expose().clone() });
     if let Some(admin) = &admin {
         // Before anything else can fail: the password is known this once.
-        Place { api: String::new(), admin: admin.clone() }.write(dir)?;
+        Place { api: String::new(), admin: admin.clone(), recordings: recordings.clone() }.write(dir)?;
     }
     let running = gateway.bind().await.map_err(port_hint)?;
     let addresses = running.addresses();
     let hoop_gateway::Addresses { http, grpc, postgres, ssh, proxy } = *addresses;
     let addresses = Addresses { http, grpc, postgres, ssh, proxy };
-    Ok((running, Started { addresses, admin }))
+    Ok((running, Started { addresses, admin, recordings }))
 }
 
 /// Opens everything but the doors. One that a killed `hoop dev` has left behind may still be closing.

@@ -173,7 +173,11 @@ impl Running {
         let (gateway, started) = gateway::start(dir, options.port_offset, mode).await?;
         self.gateway = Some(gateway);
         let admin = gateway::admin(dir, started.admin)?;
-        let place = Place { api: format!("http://{}", started.addresses.http), admin: admin.clone() };
+        let place = Place {
+            api: format!("http://{}", started.addresses.http),
+            admin: admin.clone(),
+            recordings: started.recordings,
+        };
         place.write(dir)?;
         let api = crate::api::Api::of(&place).await.map_err(|failure| stale_admin(failure, dir))?;
 

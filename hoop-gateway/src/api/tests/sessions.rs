@@ -102,7 +102,7 @@ async fn lists_have_what_is_asked_for() {
 
 /// The log of a session, in which a shell has a terminal; with the recorder that writes it.
 fn log(folder: &Path, session: SessionId, term: &str) -> (SessionLog, Recorder) {
-    let space = Space { strict_percent: 0.0, all_percent: 0.0 };
+    let space = Space { strict_percent: 0, all_percent: 0 };
     let config = RecorderConfig { space, ..RecorderConfig::new(folder, SigningKey::from_bytes(&[7; 32])) };
     let recorder = Recorder::open(config, Arc::new(SystemClock)).expect("a fresh folder").0;
     let log =
@@ -167,7 +167,7 @@ async fn a_terminal_is_sent_as_asciicast_and_followed() {
 
 /// The log of a session of HTTP with so many exchanges, each with a body of 100 KiB; with the recorder that writes it.
 async fn http_log(folder: &Path, session: SessionId, exchanges: u32) -> (SessionLog, Recorder) {
-    let space = Space { strict_percent: 0.0, all_percent: 0.0 };
+    let space = Space { strict_percent: 0, all_percent: 0 };
     let config = RecorderConfig { space, ..RecorderConfig::new(folder, SigningKey::from_bytes(&[7; 32])) };
     let recorder = Recorder::open(config, Arc::new(SystemClock)).expect("a fresh folder").0;
     let header = Header { name: "alice".into(), resource: "http".into(), ..Header::default() };

@@ -42,7 +42,7 @@ impl Fixture {
     fn new(change: impl FnOnce(RecorderConfig) -> RecorderConfig) -> Self {
         let folder = TempDir::new().expect("a folder");
         let config = RecorderConfig {
-            space: Space { strict_percent: 0.0, all_percent: 0.0 },
+            space: Space { strict_percent: 0, all_percent: 0 },
             ..RecorderConfig::new(folder.path(), SigningKey::from_bytes(&[7; 32]))
         };
         let recorder = Recorder::open(change(config), Arc::new(SystemClock)).expect("a fresh folder").0;

@@ -159,14 +159,14 @@ async fn a_folder_that_went_away_refuses_sessions() {
 #[tokio::test]
 async fn too_little_space_refuses_strict_sessions_first() {
     let folder = TempDir::new().expect("a folder");
-    let low = super::super::Space { strict_percent: 100.1, all_percent: 0.0 };
+    let low = super::super::Space { strict_percent: 101, all_percent: 0 };
     let recorder = Recorder::open(RecorderConfig { space: low, ..config(folder.path()) }, Arc::new(SystemClock));
     let recorder = recorder.expect("a fresh folder").0;
     assert!(recorder.session(id(), &header(true)).is_err());
     assert!(recorder.session(id(), &header(false)).is_ok());
     recorder.shut_down();
     drop(recorder);
-    let full = super::super::Space { strict_percent: 100.1, all_percent: 100.1 };
+    let full = super::super::Space { strict_percent: 101, all_percent: 101 };
     let recorder = Recorder::open(RecorderConfig { space: full, ..config(folder.path()) }, Arc::new(SystemClock));
     assert!(recorder.expect("the folder is free again").0.session(id(), &header(false)).is_err());
 }

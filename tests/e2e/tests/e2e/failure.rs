@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use hoop_testkit::wire::Wire;
-use hoop_testkit::{Gateway, Options, Postgres, direct_only, psql, until};
+use hoop_testkit::{Disk, Gateway, Options, Postgres, direct_only, psql, until};
 use nix::sys::signal::Signal;
+use reqwest::Method;
 
 use crate::stand::{ended_session, id, recording, stand};
 
@@ -139,6 +140,63 @@ fn a_strict_role_loses_nothing() {
     gateway.hoop(&["audit", "verify", &session]).ok();
     let shown = gateway.hoop(&["audit", "show", &session]).ok();
     assert!(shown.contains("statement 4"), "{shown}");
+}
+
+/// What cannot be recorded does not happen: strict sessions are refused first, and all come back by themselves.
+#[test]
+fn a_full_disk_refuses_and_ends_sessions_until_there_is_room() {
+    if direct_only() {
+        return;
+    }
+    let stand = stand();
+    let disk = Disk::new(64 << 20);
+    let limits = [("HOOP_RECORD_STRICT_FREE_PERCENT", "10"), ("HOOP_RECORD_FREE_PERCENT", "3")];
+    let environment = limits.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let config = Some(format!("[record]\nfolder = {:?}\n", disk.path()));
+    let gateway = Gateway::start(&Options { config, environment, ..Options::default() });
+    let _agent = gateway.agent("here");
+    let [url, strict] = [("orders", "default"), ("ledger", "strict")].map(|(name, recording)| {
+        gateway.role(name, "here", &stand.postgres, |role| role["recording"] = recording.into());
+        gateway.credential(name, "postgres").url
+    });
+    let login = |url: &str| Wire::login(url).map_err(|error| error.to_string());
+    let refused = |url: &str| {
+        let error = until(Duration::from_secs(10), "a refusal", || login(url).err());
+        assert!(error.contains("the disk of the recordings is full"), "{error}");
+    };
+    let ready = || gateway.api().try_call(Method::GET, "/readyz", None).0;
+    let mut running = login(&url).expect("a login");
+    let session = format!("/api/v1/sessions/{}", id(&gateway.sessions()[0]));
+    let mut idle = login(&url).expect("a login");
+
+    disk.leave_percent(8);
+    refused(&strict);
+    login(&url).expect("there is enough for who does not wait for the disk");
+    running.query("select 'while there is little'").expect("a query");
+    assert_eq!(running.read_all().last().map(|message| message.kind), Some(b'Z'));
+
+    disk.leave_percent(2);
+    refused(&url);
+    running.query("select 'while there is nothing'").expect("a query");
+    let error = running.read().expect("an error before the end");
+    assert!(error.field(b'M').contains("the disk of the recordings is full"), "{error:?}");
+    assert_eq!(ready(), 503);
+    let session = until(Duration::from_secs(10), "the end of the session", || {
+        let session = gateway.api().get(&session);
+        (!session["ended_at"].is_null()).then_some(session)
+    });
+    assert_eq!(session["code"], "recording_failed", "{session}");
+    let shown = gateway.hoop(&["audit", "show", &id(&session)]).ok();
+    assert!(shown.contains("while there is little") && !shown.contains("while there is nothing"), "{shown}");
+    gateway.hoop(&["audit", "verify", &id(&session)]).ok();
+
+    disk.clear();
+    for url in [&url, &strict] {
+        until(Duration::from_secs(10), "sessions again", || login(url).ok());
+    }
+    assert_eq!(ready(), 200);
+    idle.query("select 1").expect("a query");
+    assert_eq!(idle.read_all().last().map(|message| message.kind), Some(b'Z'), "who did nothing lost nothing");
 }
 
 #[test]

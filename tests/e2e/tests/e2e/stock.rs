@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use hoop_testkit::{Folder, Guarded, Plan, hoop_gateway, output, until};
+use hoop_testkit::{Folder, Guarded, Plan, gateway_environment, hoop_gateway, output, until};
 use serde_json::Value;
 
 /// A running `hoop-gateway`.
@@ -22,7 +22,8 @@ impl Stock {
         for setting in doors.iter().chain(settings) {
             command.extend(["--set".to_owned(), setting.clone()]);
         }
-        let mut all = vec![data(folder), ("HOOP_LOG".to_owned(), "info".to_owned())];
+        let mut all = gateway_environment();
+        all.push(data(folder));
         all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let (name, folder) = ("hoop-gateway".to_owned(), folder.path().to_owned());
         let server = Guarded::start(&Plan { name, command, environment: all, stop: "TERM", folder });

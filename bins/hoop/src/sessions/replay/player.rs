@@ -220,7 +220,7 @@ mod tests {
     /// A recording in which this is written, at these seconds.
     async fn recording(folder: &Path, written: &[(i64, &str)]) -> PathBuf {
         let key = load_or_create_key(&folder.join("key")).expect("a key");
-        let space = Space { strict_percent: 0.0, all_percent: 0.0 };
+        let space = Space { strict_percent: 0, all_percent: 0 };
         let config = RecorderConfig { space, ..RecorderConfig::new(folder.join("recordings"), key) };
         let clock = Arc::new(Standing(AtomicI64::new(1_000), Instant::now()));
         let recorder = Recorder::open(config, clock.clone()).expect("a fresh folder").0;
