@@ -20,7 +20,7 @@ pub(crate) enum Format {
     Yaml,
     /// One JSON document a line.
     Ndjson,
-    /// The columns of the table, separated by commas (RFC 4180).
+    /// The columns of the table, separated by commas (RFC 4180); an apostrophe is in front of what a spreadsheet would run.
     Csv,
 }
 
@@ -37,8 +37,8 @@ pub(crate) fn list(
         Format::Yaml => write!(io::stdout(), "{}", yaml(&items)?)?,
         Format::Ndjson => items.iter().try_for_each(|item| line(&plain_json(&item.to_string())))?,
         Format::Csv => {
-            line(&record(head.iter().copied().map(Some)))?;
-            items.iter().try_for_each(|item| line(&record(row(item).iter().map(|cell| Some(cell.as_str())))))?;
+            line(&sheet_row(head.iter().copied()))?;
+            items.iter().try_for_each(|item| line(&sheet_row(row(item).iter().map(String::as_str))))?;
         }
         Format::Table if items.is_empty() => eprintln!("{empty}"),
         Format::Table => {
@@ -61,9 +61,9 @@ pub(crate) fn show(format: Format, item: &Value, fields: &[&str]) -> Result<(), 
         Format::Yaml => write!(io::stdout(), "{}", yaml(item)?)?,
         Format::Ndjson => line(&plain_json(&item.to_string()))?,
         Format::Csv => {
-            line(&record([Some("field"), Some("value")]))?;
+            line(&sheet_row(["field", "value"]))?;
             for (field, value) in lines(item, fields) {
-                line(&record([Some(field.as_str()), Some(&value)]))?;
+                line(&sheet_row([field.as_str(), value.as_str()]))?;
             }
         }
         Format::Table => {
@@ -138,6 +138,19 @@ pub(crate) fn record<'a>(cells: impl IntoIterator<Item = Option<&'a str>>) -> St
     cells.into_iter().map(cell).collect::<Vec<_>>().join(",")
 }
 
+/// A line of CSV for people, who open it in a spreadsheet: no cell is a formula there.
+pub(crate) fn sheet_row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
+    let cells: Vec<_> = cells.into_iter().map(no_formula).collect();
+    record(cells.iter().map(|cell| Some(&**cell)))
+}
+
+/// A cell that a spreadsheet takes for text: what others have named may begin as a formula does, and would be run by whoever
+/// opens the file. An apostrophe in front of it is what spreadsheets themselves write for text.
+fn no_formula(cell: &str) -> Cow<'_, str> {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell != "-" && cell.parse::<f64>().is_err();
+    if is_formula { format!("'{cell}").into() } else { cell.into() }
+}
+
 /// Prints a line. A reader that has seen enough, as `head` does, is an error here and not a panic.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
@@ -198,6 +211,16 @@ mod tests {
     fn records_keep_null_and_empty_apart() {
         let cells = [None, Some(""), Some("plain"), Some("a,b"), Some("say \"hi\""), Some("two\nlines")];
         assert_eq!(record(cells), ",\"\",plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\"");
+    }
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for cell in ["=1+1", "+1+1", "-cmd", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert_eq!(no_formula(cell), format!("'{cell}"));
+        }
+        for cell in ["", "-", "-1.5", "+2", "a=1", "ada@example.com", "'=1"] {
+            assert_eq!(no_formula(cell), cell);
+        }
     }
 
     #[test]

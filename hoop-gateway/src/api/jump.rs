@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use hoop_core::ResourceRole;
+use hoop_core::{Code, ResourceRole};
 
 use super::parts::Api;
 use super::problem::Problem;
@@ -29,6 +29,22 @@ pub(super) async fn check(api: &Api, role: &ResourceRole) -> Result<(), Problem>
         let passes = names(other, &all).any(|name| name == &*role.name);
         if passes { way(other, &all) } else { Ok(()) }
     })
+}
+
+/// Checks a role before it is deleted: the others would be reached through whichever role gets its name next.
+///
+/// # Errors
+/// Roles that name it as their jump host.
+pub(super) async fn no_role_passes(api: &Api, role: &ResourceRole) -> Result<(), Problem> {
+    let all = all(api, role).await?;
+    let passing = all.values().filter(|other| other.name != role.name && jump_of(other) == Some(&role.name));
+    let mut passing: Vec<&str> = passing.map(|other| &*other.name).collect();
+    passing.sort_unstable();
+    let Some(first) = passing.first() else { return Ok(()) };
+    let reason = format!("roles are reached through role {}: {}", role.name, passing.join(", "));
+    Err(Problem::new(Code::Conflict, reason).hint(format!(
+        "give each another target.jump, or none, with hoop admin roles update {first} -f FILE, or delete it first"
+    )))
 }
 
 fn wrong(why: impl Into<String>) -> Problem {

@@ -215,6 +215,7 @@ async fn delete(
     // The rule would be for whichever role gets the name next. A pattern is for all that it matches, also later ones.
     let names = |rule: &RuleDefinition| rule.roles.names.contains(&*role.name);
     no_rule_names(&api, role.org, &format!("role {}", role.name), names).await?;
+    jump::no_role_passes(&api, &role).await?;
     if !api.store.versions().delete_role(role.org, role.id, version).await? {
         return Err(stale());
     }

@@ -1,8 +1,10 @@
 //! What must be done so that a gateway is as a file says.
 
+use std::cmp::Reverse;
+
 use serde_json::{Map, Value, json};
 
-use super::spec::{Company, Thing};
+use super::spec::{Company, Role, Thing};
 use crate::failure::Failure;
 use crate::output::brief;
 
@@ -80,9 +82,23 @@ pub(super) fn plan(wanted: &Company, present: &Company, prune: Prune<'_>) -> Res
     changes.extend(compared(Kind::ServiceAccount, accounts, present.service_accounts.as_deref(), prune)?);
     changes.extend(compared(Kind::AccessRule, rules, present.access_rules.as_deref(), prune)?);
     // What goes, goes when everything else is in its place.
-    let (deleted, mut ordered): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.act == Act::Delete);
-    ordered.extend(deleted.into_iter().rev());
+    let (mut deleted, mut ordered): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|change| change.act == Act::Delete);
+    deleted.reverse();
+    let roles = present.roles.as_deref().unwrap_or_default();
+    // Within its kind, as the sort is stable. A jump host goes once nobody passes through it.
+    deleted.sort_by_key(|change| (Reverse(change.kind as u8), Reverse(hops(change, roles))));
+    ordered.extend(deleted);
     Ok(ordered)
+}
+
+/// Through how many others a role is reached.
+fn hops(change: &Change, roles: &[Role]) -> usize {
+    let jump_of = |name: &str| roles.iter().find(|role| role.name() == name).and_then(Role::jump);
+    if change.kind != Kind::Role {
+        return 0;
+    }
+    std::iter::successors(jump_of(&change.name), |name| jump_of(name)).take(roles.len()).count()
 }
 
 fn compared<T: Thing>(
@@ -225,6 +241,20 @@ mod tests {
         let changes = plan(&company("roles: []\naccess_rules: []"), &present, Prune::AllBut("root")).expect("a plan");
         let kinds: Vec<_> = changes.iter().map(|change| change.document()["kind"].clone()).collect();
         assert_eq!(kinds, ["access rule", "role"]);
+    }
+
+    /// The gateway deletes no role that others are reached through.
+    #[test]
+    fn a_jump_host_goes_behind_those_that_are_reached_through_it() {
+        let role = |name: &str, jump: &str| {
+            format!("{{ name: {name}, agent: a, target: {{ kind: ssh, host: h, user: u, jump: {jump} }} }}")
+        };
+        let roles = [role("b", "c"), role("c", "a"), role("a", "null"), role("d", "a")].join(", ");
+        let present = Company::parse(&format!("roles: [{roles}]"), Path::new("company.yaml")).expect("readable");
+        let wanted = Company::parse("roles: []", Path::new("company.yaml")).expect("readable");
+        let changes = plan(&wanted, &present, Prune::AllBut("root")).expect("a plan");
+        let names: Vec<_> = changes.iter().map(|change| change.name.as_str()).collect();
+        assert_eq!(names, ["b", "d", "c", "a"]);
     }
 
     /// The gateway deletes nobody whom a rule names.

@@ -53,6 +53,16 @@ pub(super) struct Role {
     allowed_groups: Vec<String>,
 }
 
+impl Role {
+    /// The role that it is reached through.
+    pub(super) fn jump(&self) -> Option<&str> {
+        match &self.target {
+            Target::Ssh(target) => target.jump.as_deref(),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct User {

@@ -189,7 +189,7 @@ fn tell(event: &str, session: &Value, format: Format) -> Result<(), Failure> {
         }
         Format::Csv => {
             let cells = [event].into_iter().chain(cells.iter().map(String::as_str)).chain([outcome.as_str()]);
-            output::line(&output::record(cells.map(Some)))?;
+            output::line(&output::sheet_row(cells))?;
         }
         Format::Json | Format::Ndjson => output::line(&json!({ "event": event, "session": session }).to_string())?,
         Format::Yaml => output::line(output::yaml(&[json!({ "event": event, "session": session })])?.trim_end())?,

@@ -78,11 +78,19 @@ async fn a_way_through_other_roles_has_an_end_and_one_agent() {
     refused(through("a", json!("d")).await, "itself");
     refused(through("a", json!("z")).await, "at most 3");
     refused(add("e", "d").await, "at most 3");
+    let delete =
+        async |name: &str| gateway.send(&gateway.admin, Method::DELETE, &format!("/api/v1/roles/{name}"), None).await;
+    let (status, answer) = delete("b").await;
+    assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("conflict")), "{answer}");
+    assert!(answer.to_string().contains("through role b: c"), "{answer}");
     assert_eq!(through("d", json!(null)).await.0, StatusCode::OK);
     assert_eq!(through("a", json!("z")).await.0, StatusCode::OK);
     let away = json!({ "agent": "there" });
     assert_eq!(gateway.send(&gateway.admin, Method::PATCH, "/api/v1/roles/z", Some(away)).await.0, StatusCode::OK);
     refused(through("d", json!("z")).await, "another agent");
+    for name in ["c", "b"] {
+        assert_eq!(delete(name).await.0, StatusCode::NO_CONTENT, "nobody passes through {name} any more");
+    }
 }
 
 #[tokio::test]
