@@ -40,7 +40,7 @@ struct Options {
     /// Rounds of the latency measurements; each is 200 queries or requests, 150 keys, or 100 calls, on every peer.
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
-    /// How long each run of pgbench takes, in seconds; there are three of each.
+    /// How long each run of pgbench is measured, in seconds, behind two that are not; there are three of each.
     #[arg(long, value_name = "SECONDS")]
     pgbench_seconds: Option<u32>,
     /// How much one COPY carries, in megabytes.

@@ -9,6 +9,9 @@ use crate::report::{Row, Unit, median};
 use crate::stand::Stand;
 
 const RUNS: usize = 3;
+/// What is not counted, in seconds. The server has a new process for every client, which takes longer until it has read the catalog
+/// and mapped the tables; pgbouncer alone keeps those of an earlier run.
+const WARM_UP: u32 = 2;
 
 pub(crate) fn measure(stand: &Stand, options: &Options) -> Vec<Row> {
     let seconds = options.or(options.pgbench_seconds, 5, 1);
@@ -32,11 +35,32 @@ pub(crate) fn name(mode: &str, clients: u32) -> String {
     format!("pgbench -S -M {mode}, {clients} client{}", if clients == 1 { "" } else { "s" })
 }
 
+/// The rate once all is warm, in transactions a second.
 fn rate(url: &str, mode: &str, clients: u32, seconds: u32) -> f64 {
-    let (clients, seconds) = (clients.to_string(), seconds.to_string());
+    let (clients, time) = (clients.to_string(), (WARM_UP + seconds).to_string());
     let mut command = Command::new(find("pgbench", "postgresql"));
-    command.args(["--no-vacuum", "--select-only", "--protocol", mode, "--client", &clients, "--time", &seconds, url]);
-    let printed = output(&mut command, b"").ok();
-    let rate = printed.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-    rate.unwrap_or_else(|| panic!("no rate in what pgbench printed:\n{printed}"))
+    command.args(["--no-vacuum", "--select-only", "--protocol", mode, "--client", &clients]);
+    command.args(["--time", &time, "--progress", "1", url]);
+    let done = output(&mut command, b"");
+    let rates: Vec<f64> = done.stderr.lines().filter_map(of_a_second).skip(WARM_UP as usize).collect();
+    done.ok();
+    assert!(!rates.is_empty(), "no rate in what pgbench printed:\n{}", done.stderr);
+    rates.iter().sum::<f64>() / rates.len() as f64
+}
+
+/// The rate in `progress: 3.0 s, 25338.0 tps, …`.
+fn of_a_second(line: &str) -> Option<f64> {
+    line.strip_prefix("progress: ")?.split(", ").nth(1)?.strip_suffix(" tps")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_of_seconds_are_read() {
+        let line = "progress: 3.0 s, 25338.5 tps, lat 0.631 ms stddev 0.278, 0 failed";
+        assert_eq!(of_a_second(line), Some(25338.5));
+        assert_eq!(of_a_second("tps = 25338.5 (without initial connection time)"), None);
+    }
 }
