@@ -10,7 +10,7 @@ use compression_codecs::{BrotliEncoder, EncodeV2, GzipEncoder, ZlibEncoder, Zstd
 use hoop_testkit::{Gateway, Options, WebServer, direct_only, output};
 use serde_json::json;
 
-use super::trouble::{Service, head};
+use super::service::{Service, head};
 use super::{AGENT, Client, command};
 use crate::masking::spellings;
 use crate::stand::files;
