@@ -32,6 +32,9 @@ pub(crate) struct Settings {
     pub(crate) continue_trace: Option<ContinueTrace>,
     /// Whether the connection of the channels keeps its core awake.
     pub(crate) busy_poll: BusyPoll,
+    /// Of logins to PostgreSQL before.
+    #[cfg(feature = "postgres")]
+    pub(crate) scram_keys: crate::target::ScramKeys,
 }
 
 impl Settings {

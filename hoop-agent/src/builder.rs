@@ -123,7 +123,17 @@ impl AgentBuilder {
             Some(dsn) if problems.is_empty() => {
                 let Self { labels, secrets, targets, continue_trace, busy_poll, .. } = self;
                 let busy_poll = busy_poll.unwrap_or(BusyPoll::Off);
-                Ok(Agent::new(Settings { dsn, labels, secrets, targets, roots, continue_trace, busy_poll }))
+                Ok(Agent::new(Settings {
+                    dsn,
+                    labels,
+                    secrets,
+                    targets,
+                    roots,
+                    continue_trace,
+                    busy_poll,
+                    #[cfg(feature = "postgres")]
+                    scram_keys: Default::default(),
+                }))
             }
             _ => Err(BuildError { problems }),
         }

@@ -18,6 +18,9 @@ use hoop_proto::tunnel::v1::open;
 use hoop_proto::tunnel::v1::{Open, Ready, carry_down};
 use tokio::io::AsyncWriteExt as _;
 
+#[cfg(feature = "postgres")]
+pub(crate) use postgres::ScramKeys;
+
 use crate::agent::Settings;
 use crate::error::TargetFailure;
 use crate::link::{TargetReader, TargetWrite};

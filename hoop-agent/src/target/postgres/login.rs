@@ -1,5 +1,7 @@
 //! The login: startup message, authentication, and everything up to the first ReadyForQuery.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use hoop_core::{Code, Secret};
 use hoop_proto::postgres::backend::{self, Authentication, BackendKeyData, NegotiateProtocolVersion};
@@ -9,7 +11,7 @@ use hoop_proto::tunnel::v1::PostgresTarget;
 use postgres_protocol::authentication::md5_hash;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::scram::{Binding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, Scram, ScramError};
+use super::scram::{Binding, Input, Keys, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, Scram, ScramError, ScramKeys};
 use super::socket::{Socket, broken};
 use crate::error::TargetFailure;
 
@@ -22,6 +24,7 @@ const MAX_GREETING_BYTES: usize = 256 * 1024;
 pub(super) struct Login<'a> {
     target: &'a PostgresTarget,
     password: Option<&'a Secret<Vec<u8>>>,
+    known: &'a ScramKeys,
 }
 
 /// A login that is done.
@@ -34,8 +37,12 @@ pub(super) struct LoggedIn {
 }
 
 impl<'a> Login<'a> {
-    pub(super) const fn new(target: &'a PostgresTarget, password: Option<&'a Secret<Vec<u8>>>) -> Self {
-        Self { target, password }
+    pub(super) const fn new(
+        target: &'a PostgresTarget,
+        password: Option<&'a Secret<Vec<u8>>>,
+        known: &'a ScramKeys,
+    ) -> Self {
+        Self { target, password, known }
     }
 
     pub(super) async fn run(&self, socket: &mut Socket) -> Result<LoggedIn, TargetFailure> {
@@ -144,17 +151,26 @@ impl<'a> Login<'a> {
         frontend::SaslInitialResponse::write(mechanism.as_bytes(), scram.message().as_bytes(), &mut out);
         wire.send(&out).await?;
         let Authentication::SaslContinue(challenge) = wire.authentication().await? else { return Err(out_of_turn()) };
-        // The server chooses how much work this is, up to a bound; it does not hold up other channels.
-        let server = tokio::task::spawn_blocking(move || scram.answer(&challenge))
-            .await
-            .map_err(|_| out_of_turn())?
-            .map_err(|error| scram_failed(&error))?;
+        let challenged = scram.challenged(&challenge).map_err(|error| scram_failed(&error))?;
+        let keys = self.keys(challenged.input()).await?;
+        let server = challenged.answer(&keys);
         out.clear();
         frontend::write_sasl_response(server.message.as_bytes(), &mut out);
         wire.send(&out).await?;
         let Authentication::SaslFinal(proof) = wire.authentication().await? else { return Err(out_of_turn()) };
         server.verify(&proof).map_err(|error| scram_failed(&error))?;
+        self.known.keep(keys);
         Ok(mechanism == SCRAM_SHA_256_PLUS)
+    }
+
+    async fn keys(&self, input: &Arc<Input>) -> Result<Arc<Keys>, TargetFailure> {
+        if let Some(keys) = self.known.find(input) {
+            return Ok(keys);
+        }
+        // The server chooses how much work this is, up to a bound; it does not hold up other channels.
+        let input = Arc::clone(input);
+        let keys = tokio::task::spawn_blocking(move || input.keys()).await.map_err(|_| out_of_turn())?;
+        Ok(Arc::new(keys))
     }
 }
 

@@ -9,18 +9,20 @@ mod tls;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use hoop_core::{Code, Secret};
+use hoop_core::Code;
 use hoop_proto::postgres::{backend, frontend};
 use hoop_proto::tunnel::v1::{PostgresReady, PostgresTarget, Ready, SuppliedSecret, ready};
 use tracing::{Instrument as _, info_span};
 
 pub(super) use cancel::Cancel;
+pub(crate) use scram::ScramKeys;
 
 use super::{BytesDown, Down, Served, Target, Up};
 use crate::agent::Settings;
 use crate::error::TargetFailure;
 use crate::link::TargetReader;
 use crate::trace::TARGET;
+use login::Login;
 use socket::{Socket, SslMode};
 use tls::Tls;
 
@@ -51,12 +53,13 @@ pub(super) async fn connect(
     };
     let (password, address) = Box::pin(secrets.instrument(info_span!(target: TARGET, "secrets"))).await?;
     let socket = dial(&address).await?;
-    match log_in(socket, target, password.as_ref(), &address).await {
+    let login = Login::new(target, password.as_ref(), &settings.scram_keys);
+    match log_in(socket, &login, &address).await {
         // libpq's `allow`: without TLS first, and with it when the server insists.
         Err(failure) if address.sslmode == SslMode::Allow && refuses_plain(&failure) => {
             let encrypted = Arc::new(Address { sslmode: SslMode::Require, ..address.again() });
             let socket = dial(&encrypted).await?;
-            log_in(socket, target, password.as_ref(), &encrypted).await
+            log_in(socket, &login, &encrypted).await
         }
         other => other,
     }
@@ -93,14 +96,8 @@ impl Address {
     }
 }
 
-async fn log_in(
-    mut socket: Socket,
-    target: &PostgresTarget,
-    password: Option<&Secret<Vec<u8>>>,
-    address: &Arc<Address>,
-) -> Result<Target, TargetFailure> {
-    let login = async { login::Login::new(target, password).run(&mut socket).await };
-    let login = login.instrument(info_span!(target: TARGET, "login")).await?;
+async fn log_in(mut socket: Socket, login: &Login<'_>, address: &Arc<Address>) -> Result<Target, TargetFailure> {
+    let login = login.run(&mut socket).instrument(info_span!(target: TARGET, "login")).await?;
     let cancel = Cancel { address: Arc::clone(address), process: login.process, key: login.key };
     let ready = PostgresReady { greeting: login.greeting, protocol: login.protocol, process: login.process };
     let (read, write) = tokio::io::split(socket.io);

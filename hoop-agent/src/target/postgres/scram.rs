@@ -7,13 +7,17 @@
 //! [RFC 5802]: https://www.rfc-editor.org/rfc/rfc5802
 //! [RFC 7677]: https://www.rfc-editor.org/rfc/rfc7677
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hoop_core::Secret;
+use parking_lot::Mutex;
 
 /// Without the TLS channel.
 pub(super) const SCRAM_SHA_256: &str = "SCRAM-SHA-256";
@@ -22,6 +26,11 @@ pub(super) const SCRAM_SHA_256_PLUS: &str = "SCRAM-SHA-256-PLUS";
 
 /// The most iterations that a server may ask for: it chooses how much work a login is.
 const MOST_ITERATIONS: u32 = 100_000;
+
+/// How long keys are kept.
+const KEPT: Duration = Duration::from_secs(600);
+/// How many are kept at most.
+const MOST_KEPT: usize = 1024;
 
 /// The server does not keep to the protocol, or does not know the password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +83,36 @@ pub(super) struct Scram {
     nonce: String,
 }
 
+/// An exchange in which the server waits for an answer.
+pub(super) struct Challenged {
+    input: Arc<Input>,
+    without_proof: String,
+    /// What both ends sign.
+    exchanged: String,
+}
+
+/// What the keys of a login are made from.
+pub(super) struct Input {
+    password: Secret<Vec<u8>>,
+    salt: Vec<u8>,
+    iterations: NonZeroU32,
+}
+
+/// `ClientKey` and `ServerKey` of RFC 5802 §3.
+pub(super) struct Keys {
+    of: Fingerprint,
+    client: Secret<Vec<u8>>,
+    server: Secret<Vec<u8>>,
+}
+
+/// Of what keys were made from.
+type Fingerprint = [u8; digest::SHA256_OUTPUT_LEN];
+
+/// Keys of the last logins, which spare the next one to the same server its iterations, as RFC 5802 §3 has clients do. With a
+/// new password, or a new salt on the server, they are not found.
+#[derive(Default)]
+pub(crate) struct ScramKeys(Mutex<HashMap<Fingerprint, (Arc<Keys>, Instant)>>);
+
 /// An exchange in which the server still has to prove itself.
 pub(super) struct Unproven {
     /// What the server is sent.
@@ -93,29 +132,81 @@ impl Scram {
         format!("{}{}", self.binding.header(), self.bare)
     }
 
-    /// The answer to the server's challenge. It is a millisecond of work, and more where the server asks for it.
-    pub(super) fn answer(self, challenge: &[u8]) -> Result<Unproven, ScramError> {
-        let challenge = std::str::from_utf8(challenge).map_err(|_| ScramError::Challenge)?;
-        let Challenge { nonce, salt, iterations } = Challenge::parse(challenge).ok_or(ScramError::Challenge)?;
+    /// What the server asks for, once that is known to be an answer to the first message.
+    pub(super) fn challenged(self, challenge: &[u8]) -> Result<Challenged, ScramError> {
+        let text = std::str::from_utf8(challenge).map_err(|_| ScramError::Challenge)?;
+        let Challenge { nonce, salt, iterations } = Challenge::parse(text).ok_or(ScramError::Challenge)?;
         if iterations.get() > MOST_ITERATIONS {
             return Err(ScramError::Iterations(iterations.get()));
         }
         if nonce.len() <= self.nonce.len() || !nonce.starts_with(&self.nonce) {
             return Err(ScramError::Nonce);
         }
-        let mut salted = vec![0; digest::SHA256_OUTPUT_LEN];
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, self.password.expose(), &mut salted);
-        let salted = key(Secret::new(salted).expose());
-        let client_key = hmac::sign(&salted, b"Client Key");
-        let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
         let without_proof = format!("c={},r={nonce}", self.binding.encoded());
-        let exchanged = format!("{},{challenge},{without_proof}", self.bare);
-        let signed = hmac::sign(&key(stored_key.as_ref()), exchanged.as_bytes());
-        let proof: Vec<u8> = client_key.as_ref().iter().zip(signed.as_ref()).map(|(a, b)| a ^ b).collect();
-        let server_key = key(hmac::sign(&salted, b"Server Key").as_ref());
+        let exchanged = format!("{},{text},{without_proof}", self.bare);
+        let input = Arc::new(Input { password: self.password, salt, iterations });
+        Ok(Challenged { input, without_proof, exchanged })
+    }
+}
+
+impl Challenged {
+    /// What the keys are made from.
+    pub(super) const fn input(&self) -> &Arc<Input> {
+        &self.input
+    }
+
+    /// The answer, with the keys of this input.
+    pub(super) fn answer(self, keys: &Keys) -> Unproven {
+        let client_key = keys.client.expose();
+        let stored_key = digest::digest(&digest::SHA256, client_key);
+        let signed = hmac::sign(&key(stored_key.as_ref()), self.exchanged.as_bytes());
+        let proof: Vec<u8> = client_key.iter().zip(signed.as_ref()).map(|(a, b)| a ^ b).collect();
         let mut signature = [0; digest::SHA256_OUTPUT_LEN];
-        signature.copy_from_slice(hmac::sign(&server_key, exchanged.as_bytes()).as_ref());
-        Ok(Unproven { message: format!("{without_proof},p={}", BASE64_STANDARD.encode(proof)), signature })
+        signature.copy_from_slice(hmac::sign(&key(keys.server.expose()), self.exchanged.as_bytes()).as_ref());
+        Unproven { message: format!("{},p={}", self.without_proof, BASE64_STANDARD.encode(proof)), signature }
+    }
+}
+
+impl Input {
+    /// The keys. It is a millisecond of work, and more where the server asks for it.
+    pub(super) fn keys(&self) -> Keys {
+        let Self { password, salt, iterations } = self;
+        let mut salted = vec![0; digest::SHA256_OUTPUT_LEN];
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, *iterations, salt, password.expose(), &mut salted);
+        let salted = key(Secret::new(salted).expose());
+        let [client, server] =
+            [&b"Client Key"[..], b"Server Key"].map(|name| hmac::sign(&salted, name).as_ref().to_vec().into());
+        Keys { of: self.fingerprint(), client, server }
+    }
+
+    /// Differs wherever the keys do.
+    fn fingerprint(&self) -> Fingerprint {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(&self.iterations.get().to_be_bytes());
+        hash.update(&self.salt.len().to_be_bytes());
+        hash.update(&self.salt);
+        hash.update(self.password.expose());
+        let mut fingerprint = [0; digest::SHA256_OUTPUT_LEN];
+        fingerprint.copy_from_slice(hash.finish().as_ref());
+        fingerprint
+    }
+}
+
+impl ScramKeys {
+    /// The keys of this input, when a server has proven them a short while ago.
+    pub(super) fn find(&self, input: &Input) -> Option<Arc<Keys>> {
+        let known = self.0.lock();
+        let (keys, since) = known.get(&input.fingerprint())?;
+        (since.elapsed() < KEPT).then(|| Arc::clone(keys))
+    }
+
+    /// Keeps keys that a server has proven.
+    pub(super) fn keep(&self, keys: Arc<Keys>) {
+        let mut known = self.0.lock();
+        known.retain(|_, (_, since)| since.elapsed() < KEPT);
+        if known.len() < MOST_KEPT {
+            known.entry(keys.of).or_insert((keys, Instant::now()));
+        }
     }
 }
 
@@ -173,6 +264,14 @@ mod tests {
         Scram { password, binding: Binding::Unsupported, bare: format!("n=user,r={nonce}"), nonce }
     }
 
+    impl Scram {
+        fn answer(self, challenge: &[u8]) -> Result<Unproven, ScramError> {
+            let challenged = self.challenged(challenge)?;
+            let keys = challenged.input().keys();
+            Ok(challenged.answer(&keys))
+        }
+    }
+
     #[test]
     fn it_is_the_exchange_of_the_rfc() {
         let scram = example("pencil");
@@ -207,6 +306,36 @@ mod tests {
         assert_eq!(refused(&CHALLENGE.replace("i=4096", "i=100001")), Some(ScramError::Iterations(100_001)));
         assert_eq!(refused(&CHALLENGE.replace("r=rO", "r=xO")), Some(ScramError::Nonce));
         assert_eq!(refused("r=rOprNGfwEbeRWgbNEkqO,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"), Some(ScramError::Nonce));
+    }
+
+    #[test]
+    fn keys_are_found_for_the_same_password_salt_and_iterations_alone() {
+        let challenged =
+            |password: &str, challenge: &str| example(password).challenged(challenge.as_bytes()).expect("a challenge");
+        let (known, first) = (ScramKeys::default(), challenged("pencil", CHALLENGE));
+        assert!(known.find(first.input()).is_none());
+        known.keep(Arc::new(first.input().keys()));
+        let again = challenged("pencil", CHALLENGE);
+        let keys = known.find(again.input()).expect("they were kept");
+        again.answer(&keys).verify(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=").expect("it knows the password");
+        for (password, challenge) in [
+            ("pencils", CHALLENGE.to_owned()),
+            ("pencil", CHALLENGE.replace("i=4096", "i=4097")),
+            ("pencil", CHALLENGE.replace("s=W22", "s=X22")),
+        ] {
+            assert!(known.find(challenged(password, &challenge).input()).is_none(), "{password} {challenge}");
+        }
+    }
+
+    #[test]
+    fn no_more_keys_are_kept_than_there_is_room_for() {
+        let known = ScramKeys::default();
+        for number in 0..=MOST_KEPT {
+            let mut of = [0; digest::SHA256_OUTPUT_LEN];
+            of[..8].copy_from_slice(&number.to_be_bytes());
+            known.keep(Arc::new(Keys { of, client: vec![].into(), server: vec![].into() }));
+        }
+        assert_eq!(known.0.lock().len(), MOST_KEPT);
     }
 
     #[test]

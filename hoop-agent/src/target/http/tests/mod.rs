@@ -66,6 +66,8 @@ fn settings() -> Settings {
         roots: RootCertStore::empty(),
         continue_trace: None,
         busy_poll: BusyPoll::Off,
+        #[cfg(feature = "postgres")]
+        scram_keys: Default::default(),
     }
 }
 
