@@ -41,7 +41,7 @@ impl Vault {
         let vault = Self { server: Guarded::start(&plan), folder, port };
         // The last of what it prints before it serves.
         until(READY, "OpenBao", || {
-            assert!(vault.server.is_alive(), "it ended: {}", vault.server.log());
+            assert!(vault.server.is_alive(), "it ended: {}\n{}", vault.server.log(), vault.server.printed());
             vault.server.printed().contains("Unseal Key: ").then_some(())
         });
         until(READY, "OpenBao's mounts", || (vault.call(Method::GET, "secret/config", None).0 == 200).then_some(()));
