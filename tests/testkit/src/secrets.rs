@@ -23,13 +23,25 @@ pub struct Vault {
     port: u16,
 }
 
+/// The first of two ports in a row: it listens at the one behind its own as well, for others of its cluster.
+fn two_free_ports() -> u16 {
+    let mut port = free_port();
+    loop {
+        let next = free_port();
+        if next == port + 1 {
+            return port;
+        }
+        port = next;
+    }
+}
+
 impl Vault {
     /// Starts one.
     ///
     /// # Panics
     /// When it is not installed, or is not ready within half a minute.
     pub fn start() -> Self {
-        let (folder, port) = (Folder::new("vault"), free_port());
+        let (folder, port) = (Folder::new("vault"), two_free_ports());
         let mut command = vec![made("secrets/bin/bao").display().to_string(), "server".to_owned(), "-dev".to_owned()];
         command.extend(["-dev-tls", "-dev-no-store-token"].map(str::to_owned));
         command.push(format!("-dev-root-token-id={ROOT}"));
