@@ -130,7 +130,7 @@ pub(crate) fn plain_json(json: &str) -> Cow<'_, str> {
 pub(crate) fn record<'a>(cells: impl IntoIterator<Item = Option<&'a str>>) -> String {
     let cell = |cell: Option<&str>| match cell {
         None => String::new(),
-        Some(text) if text.is_empty() || text.contains([',', '"', '\n', '\r']) => {
+        Some(text) if text.is_empty() || text.contains([',', ';', '\t', '"', '\n', '\r']) => {
             format!("\"{}\"", text.replace('"', "\"\""))
         }
         Some(text) => text.to_owned(),

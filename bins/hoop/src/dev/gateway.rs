@@ -69,7 +69,9 @@ pub(crate) async fn process(dir: &Path, port_offset: Option<u16>) -> Result<(), 
 
 async fn build(dir: &Path, port_offset: Option<u16>) -> Result<(hoop_gateway::Running, Started), Failure> {
     let config = config(dir, port_offset)?;
-    let recordings = config.path(&config.record.folder);
+    let recordings = std::path::absolute(config.path(&config.record.folder))?;
+    // Below the folder it is found wherever the folder is moved to.
+    let recordings = recordings.strip_prefix(dir).map(Path::to_owned).unwrap_or(recordings);
     let gateway = open(&config).await?;
     let made = gateway.first_admin(ADMIN, false).await?;
     let admin = made.map(|made| Admin { user: made.name, password: made.password.expose().clone() });
