@@ -152,26 +152,30 @@ impl<'a> Login<'a> {
         wire.send(&out).await?;
         let Authentication::SaslContinue(challenge) = wire.authentication().await? else { return Err(out_of_turn()) };
         let challenged = scram.challenged(&challenge).map_err(|error| scram_failed(&error))?;
-        let keys = self.keys(challenged.input()).await?;
+        let input = Arc::clone(challenged.input());
+        let known = self.known.find(&input);
+        let keys = match &known {
+            Some(keys) => Arc::clone(keys),
+            None => derived(&input).await?,
+        };
         let server = challenged.answer(&keys);
         out.clear();
         frontend::write_sasl_response(server.message.as_bytes(), &mut out);
         wire.send(&out).await?;
         let Authentication::SaslFinal(proof) = wire.authentication().await? else { return Err(out_of_turn()) };
         server.verify(&proof).map_err(|error| scram_failed(&error))?;
-        self.known.keep(keys);
+        if known.is_none() {
+            self.known.keep(&input, keys);
+        }
         Ok(mechanism == SCRAM_SHA_256_PLUS)
     }
+}
 
-    async fn keys(&self, input: &Arc<Input>) -> Result<Arc<Keys>, TargetFailure> {
-        if let Some(keys) = self.known.find(input) {
-            return Ok(keys);
-        }
-        // The server chooses how much work this is, up to a bound; it does not hold up other channels.
-        let input = Arc::clone(input);
-        let keys = tokio::task::spawn_blocking(move || input.keys()).await.map_err(|_| out_of_turn())?;
-        Ok(Arc::new(keys))
-    }
+/// The server chooses how much work this is, up to a bound; it does not hold up other channels.
+async fn derived(input: &Arc<Input>) -> Result<Arc<Keys>, TargetFailure> {
+    let input = Arc::clone(input);
+    let keys = tokio::task::spawn_blocking(move || input.keys()).await.map_err(|_| out_of_turn())?;
+    Ok(Arc::new(keys))
 }
 
 fn scram_failed(error: &ScramError) -> TargetFailure {

@@ -100,7 +100,6 @@ pub(super) struct Input {
 
 /// `ClientKey` and `ServerKey` of RFC 5802 §3.
 pub(super) struct Keys {
-    of: Fingerprint,
     client: Secret<Vec<u8>>,
     server: Secret<Vec<u8>>,
 }
@@ -108,10 +107,20 @@ pub(super) struct Keys {
 /// Of what keys were made from.
 type Fingerprint = [u8; digest::SHA256_OUTPUT_LEN];
 
-/// Keys of the last logins, which spare the next one to the same server its iterations, as RFC 5802 §3 has clients do. With a
+/// Keys of the last logins, which spare the next one to the same server its iterations, as RFC 5802 §3 lets clients do. With a
 /// new password, or a new salt on the server, they are not found.
-#[derive(Default)]
-pub(crate) struct ScramKeys(Mutex<HashMap<Fingerprint, (Arc<Keys>, Instant)>>);
+pub(crate) struct ScramKeys {
+    /// Of the fingerprints, which would otherwise be hashes of passwords that are guessed without the iterations.
+    secret: hmac::Key,
+    known: Mutex<HashMap<Fingerprint, (Arc<Keys>, Instant)>>,
+}
+
+impl Default for ScramKeys {
+    fn default() -> Self {
+        let secret = Secret::new(rand::random::<[u8; 32]>());
+        Self { secret: key(secret.expose()), known: Mutex::default() }
+    }
+}
 
 /// An exchange in which the server still has to prove itself.
 pub(super) struct Unproven {
@@ -176,18 +185,18 @@ impl Input {
         let salted = key(Secret::new(salted).expose());
         let [client, server] =
             [&b"Client Key"[..], b"Server Key"].map(|name| hmac::sign(&salted, name).as_ref().to_vec().into());
-        Keys { of: self.fingerprint(), client, server }
+        Keys { client, server }
     }
 
     /// Differs wherever the keys do.
-    fn fingerprint(&self) -> Fingerprint {
-        let mut hash = digest::Context::new(&digest::SHA256);
+    fn fingerprint(&self, secret: &hmac::Key) -> Fingerprint {
+        let mut hash = hmac::Context::with_key(secret);
         hash.update(&self.iterations.get().to_be_bytes());
         hash.update(&self.salt.len().to_be_bytes());
         hash.update(&self.salt);
         hash.update(self.password.expose());
         let mut fingerprint = [0; digest::SHA256_OUTPUT_LEN];
-        fingerprint.copy_from_slice(hash.finish().as_ref());
+        fingerprint.copy_from_slice(hash.sign().as_ref());
         fingerprint
     }
 }
@@ -195,17 +204,19 @@ impl Input {
 impl ScramKeys {
     /// The keys of this input, when a server has proven them a short while ago.
     pub(super) fn find(&self, input: &Input) -> Option<Arc<Keys>> {
-        let known = self.0.lock();
-        let (keys, since) = known.get(&input.fingerprint())?;
+        let fingerprint = input.fingerprint(&self.secret);
+        let known = self.known.lock();
+        let (keys, since) = known.get(&fingerprint)?;
         (since.elapsed() < KEPT).then(|| Arc::clone(keys))
     }
 
-    /// Keeps keys that a server has proven.
-    pub(super) fn keep(&self, keys: Arc<Keys>) {
-        let mut known = self.0.lock();
+    /// Keeps the keys of this input, which a server has proven.
+    pub(super) fn keep(&self, input: &Input, keys: Arc<Keys>) {
+        let fingerprint = input.fingerprint(&self.secret);
+        let mut known = self.known.lock();
         known.retain(|_, (_, since)| since.elapsed() < KEPT);
         if known.len() < MOST_KEPT {
-            known.entry(keys.of).or_insert((keys, Instant::now()));
+            known.entry(fingerprint).or_insert((keys, Instant::now()));
         }
     }
 }
@@ -314,7 +325,7 @@ mod tests {
             |password: &str, challenge: &str| example(password).challenged(challenge.as_bytes()).expect("a challenge");
         let (known, first) = (ScramKeys::default(), challenged("pencil", CHALLENGE));
         assert!(known.find(first.input()).is_none());
-        known.keep(Arc::new(first.input().keys()));
+        known.keep(first.input(), Arc::new(first.input().keys()));
         let again = challenged("pencil", CHALLENGE);
         let keys = known.find(again.input()).expect("they were kept");
         again.answer(&keys).verify(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=").expect("it knows the password");
@@ -330,12 +341,12 @@ mod tests {
     #[test]
     fn no_more_keys_are_kept_than_there_is_room_for() {
         let known = ScramKeys::default();
+        let keys = Arc::new(Keys { client: Vec::new().into(), server: Vec::new().into() });
         for number in 0..=MOST_KEPT {
-            let mut of = [0; digest::SHA256_OUTPUT_LEN];
-            of[..8].copy_from_slice(&number.to_be_bytes());
-            known.keep(Arc::new(Keys { of, client: vec![].into(), server: vec![].into() }));
+            let (password, iterations) = (Vec::new().into(), NonZeroU32::MIN);
+            known.keep(&Input { password, salt: number.to_be_bytes().into(), iterations }, Arc::clone(&keys));
         }
-        assert_eq!(known.0.lock().len(), MOST_KEPT);
+        assert_eq!(known.known.lock().len(), MOST_KEPT);
     }
 
     #[test]
