@@ -17,6 +17,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::FusedFuture as _;
 use hoop_core::{
     AccessMode, AccessRequest, Clock, Code, Decision, Denial, Outcome, Principal, ResourceRole, SshAllow, Target,
 };
@@ -61,7 +63,7 @@ const KEEPALIVES: usize = 3;
 const WINDOW_BYTES: u32 = 2 << 20;
 /// Pieces of a channel that wait for the target. Then the whole connection waits: the library has no other way.
 const PIECES: usize = 16;
-/// How long a client whose user has enough may take to leave.
+/// How long a client may take to read what it was told last, and to leave.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// Channels that a client may ask for before the session has opened.
 const QUEUE: usize = 64;
@@ -193,26 +195,29 @@ impl SshDoor {
         known: Known,
     ) {
         let client = running.handle();
-        let left = left(running);
+        let left = left(running).fuse();
         tokio::pin!(left);
         let terminal = caller.permits.terminal;
         // What opening takes is large, and given back before the session runs.
-        let Some((opened, first)) = Box::pin(self.opened(caller, &client, &mut asked, left.as_mut(), &known)).await
-        else {
-            return;
-        };
-        match opened {
-            Ok((session, allow)) => self.run(session, (allow, terminal), client, (first, asked), left, known).await,
-            Err(denial) => {
+        match Box::pin(self.opened(caller, &client, &mut asked, left.as_mut(), &known)).await {
+            Some((Ok((session, allow)), first)) => {
+                self.run(session, (allow, terminal), client, (first, asked), left.as_mut(), known).await;
+            }
+            Some((Err(denial), first)) => {
                 let Known { peer, request_id, span, .. } = &known;
                 span::refused(span, &denial);
                 tracing::info!(%peer, request = %request_id, code = %denial.code, reason = denial.reason, "session refused");
-                Box::pin(refuse_all(&client, first, asked, &denial, left)).await;
+                Box::pin(refuse_all(&client, first, asked, &denial, left.as_mut())).await;
             }
+            None => {}
+        }
+        // What the client was told last is on its way, and the connection is cut behind this.
+        if !left.is_terminated() {
+            let _ = timeout(GOODBYE, left).await;
         }
     }
 
-    /// Opens the session. Gives it, or why there is none, with what the client has asked for meanwhile; `None` when it has left.
+    /// Opens the session. Gives it, or why there is none, with what the client has asked for meanwhile; `None` when it has left, or its user has enough.
     async fn opened(
         &self,
         caller: Caller,
@@ -244,9 +249,6 @@ impl SshDoor {
                         _ = &mut left => return None,
                     };
                     if let Err(HasEnough) = meanwhile.on(event, &allow).await {
-                        drop(opening);
-                        // What the client was told last is on its way.
-                        let _ = timeout(GOODBYE, &mut left).await;
                         return None;
                     }
                 };

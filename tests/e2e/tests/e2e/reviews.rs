@@ -270,7 +270,9 @@ fn a_port_of_the_target_is_promised_meanwhile() {
         let told = std::fs::File::create(&log).expect("an own folder takes a file");
         let ssh = ssh.stdin(Stdio::null()).stderr(told).spawn().expect("ssh starts");
         let told = move |text: &str| {
-            until(SOON, text, || std::fs::read_to_string(&log).ok()?.contains(text).then_some(()));
+            let said = || std::fs::read_to_string(&log).unwrap_or_default();
+            let told = retry(SOON, || Some(said()).filter(|said| said.contains(text)).ok_or(()));
+            assert!(told.is_ok(), "ssh is not told {text:?}, but {}", said());
         };
         (ssh, told)
     };
