@@ -79,16 +79,39 @@ impl Names {
         if before.is_some() { Undo::Portal(copied(name), before) } else { Undo::Nothing }
     }
 
-    /// What a text that is run takes away in SQL: whatever has such a name later is another statement. Where that cannot be
-    /// read, it is all of them.
+    /// What a text that is run takes away in SQL: whatever has such a name later is another statement, and a cursor that is declared
+    /// takes the name of a portal that is gone. Where that cannot be read, it is all of them.
     pub(super) fn run(&mut self, text: &[u8]) {
-        if self.statements.is_empty() || !may_deallocate(text) {
+        let deallocates = !self.statements.is_empty() && may_begin(text, &[b"deallocate", b"discard"]);
+        let declares = !self.portals.is_empty() && may_begin(text, &[b"declare"]);
+        if !deallocates && !declares {
             return;
         }
         let readable = std::str::from_utf8(text).ok().filter(|text| text.len() <= LONGEST);
         let parsed = readable.and_then(|text| pg_query::parse(text, 0).ok());
+        if declares {
+            self.declare(parsed.as_ref());
+        }
+        if deallocates {
+            self.deallocate(parsed.as_ref());
+        }
+    }
+
+    fn declare(&mut self, parsed: Option<&pg_query::ParseResult>) {
+        let Some(parsed) = parsed else { return self.portals.clear() };
+        for statement in &parsed.protobuf.stmts {
+            match statement.stmt.as_ref().and_then(|statement| statement.node.as_ref()) {
+                Some(NodeEnum::DeclareCursorStmt(cursor)) => drop(self.portals.remove(cursor.portalname.as_bytes())),
+                // A block may declare any, and needs not say which.
+                Some(NodeEnum::DoStmt(_)) => self.portals.clear(),
+                _ => {}
+            }
+        }
+    }
+
+    fn deallocate(&mut self, parsed: Option<&pg_query::ParseResult>) {
         let mut found = false;
-        for statement in parsed.iter().flat_map(|parsed| &parsed.protobuf.stmts) {
+        for statement in parsed.into_iter().flat_map(|parsed| &parsed.protobuf.stmts) {
             match statement.stmt.as_ref().and_then(|statement| statement.node.as_ref()) {
                 Some(NodeEnum::DeallocateStmt(gone)) if !gone.name.is_empty() => {
                     found = true;
@@ -131,12 +154,12 @@ fn within(count: usize, is_there: bool, what: &str) -> Result<(), Denial> {
     Err(Denial::new("gateway", Code::LimitExceeded, reason).hint("close those that are not needed any more"))
 }
 
-/// Whether prepared statements may be taken away, at a glance: nearly every text says no in its first letter.
-fn may_deallocate(text: &[u8]) -> bool {
+/// Whether a statement of the text may begin with one of these words, at a glance: nearly every text says no in its first letter.
+fn may_begin(text: &[u8], words: &[&[u8]]) -> bool {
     let first = text.trim_ascii_start().first();
     let is_open = matches!(first, Some(b'd' | b'D' | b'/' | b'-')) || memchr::memchr(b';', text).is_some();
     let has = |word: &[u8]| text.windows(word.len()).any(|found| found.eq_ignore_ascii_case(word));
-    is_open && (has(b"deallocate") || has(b"discard"))
+    is_open && words.iter().any(|word| has(word))
 }
 
 fn copied(bytes: &Bytes) -> Bytes {
@@ -196,6 +219,27 @@ mod tests {
             ["deallocate all", "DISCARD ALL", "do $$ begin execute 'deallocate s'; end $$", "; deallocate s what"]
         {
             assert!(prepared(all).is_empty(), "{all}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_that_is_declared_is_another_portal() {
+        let bound = |text: &[u8]| {
+            let mut names = Names::default();
+            let _ = names.prepare(&NAME, &Bytes::from_static(b"select 1"));
+            for portal in ["p", "Q"] {
+                let _ = names.bind(&Bytes::from_static(portal.as_bytes()), &NAME, none());
+            }
+            names.run(text);
+            let mut known: Vec<_> = names.portals.keys().cloned().collect();
+            known.sort();
+            known
+        };
+        assert_eq!(bound(b"select 'declare p'"), ["Q", "p"]);
+        assert_eq!(bound(b"close p; declare P cursor for select 2"), ["Q"]);
+        assert_eq!(bound(b"DECLARE \"Q\" no scroll cursor with hold for select 2"), ["p"]);
+        for all in [&b"do $$ declare c refcursor := 'p'; begin end $$"[..], b"declare", b"declare \xff cursor"] {
+            assert!(bound(all).is_empty(), "{}", String::from_utf8_lossy(all));
         }
     }
 
