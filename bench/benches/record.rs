@@ -103,7 +103,12 @@ async fn audited(recorder: &Recorder) {
             let (text, settings) = (text.clone(), Default::default());
             let query = Statement { id, phase: Phase::Query, text, settings, parameters: None };
             pass(chain.request(Request::Statement(query))).await;
-            pass(chain.response(Response::Columns(ResultColumns { statement: id, columns: columns.clone() }))).await;
+            pass(chain.response(Response::Columns(ResultColumns {
+                statement: id,
+                columns: columns.clone(),
+                text: Bytes::new(),
+            })))
+            .await;
             pass(chain.response(Response::Rows(RowBatch::new(id, columns, encoding.clone(), row.clone(), 1)))).await;
             let tag = Bytes::from_static(b"SELECT 1");
             let done = Completion { statement: id, kind: CompletionKind::Done, tag, rows: Some(1) };

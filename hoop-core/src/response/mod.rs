@@ -60,6 +60,9 @@ pub struct ResultColumns {
     pub statement: StatementId,
     /// One each, in the order of the cells.
     pub columns: Arc<[Column]>,
+    /// The text that gives it, as in [`Statement::text`](crate::Statement::text); it may hold several statements, and be one that
+    /// runs another. Empty for a function that is called by its number.
+    pub text: Bytes,
 }
 
 /// A column of a result.
@@ -98,7 +101,10 @@ pub struct ColumnNames {
     /// The columns whose values it shows, too: of the tables that a view reads, of the table that a partition is of, and all
     /// columns of a whole row. They have none beneath them: all are here.
     pub beneath: Box<[ColumnNames]>,
-    /// Whether these are all. A view may show an expression, and that anything.
+    /// The columns of which it may be made, where it is an expression of a view: all that the view reads, and those whose values
+    /// these show.
+    pub computed_from: Box<[ColumnNames]>,
+    /// Whether these are all. A view may call a function, and that show anything.
     pub traced: bool,
 }
 
@@ -106,7 +112,7 @@ impl ColumnNames {
     /// The column of a table that shows nothing but its own values.
     pub fn new(schema: impl Into<Box<str>>, table: impl Into<Box<str>>, column: impl Into<Box<str>>) -> Self {
         let (schema, table, column) = (schema.into(), table.into(), column.into());
-        Self { schema, table, column, beneath: Box::default(), traced: true }
+        Self { schema, table, column, beneath: Box::default(), computed_from: Box::default(), traced: true }
     }
 
     /// The column, and those whose values it shows.

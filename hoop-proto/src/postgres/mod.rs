@@ -25,6 +25,7 @@
 pub mod backend;
 pub mod copy;
 pub mod frontend;
+pub mod indirect;
 pub mod rows;
 pub mod startup;
 

@@ -125,7 +125,11 @@ async fn a_session_reads_back() {
     let options = AuditOptions { detectors: vec![Arc::new(Emails)], ..AuditOptions::default() };
     let mut chain = fixture.open(RecordingMode::Default, options).await;
     passes(chain.request(query(1, "select name from t where email = 'ann@shop.eu'")));
-    passes(chain.response(Response::Columns(ResultColumns { statement: StatementId(1), columns: cells() })));
+    passes(chain.response(Response::Columns(ResultColumns {
+        statement: StatementId(1),
+        columns: cells(),
+        text: Bytes::new(),
+    })));
     passes(chain.response(rows(1, [row("Ann"), row("Bob")].concat(), 2)));
     passes(chain.response(complete(1, "SELECT 2")));
     passes(chain.request(query(2, "drop table t")));

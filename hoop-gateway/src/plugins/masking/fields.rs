@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hoop_core::{Label, Setting, TargetError};
+use hoop_proto::postgres::indirect::is_free_setting;
 
 use super::action::replacement;
 use super::mask::Masker;
@@ -14,8 +15,6 @@ const TECHNICAL: &[u8] = b"SVCPpFLR";
 const SAID: &[u8] = b"MDHWqstcdn";
 /// How the source files of languages for such programs begin.
 const LANGUAGES: [&[u8]; 4] = [b"pl_", b"plpy", b"plperl", b"pltcl"];
-/// Settings that the server reports, and that may be any text.
-const FREE_SETTINGS: [&[u8]; 2] = [b"application_name", b"search_path"];
 
 const MASKED: Bytes = Bytes::from_static(b"[masked]");
 
@@ -57,7 +56,7 @@ pub(crate) fn mask_error(error: &mut TargetError, rules: &[ColumnRule], masker: 
 
 /// Whether a rule hides what nobody knows the origin of.
 fn hides_unknown(rules: &[ColumnRule]) -> bool {
-    rules.iter().any(|rule| rule.unknown != UnknownOrigin::MaskSameName)
+    rules.iter().any(|rule| matches!(rule.unknown, UnknownOrigin::MaskAll | UnknownOrigin::Deny))
 }
 
 /// A notification's text: anybody's, from anywhere.
@@ -67,7 +66,7 @@ pub(crate) fn mask_payload(payload: &Bytes, rules: &[ColumnRule], masker: &Maske
 
 /// A setting as the server reports it; a statement can make a value one.
 pub(crate) fn mask_setting(setting: &Setting, rules: &[ColumnRule], masker: &Masker) -> Bytes {
-    let is_free = FREE_SETTINGS.contains(&&setting.name[..]);
+    let is_free = std::str::from_utf8(&setting.name).is_ok_and(is_free_setting);
     if is_free && hides_unknown(rules) { MASKED } else { masker.message(&setting.value) }
 }
 

@@ -14,6 +14,7 @@ mod http;
 mod mask;
 mod plan;
 mod plugin;
+mod reads;
 mod redact;
 mod rules;
 mod stream;

@@ -6,6 +6,7 @@ use hoop_core::response::rows::Cells;
 use hoop_core::{Code, Column, Denial, Format, Label};
 
 use super::action::Action;
+use super::reads::Remembered;
 use super::rules::{ColumnRule, UnknownOrigin};
 use super::types::{Shape, shape};
 
@@ -51,6 +52,8 @@ impl Planned {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) columns: Arc<[Column]>,
+    /// The text, where it had a say.
+    text: Option<blake3::Hash>,
     planned: Vec<Planned>,
 }
 
@@ -59,9 +62,28 @@ impl Plan {
     ///
     /// # Errors
     /// A [`Denial`] when a rule refuses what it cannot trace.
-    pub(crate) fn new(columns: &Arc<[Column]>, rules: &[ColumnRule], search: bool) -> Result<Self, Denial> {
-        let planned = columns.iter().map(|column| plan(column, rules, search)).collect::<Result<_, _>>()?;
-        Ok(Self { columns: columns.clone(), planned })
+    pub(crate) fn new(
+        columns: &Arc<[Column]>,
+        text: &[u8],
+        remembered: &mut Remembered,
+        rules: &[ColumnRule],
+        search: bool,
+    ) -> Result<Self, Denial> {
+        // Most results are of tables' columns alone, and their texts need not be read.
+        let mut reads = None;
+        let planned = columns.iter().enumerate().map(|(at, column)| {
+            plan(column, rules, search, |rule| {
+                let reads = reads.get_or_insert_with(|| remembered.of(text));
+                rule.may_be_in(&reads.column(at))
+            })
+        });
+        let planned = planned.collect::<Result<_, _>>()?;
+        Ok(Self { columns: columns.clone(), text: reads.map(|_| blake3::hash(text)), planned })
+    }
+
+    /// Whether it is the plan of a result with these columns of this text.
+    pub(crate) fn is_of(&self, columns: &Arc<[Column]>, text: &[u8]) -> bool {
+        Arc::ptr_eq(&self.columns, columns) && self.text.is_none_or(|decided| decided == blake3::hash(text))
     }
 
     /// Searches every column.
@@ -72,7 +94,7 @@ impl Plan {
             type_oid: column.type_oid,
             format: column.format,
         });
-        Self { columns: columns.clone(), planned: planned.collect() }
+        Self { columns: columns.clone(), text: None, planned: planned.collect() }
     }
 
     /// What is done with the column; one that was not described is searched.
@@ -104,11 +126,16 @@ impl Plan {
     }
 }
 
-fn plan(column: &Column, rules: &[ColumnRule], search: bool) -> Result<Planned, Denial> {
+fn plan(
+    column: &Column,
+    rules: &[ColumnRule],
+    search: bool,
+    mut may_be_in: impl FnMut(&ColumnRule) -> bool,
+) -> Result<Planned, Denial> {
     let shape = shape(column.type_oid);
     let mut treatment = if search && shape != Shape::Fixed { Treatment::Search } else { Treatment::None };
     for rule in rules {
-        if matches(rule, column)? {
+        if matches(rule, column, &mut may_be_in)? {
             treatment = Treatment::Whole(rule.action(), Label::from(Arc::from(rule.label())));
             break;
         }
@@ -116,23 +143,22 @@ fn plan(column: &Column, rules: &[ColumnRule], search: bool) -> Result<Planned, 
     Ok(Planned { treatment, shape, type_oid: column.type_oid, format: column.format })
 }
 
-fn matches(rule: &ColumnRule, column: &Column) -> Result<bool, Denial> {
+fn matches(rule: &ColumnRule, column: &Column, may_be_in: impl FnOnce(&ColumnRule) -> bool) -> Result<bool, Denial> {
     if let Some(matches) = column.table.as_ref().and_then(|table| rule.matches(table)) {
         return Ok(matches);
     }
+    let within = column.table.as_ref().and_then(|table| table.names.as_ref());
+    let has_name =
+        || rule.matches_name(&column.name) || within.is_some_and(|names| rule.matches_name(names.column.as_bytes()));
     match rule.unknown {
         UnknownOrigin::MaskAll => Ok(true),
+        UnknownOrigin::Deny => Err(if column.name.is_empty() { untraceable_copy(rule) } else { untraceable(rule) }),
         // Only a COPY that could not be asked about has columns without a name.
-        UnknownOrigin::Deny | UnknownOrigin::MaskSameName if column.name.is_empty() => Err(untraceable_copy(rule)),
-        UnknownOrigin::Deny => Err(untraceable(rule)),
-        UnknownOrigin::MaskSameName => Ok(rule.matches_name(&column.name) || rule.matches_name(named_within(column))),
+        _ if column.name.is_empty() => Err(untraceable_copy(rule)),
+        // What an expression of a view is made of, is in the view and not in the text.
+        UnknownOrigin::MaskIfRead => Ok(within.is_some() || has_name() || may_be_in(rule)),
+        UnknownOrigin::MaskSameName => Ok(has_name()),
     }
-}
-
-/// What a view calls the column.
-fn named_within(column: &Column) -> &[u8] {
-    let names = column.table.as_ref().and_then(|table| table.names.as_ref());
-    names.map_or(&b""[..], |names| names.column.as_bytes())
 }
 
 fn untraceable_copy(rule: &ColumnRule) -> Denial {

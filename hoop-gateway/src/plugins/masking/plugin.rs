@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use hoop_core::{
     ChannelEnd, ChannelId, Code, Denial, Detector, Interest, Outcome, Plugin, Request, ResourceRole, Response,
     RowBatch, RowError, Secret, SessionContext, SessionPlugin, Verdict,
@@ -15,6 +16,7 @@ use super::detect::Detectors;
 use super::http::{Exchanges, Fields};
 use super::mask::Masker;
 use super::plan::Plan;
+use super::reads::Remembered;
 use super::redact::Redactor;
 use super::rules::{ColumnRule, MaskingRules};
 use super::stream::Streams;
@@ -111,7 +113,17 @@ impl Plugin for Masking {
         let counts = Counted { counts: self.counts.clone(), session: session.id };
         let (scratch, streams) = (Scratch::default(), Streams::default());
         let exchanges = Exchanges::new(http);
-        Ok(Some(Box::new(SessionMasking { masker, columns, plan: None, scratch, streams, exchanges, counts })))
+        let remembered = Remembered::default();
+        Ok(Some(Box::new(SessionMasking {
+            masker,
+            columns,
+            plan: None,
+            remembered,
+            scratch,
+            streams,
+            exchanges,
+            counts,
+        })))
     }
 
     fn check_role(&self, role: &ResourceRole) -> Result<(), Denial> {
@@ -143,6 +155,7 @@ struct SessionMasking {
     columns: Vec<ColumnRule>,
     /// The plan of the result that began last.
     plan: Option<Plan>,
+    remembered: Remembered,
     scratch: Scratch,
     /// What programs write.
     streams: Streams,
@@ -152,26 +165,27 @@ struct SessionMasking {
 }
 
 impl SessionMasking {
-    fn plan(&mut self, columns: &Arc<[hoop_core::Column]>) -> Result<(), Denial> {
-        self.plan = None;
-        self.plan = Some(Plan::new(columns, &self.columns, !self.masker.detectors.is_empty())?);
+    /// Plans a result of this text, unless it is the one before again: a statement that is run once more.
+    fn plan(&mut self, columns: &Arc<[hoop_core::Column]>, text: &Bytes) -> Result<(), Denial> {
+        if self.plan.take_if(|plan| !plan.is_of(columns, text)).is_some() || self.plan.is_none() {
+            let searches = !self.masker.detectors.is_empty();
+            self.plan = Some(Plan::new(columns, text, &mut self.remembered, &self.columns, searches)?);
+        }
         Ok(())
     }
 
-    fn is_planned(&self, columns: &Arc<[hoop_core::Column]>) -> bool {
-        self.plan.as_ref().is_some_and(|plan| Arc::ptr_eq(&plan.columns, columns))
-    }
-
     fn rows(&mut self, batch: &mut RowBatch) -> Result<(), Denial> {
-        if !self.is_planned(batch.columns()) {
-            let columns = batch.columns().clone();
-            self.plan(&columns)?;
-        }
         match &self.plan {
+            Some(plan) if !Arc::ptr_eq(&plan.columns, batch.columns()) => Err(undescribed()),
+            None => Err(undescribed()),
             Some(plan) if plan.is_active() => self.scratch.mask(batch, plan, &self.masker).map_err(failed),
-            _ => Ok(()),
+            Some(_) => Ok(()),
         }
     }
+}
+
+fn undescribed() -> Denial {
+    Denial::new(NAME, Code::MaskingFailed, "rows came that were not described, so they are not shown")
 }
 
 fn failed(error: RowError) -> Denial {
@@ -210,9 +224,7 @@ impl SessionPlugin for SessionMasking {
 
     fn on_response(&mut self, mut response: Response) -> Verdict<Response> {
         let done = match &mut response {
-            // The same columns again: a statement that is run once more.
-            Response::Columns(result) if self.is_planned(&result.columns) => Ok(()),
-            Response::Columns(result) => self.plan(&result.columns),
+            Response::Columns(result) => self.plan(&result.columns, &result.text),
             Response::Rows(batch) => self.rows(batch),
             Response::Error(error) | Response::Notice(error) => {
                 fields::mask_error(error, &self.columns, &self.masker);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::action::Action;
 use super::detect::Builtin;
 use super::http::{BinaryMessages, FieldRule, GrpcRules, Unread};
+use super::reads::Named;
 
 /// What is masked on a role, and how: the role's settings for the plugin `masking`. Without any, every built-in detector
 /// is on.
@@ -100,9 +101,16 @@ pub struct ColumnRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownOrigin {
-    /// It is masked if it has a name that the rule's column matches. An expression under another name shows what it
-    /// is made of, and so does what a statement puts into an error, a notice, a notification or a setting.
+    /// It is masked if the statement may make it of the column: where its text names the column anywhere but in a condition, reads
+    /// rows of the table as a whole, or does not say what it reads (EXECUTE, FETCH and CALL, functions that run a text or show what
+    /// was put aside, `pg_stats`); and if it has a name that the rule's column matches.
+    ///
+    /// It goes by names. An expression over a view or a partition that calls the column otherwise shows it, and so does a
+    /// function of the database, and what a statement puts into another table, an error, a notice, a notification or a setting.
     #[default]
+    MaskIfRead,
+    /// It is masked if it has a name that the rule's column matches. An expression under another name, such as an average, shows
+    /// what it is made of, and so does what a statement puts into an error, a notice, a notification or a setting.
     MaskSameName,
     /// It is masked, and so are texts whose origin nobody knows: what is quoted in errors that are not about the statement's own
     /// text, what programs within the server say (RAISE), payloads of notifications, and the settings `application_name` and
@@ -131,14 +139,18 @@ impl ColumnRule {
         [parts.next().unwrap_or("*"), table, column]
     }
 
-    /// Whether the rule is for this table column, or for one whose values it shows; `None` when that is not known.
+    /// Whether the rule is for this table column, or for one whose values it shows; `None` when it may be made of such values, or
+    /// that is not known.
     pub(crate) fn matches(&self, origin: &TableColumn) -> Option<bool> {
         let names = origin.names.as_ref()?;
         let [schema, table, column] = self.parts();
         let is = |names: &ColumnNames| {
             same(schema, &names.schema) && same(table, &names.table) && same(column, &names.column)
         };
-        if names.all().any(is) { Some(true) } else { names.traced.then_some(false) }
+        if names.all().any(is) {
+            return Some(true);
+        }
+        (names.traced && !names.computed_from.iter().any(is)).then_some(false)
     }
 
     /// Whether the rule is for columns of this name.
@@ -150,6 +162,19 @@ impl ColumnRule {
     pub(crate) fn matches_table(&self, schema: &[u8], table: &[u8]) -> bool {
         let may = |pattern, name: &[u8]| name.is_empty() || same(pattern, &String::from_utf8_lossy(name));
         may(self.parts()[0], schema) && may(self.parts()[1], table)
+    }
+
+    /// Whether values of such a column may be in what is made of all that is named here.
+    pub(crate) fn may_be_in(&self, reads: &[&Named]) -> bool {
+        let [schema, table, column] = self.parts();
+        let any = |is: &dyn Fn(&Named) -> bool| reads.iter().any(|named| is(named));
+        let is_of = |of: &Option<String>| of.as_deref().is_none_or(|name| same(schema, name));
+        let is_named = any(&|named| named.columns.iter().any(|name| same(column, name)));
+        let has_table = || any(&|named| named.tables.iter().any(|(of, name)| is_of(of) && same(table, name)));
+        // A view or a partition may have a column of the name, too; where the rule is for any column, that says nothing.
+        any(&|named| named.opaque)
+            || (column != "*" && is_named)
+            || (has_table() && (is_named || any(&|named| named.whole)))
     }
 
     /// What `label` shows.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use hoop_core::response::ColumnNames;
 use hoop_core::{
-    CellIndex, Column, Format, RowBatch, RowEncoding, RowError, Setting, StatementId, TableColumn, TargetError,
+    CellIndex, Column, Denial, Format, RowBatch, RowEncoding, RowError, Setting, StatementId, TableColumn, TargetError,
 };
 
 use super::action::{Action, MaskingKey};
@@ -14,6 +14,7 @@ use super::counts::MaskCounts;
 use super::detect::{Builtin, Detectors};
 use super::mask::{Masked, Masker};
 use super::plan::{Plan, Treatment};
+use super::reads::Remembered;
 use super::rules::{ColumnRule, MaskingRules};
 use super::types::shape;
 use super::{Redactor, fields};
@@ -26,6 +27,11 @@ fn masker() -> Masker {
         max_value_bytes: 4096,
         counts: MaskCounts::default(),
     }
+}
+
+/// The plan of a result whose text reads nothing.
+fn planned(columns: &Arc<[Column]>, rules: &[ColumnRule]) -> Result<Plan, Denial> {
+    Plan::new(columns, b"select 1", &mut Remembered::default(), rules, true)
 }
 
 fn rule(json: &str) -> ColumnRule {
@@ -151,8 +157,7 @@ fn binary_forms_stay_valid() {
 #[test]
 fn a_rule_follows_the_column_and_not_its_name() {
     let rules = [rule(r#"{"column": "customers.email", "action": "label"}"#)];
-    let treatment =
-        |column: Column| Plan::new(&Arc::from([column]), &rules, true).expect("a plan").column(0).treatment.clone();
+    let treatment = |column: Column| planned(&Arc::from([column]), &rules).expect("a plan").column(0).treatment.clone();
     let masked =
         |column| matches!(treatment(column), Treatment::Whole(Action::Label, label) if label.as_str() == "email");
     assert!(masked(column("alias", Some(("public", "customers", "email")), 25, Format::Text)));
@@ -161,19 +166,93 @@ fn a_rule_follows_the_column_and_not_its_name() {
     assert!(!masked(column("id", None, 25, Format::Text)));
     assert_eq!(treatment(column("id", None, 23, Format::Text)), Treatment::None);
     assert!(
-        Plan::new(&Arc::from([column("", None, 0, Format::Text)]), &rules, true).is_err(),
+        Plan::new(
+            &Arc::from([column("", None, 0, Format::Text)]),
+            b"select 1",
+            &mut Remembered::default(),
+            &rules,
+            true
+        )
+        .is_err(),
         "nobody knows what is in there"
     );
-    assert!(Plan::new(&Arc::from([]), &rules, true).is_ok(), "nothing is in there");
+    assert!(planned(&Arc::from([]), &rules).is_ok(), "nothing is in there");
     let denies = [rule(r#"{"column": "customers.email", "unknown": "deny"}"#)];
-    assert!(Plan::new(&Arc::from([column("x", None, 25, Format::Text)]), &denies, true).is_err());
+    assert!(
+        Plan::new(
+            &Arc::from([column("x", None, 25, Format::Text)]),
+            b"select 1",
+            &mut Remembered::default(),
+            &denies,
+            true
+        )
+        .is_err()
+    );
     let all = [rule(r#"{"column": "*.ssn", "unknown": "mask_all"}"#)];
-    let plan = Plan::new(&Arc::from([column("x", None, 23, Format::Text)]), &all, true).expect("a plan");
+    let plan = Plan::new(
+        &Arc::from([column("x", None, 23, Format::Text)]),
+        b"select 1",
+        &mut Remembered::default(),
+        &all,
+        true,
+    )
+    .expect("a plan");
     assert!(plan.is_active());
     let ids: Arc<[Column]> =
         Arc::from([column("id", None, 23, Format::Binary), column("at", None, 1184, Format::Text)]);
-    assert!(!Plan::new(&ids, &rules, true).expect("a plan").is_active());
+    assert!(!planned(&ids, &rules).expect("a plan").is_active());
     assert!(serde_json::from_str::<ColumnRule>(r#"{"column": "a", "acton": "null"}"#).is_err());
+}
+
+#[test]
+fn an_expression_is_what_its_text_makes_it() {
+    let rules = [rule(r#"{"column": "customers.ssn"}"#)];
+    let columns: Arc<[Column]> = Arc::from([column("upper", None, 25, Format::Text)]);
+    let mut remembered = Remembered::default();
+    let mut planned =
+        |text: &str| Plan::new(&columns, text.as_bytes(), &mut remembered, &rules, false).expect("a plan");
+    let (own, other) = ("select upper(ssn) from customers", "select upper(name) from customers");
+    for _ in 0..2 {
+        assert!(planned(own).is_active() && !planned(other).is_active());
+    }
+    assert!(planned(own).is_of(&columns, own.as_bytes()) && !planned(own).is_of(&columns, other.as_bytes()));
+    let origin = Some(("public", "customers", "name"));
+    let known: Arc<[Column]> = Arc::from([column("name", origin, 25, Format::Text)]);
+    let plan = Plan::new(&known, own.as_bytes(), &mut Remembered::default(), &rules, false).expect("a plan");
+    assert!(plan.is_of(&known, other.as_bytes()), "what is read from a table is that whatever the text");
+    for number in 0..10 {
+        assert!(!planned(&format!("select upper('{number}')")).is_active());
+    }
+    assert!(planned(own).is_active(), "what is not remembered is read again");
+}
+
+/// A view says what its expressions are made of.
+#[test]
+fn an_expression_of_a_view_is_what_the_view_reads() {
+    let of_view = |reads: &[&str], traced| {
+        let mut names = ColumnNames::new("public", "made", "x");
+        names.computed_from = reads.iter().map(|column| ColumnNames::new("public", "customers", *column)).collect();
+        names.traced = traced;
+        let table = Some(TableColumn { table_oid: 1, attribute: 1, names: Some(Arc::new(names)) });
+        let name = Bytes::from_static(b"x");
+        Arc::from([Column { name, table, type_oid: 25, format: Format::Text }])
+    };
+    for (unknown, reads, traced, masked) in [
+        ("mask_if_read", &["ssn"][..], true, Some(true)),
+        ("mask_if_read", &["id"], true, Some(false)),
+        ("mask_if_read", &["id"], false, Some(true)),
+        ("mask_same_name", &["ssn"], true, Some(false)),
+        ("mask_all", &["ssn"], true, Some(true)),
+        ("mask_all", &["id"], true, Some(false)),
+        ("deny", &["id"], true, Some(false)),
+        ("deny", &["ssn"], true, None),
+        ("deny", &["id"], false, None),
+    ] {
+        let rules = [rule(&format!(r#"{{"column": "customers.ssn", "unknown": "{unknown}"}}"#))];
+        let columns = of_view(reads, traced);
+        let plan = Plan::new(&columns, b"select x from made", &mut Remembered::default(), &rules, false);
+        assert_eq!(plan.ok().map(|plan| plan.is_active()), masked, "{unknown}, made of {reads:?}, {traced}");
+    }
 }
 
 #[test]
@@ -185,7 +264,7 @@ fn a_batch_is_masked_where_it_must_be() {
     ]);
     let rules = [rule(r#"{"column": "staff.salary", "action": "null"}"#)];
     let (masker, mut scratch) = (masker(), Scratch::default());
-    let plan = Plan::new(&columns, &rules, true).expect("a plan");
+    let plan = planned(&columns, &rules).expect("a plan");
     let mut rows = batch(&columns, &[&[b"1", b"nothing", b"10"], &[b"2", b"ada@example.com", b"20"]]);
     scratch.mask(&mut rows, &plan, &masker).expect("rows");
     let cells = rows.cells().expect("rows");

@@ -1,11 +1,12 @@
 //! What the relations of a database show of each other, as far as its catalog says it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hoop_core::response::ColumnNames;
 use hoop_core::{Column, RowBatch, StatementId, TableColumn};
+use hoop_proto::postgres::indirect::shows_unnamed;
 use hoop_proto::postgres::rows::DataRows;
 use hoop_proto::postgres::{Frame, backend};
 
@@ -50,6 +51,20 @@ struct Relation {
     /// The tables that it is a partition of, or inherits from.
     parents: Vec<u32>,
     shows: Shows,
+    /// What a view reads.
+    reads: Reads,
+}
+
+/// What the expressions of a view may be made of.
+#[derive(Debug, Default)]
+struct Reads {
+    /// Columns by table and number; 0 for all of them.
+    columns: BTreeSet<(u32, i16)>,
+    /// Whether some are read as a whole row. The catalog does not say of which table.
+    rows: bool,
+    /// Whether it may read what the catalog does not say: with functions that are the database's own, or that run a text, and of
+    /// what is the server's own.
+    opaque: bool,
 }
 
 /// What the columns of a relation show.
@@ -67,6 +82,7 @@ enum Shows {
 /// settings of the login must not decide what they mean.
 pub(super) fn about(relations: &[u32]) -> String {
     let list = relations.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let functions = "'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid";
     let among = format!("operator(pg_catalog.=) any ('{{{list}}}'::pg_catalog.oid[])");
     format!(
         "select c.oid, a.attnum, n.nspname, c.relname, a.attname, c.relkind from pg_catalog.pg_class c \
@@ -75,7 +91,13 @@ pub(super) fn about(relations: &[u32]) -> String {
          where a.attnum operator(pg_catalog.>) 0 and c.oid {among}; \
          select c.oid, pg_catalog.pg_get_viewdef(c.oid) from pg_catalog.pg_class c \
          where c.relkind operator(pg_catalog.=) any ('{{v,m}}'::pg_catalog.\"char\"[]) and c.oid {among}; \
-         select i.inhrelid, i.inhparent from pg_catalog.pg_inherits i where i.inhrelid {among}"
+         select i.inhrelid, i.inhparent from pg_catalog.pg_inherits i where i.inhrelid {among}; \
+         select c.oid, d.refobjid, d.refobjsubid, d.refclassid operator(pg_catalog.=) {functions} from pg_catalog.pg_class c \
+         join pg_catalog.pg_rewrite r on r.ev_class operator(pg_catalog.=) c.oid \
+         join pg_catalog.pg_depend d on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid \
+         and d.objid operator(pg_catalog.=) r.oid and d.refobjid operator(pg_catalog.<>) c.oid \
+         where d.refclassid operator(pg_catalog.=) any \
+         (array['pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, {functions}]) and c.oid {among}"
     )
 }
 
@@ -92,7 +114,7 @@ impl Relations {
                 _ => {}
             }
         }
-        (number == 3).then_some(())
+        (number == 4).then_some(())
     }
 
     fn row(&mut self, number: usize, row: &Bytes) -> Option<()> {
@@ -110,14 +132,23 @@ impl Relations {
                     parents: Vec::new(),
                     // A view shows nothing that is known until its definition says so.
                     shows: if is_view { Shows::Columns(Vec::new()) } else { Shows::Itself },
+                    reads: Reads::default(),
                 });
                 relation.columns.insert(text(1)?.parse().ok()?, text(4)?.into());
             }
             1 => {
-                let definition = Bytes::copy_from_slice(text(1)?.as_bytes());
-                self.known.get_mut(&oid)?.shows = Shows::Statement(definition);
+                let definition = text(1)?;
+                let view = self.known.get_mut(&oid)?;
+                view.reads.rows = definition.contains(".*");
+                view.reads.opaque |= words(definition).any(shows_unnamed);
+                view.shows = Shows::Statement(Bytes::copy_from_slice(definition.as_bytes()));
             }
-            _ => self.known.get_mut(&oid)?.parents.push(text(1)?.parse().ok()?),
+            2 => self.known.get_mut(&oid)?.parents.push(text(1)?.parse().ok()?),
+            _ if text(3)? == "t" => self.known.get_mut(&oid)?.reads.opaque = true,
+            _ => {
+                let column = (text(1)?.parse().ok()?, text(2)?.parse().ok()?);
+                self.known.get_mut(&oid)?.reads.columns.insert(column);
+            }
         }
         Some(())
     }
@@ -145,7 +176,8 @@ impl Relations {
     pub(super) fn missing(&self) -> Vec<u32> {
         let beneath = self.known.values().flat_map(|relation| {
             let shown: &[_] = if let Shows::Columns(columns) = &relation.shows { columns } else { &[] };
-            shown.iter().flatten().map(|(oid, _)| *oid).chain(relation.parents.iter().copied())
+            let read = relation.reads.columns.iter();
+            shown.iter().flatten().chain(read).map(|(oid, _)| *oid).chain(relation.parents.iter().copied())
         });
         let missing: HashSet<u32> = beneath.filter(|oid| !self.asked.contains(oid)).collect();
         missing.into_iter().collect()
@@ -158,9 +190,9 @@ impl Relations {
             let columns = self.known.get(oid).into_iter().flat_map(|relation| relation.columns.keys().copied());
             for attribute in columns.chain([0]) {
                 if let Some(mut named) = self.named(*oid, attribute) {
-                    let mut beneath = Vec::new();
-                    named.traced = self.walk(*oid, attribute, 0, &mut beneath);
-                    named.beneath = beneath.into();
+                    let mut found = Found::default();
+                    named.traced = self.walk(*oid, attribute, 0, &mut found);
+                    (named.beneath, named.computed_from) = (found.shown.into(), found.computed.into());
                     names.insert((*oid, attribute), Arc::new(named));
                 }
             }
@@ -175,19 +207,19 @@ impl Relations {
         Some(ColumnNames::new(relation.schema.clone(), relation.name.clone(), column?))
     }
 
-    /// Adds the columns whose values this one shows, and says whether these are all.
-    fn walk(&self, oid: u32, attribute: i16, depth: usize, found: &mut Vec<ColumnNames>) -> bool {
+    /// Adds the columns whose values this one shows or is made of, and says whether these are all.
+    fn walk(&self, oid: u32, attribute: i16, depth: usize, found: &mut Found) -> bool {
         let Some(relation) = self.known.get(&oid).filter(|_| depth < DEEPEST && found.len() < MOST_BENEATH) else {
             return false;
         };
-        let mut below = |oid: u32, attribute: i16| {
-            let is_known = self.named(oid, attribute).map(|named| found.push(named)).is_some();
+        let below = |oid: u32, attribute: i16, found: &mut Found| {
+            let is_known = self.named(oid, attribute).map(|named| found.add(named)).is_some();
             is_known && self.walk(oid, attribute, depth + 1, found)
         };
         if attribute == 0 {
             let mut traced = true;
             for column in relation.columns.keys() {
-                traced &= below(oid, *column);
+                traced &= below(oid, *column, found);
             }
             return traced;
         }
@@ -196,18 +228,59 @@ impl Relations {
             Shows::Itself => true,
             Shows::Statement(_) => false,
             Shows::Columns(columns) => {
-                let from = usize::try_from(attribute - 1).ok().and_then(|at| *columns.get(at)?);
-                from.is_some_and(|(oid, attribute)| below(oid, attribute))
+                let column = usize::try_from(attribute - 1).ok().and_then(|at| columns.get(at));
+                match column {
+                    Some(Some((oid, attribute))) => below(*oid, *attribute, found),
+                    Some(None) => self.compute(&relation.reads, found, below),
+                    None => false,
+                }
             }
         };
         for parent in &relation.parents {
             let Some(columns) = self.known.get(parent).map(|parent| &parent.columns) else { return false };
             // A column of the partition alone is nothing to its table.
             if let Some((attribute, _)) = columns.iter().find(|(_, column)| *column == name) {
-                traced &= below(*parent, *attribute);
+                traced &= below(*parent, *attribute, found);
             }
         }
         traced
+    }
+
+    /// Adds what an expression may be made of.
+    fn compute(&self, reads: &Reads, found: &mut Found, mut below: impl FnMut(u32, i16, &mut Found) -> bool) -> bool {
+        let is_within = std::mem::replace(&mut found.computes, true);
+        let mut traced = !reads.opaque;
+        // A table as such is among what is read, too.
+        for (oid, attribute) in reads.columns.iter().filter(|(_, attribute)| *attribute != 0 || reads.rows) {
+            traced &= below(*oid, *attribute, found);
+        }
+        found.computes = is_within;
+        traced
+    }
+}
+
+/// The names in a definition.
+fn words(definition: &str) -> impl Iterator<Item = &str> {
+    definition.split(|char: char| !char.is_alphanumeric() && char != '_')
+}
+
+/// Columns that were found beneath another.
+#[derive(Default)]
+struct Found {
+    shown: Vec<ColumnNames>,
+    computed: Vec<ColumnNames>,
+    /// Whether what is found now is a part of an expression.
+    computes: bool,
+}
+
+impl Found {
+    fn add(&mut self, column: ColumnNames) {
+        let columns = if self.computes { &mut self.computed } else { &mut self.shown };
+        columns.push(column);
+    }
+
+    fn len(&self) -> usize {
+        self.shown.len() + self.computed.len()
     }
 }
 
@@ -217,13 +290,26 @@ mod tests {
 
     fn relation(name: &str, columns: &[&str], shows: Shows) -> Relation {
         let columns = (1..).zip(columns.iter().map(|column| Box::from(*column))).collect();
-        Relation { schema: "public".into(), name: name.into(), columns, parents: Vec::new(), shows }
+        let (schema, name) = ("public".into(), name.into());
+        Relation { schema, name, columns, parents: Vec::new(), shows, reads: Reads::default() }
+    }
+
+    fn named(relations: &Relations, oid: u32, attribute: i16) -> Arc<ColumnNames> {
+        relations.names(&[oid]).names.get(&(oid, attribute)).expect("a column").clone()
+    }
+
+    fn listed(columns: &[ColumnNames]) -> Vec<String> {
+        columns.iter().map(|named| format!("{}.{}", named.table, named.column)).collect()
     }
 
     fn shown(relations: &Relations, oid: u32, attribute: i16) -> (Vec<String>, bool) {
-        let names = relations.names(&[oid]);
-        let named = names.names.get(&(oid, attribute)).expect("a column");
-        (named.beneath.iter().map(|named| format!("{}.{}", named.table, named.column)).collect(), named.traced)
+        let named = named(relations, oid, attribute);
+        (listed(&named.beneath), named.traced)
+    }
+
+    fn computed(relations: &Relations, oid: u32, attribute: i16) -> (Vec<String>, bool) {
+        let named = named(relations, oid, attribute);
+        (listed(&named.computed_from), named.traced)
     }
 
     #[test]
@@ -242,7 +328,7 @@ mod tests {
         assert_eq!(shown(&relations, 1, 2), (vec![], true));
         assert_eq!(shown(&relations, 1, 0), (vec!["customers.id".into(), "customers.ssn".into()], true));
         assert_eq!(shown(&relations, 2, 1), (vec!["customers.ssn".into()], true));
-        assert_eq!(shown(&relations, 2, 2), (vec![], false), "an expression");
+        assert_eq!(shown(&relations, 2, 2), (vec![], true), "an expression of nothing");
         let whole: Vec<String> = ["customers.", "customers.id", "customers.ssn"].map(str::to_owned).into();
         assert_eq!(shown(&relations, 2, 3), (whole, true));
         assert_eq!(shown(&relations, 3, 1), (vec!["view.x".into(), "customers.ssn".into()], true));
@@ -252,5 +338,31 @@ mod tests {
         assert!(!shown(&relations, 6, 1).1);
         assert_eq!(relations.missing().len(), 4, "of 1, 2, 6 and 9 nothing was asked here");
         assert!(relations.names(&[2]).names.len() == 4 && !relations.names(&[2]).are_lasting());
+    }
+
+    #[test]
+    fn an_expression_is_made_of_what_its_view_reads() {
+        let mut relations = Relations::default();
+        relations.known.insert(1, relation("customers", &["id", "ssn"], Shows::Itself));
+        let mut view = relation("view", &["id", "upper"], Shows::Columns(vec![Some((1, 1)), None]));
+        view.reads.columns = [(1, 0), (1, 2)].into();
+        relations.known.insert(2, view);
+        let mut above = relation("above", &["length"], Shows::Columns(vec![None]));
+        above.reads.columns = [(2, 0), (2, 2)].into();
+        relations.known.insert(3, above);
+        let mut row = relation("row", &["json"], Shows::Columns(vec![None]));
+        row.reads = Reads { columns: [(1, 0)].into(), rows: true, opaque: false };
+        relations.known.insert(4, row);
+        let mut called = relation("called", &["f"], Shows::Columns(vec![None]));
+        called.reads.opaque = true;
+        relations.known.insert(5, called);
+
+        assert_eq!(computed(&relations, 2, 2), (vec!["customers.ssn".into()], true));
+        assert_eq!(computed(&relations, 2, 1), (vec![], true), "the column itself");
+        assert_eq!(computed(&relations, 3, 1), (vec!["view.upper".into(), "customers.ssn".into()], true));
+        let whole: Vec<String> = ["customers.", "customers.id", "customers.ssn"].map(str::to_owned).into();
+        assert_eq!(computed(&relations, 4, 1), (whole, true));
+        assert_eq!(computed(&relations, 5, 1), (vec![], false), "a function may show anything");
+        assert_eq!(shown(&relations, 2, 2).0, Vec::<String>::new());
     }
 }

@@ -80,6 +80,14 @@ impl Expected {
         }
     }
 
+    /// The text that is run.
+    pub(super) const fn text(&self) -> Option<&Bytes> {
+        match self {
+            Self::Query { text, .. } | Self::Execute { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
     /// The refusal, when the server was made to fail in its place.
     pub(super) fn take_denied(&mut self) -> Option<Denial> {
         match self {

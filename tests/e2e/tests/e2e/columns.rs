@@ -56,7 +56,7 @@ fn hides(wire: &mut Wire, sent: &[u8], what: &str) -> Vec<u8> {
     wire.send(sent).expect("it is sent");
     let seen = wire.read_all();
     for message in &seen {
-        let text = String::from_utf8_lossy(&message.body);
+        let text = String::from_utf8_lossy(&message.body).to_lowercase();
         assert!(!text.contains(HIDDEN), "{what}: {text:?}");
     }
     seen.iter().map(|message| message.kind).collect()
@@ -98,6 +98,140 @@ fn views_partitions_and_whole_rows_are_followed() {
     assert!(hides(&mut wire, &query("select x from later"), "a name").contains(&b'D'));
     psql(&target.direct, &["-c", "create or replace view later as select ssn as x from customers"]).ok();
     assert!(hides(&mut wire, &query("select x from later"), "another definition").contains(&b'D'));
+}
+
+/// The server does not say what an expression is made of; the text and the definitions of views do.
+#[test]
+fn what_is_made_of_a_column_is_masked() {
+    if direct_only() {
+        return;
+    }
+    let target = target(MASKED);
+    let setup = "create table other (id int, note text); insert into other select id, ssn from customers; \
+        create view made as select id, upper(ssn) as x, upper(name) as y, count(*) over () as z from customers; \
+        create view above as select x || '' as x, y || '' as y from made; \
+        create view rows as select to_json(c) as x, 1 + 1 as y from customers c; \
+        create function shown(int) returns text language sql as 'select ssn from customers where id = $1'; \
+        create view called as select shown(1) as x; \
+        create view samples as select most_common_vals::text as x from pg_stats; analyze customers";
+    psql(&target.direct, &["-c", setup]).ok();
+    let mut wire = Wire::login(&target.gateway).expect("a login");
+    for text in [
+        "select ssn || '' from customers",
+        "select upper(c.ssn) as name from customers c",
+        "select U&\"s\\0073n\" || '' from customers",
+        "select '\\' || ssn from customers",
+        "select ssn::bytea::text || ssn from customers",
+        "select concat(id, ssn) from customers",
+        "select format('%s', ssn) from customers",
+        "select substring(ssn from 1) from customers",
+        "select regexp_replace(ssn, 'x', 'y') from customers",
+        "select case when id = 1 then ssn else 'none' end from customers",
+        "select coalesce(ssn, 'none') from customers",
+        "select max(ssn) from customers",
+        "select string_agg(ssn, ',') from customers",
+        "select array_agg(ssn) from customers",
+        "select array(select ssn from customers)",
+        "select (select max(ssn) from customers)",
+        "select lag(ssn) over (order by id desc) from customers",
+        "select percentile_disc(0.5) within group (order by ssn) from customers",
+        "select json_build_object('a', ssn) from customers",
+        "select jsonb_agg(c) from customers c",
+        "select row_to_json(customers) from customers",
+        "select c::text from customers c",
+        "select row(c.*) from customers c",
+        "select (c.*)::text from customers c",
+        "select ssn(c) || '' from customers c",
+        "select xmlelement(name x, ssn) from customers",
+        "select table_to_xml('customers', true, true, '')",
+        "select query_to_xml('select * from customers', true, true, '')",
+        "select x || '' from (select ssn as x from customers) t",
+        "select f || '' from (select * from customers) t (a, b, c, d, e, f) union all select e || '' from (table customers) t (a, b, c, d, e, f)",
+        "with t (a, b, c, d, e, f) as (table customers) select e || '' from t",
+        "with t as materialized (select ssn as x from customers) select x || '' from t",
+        "select l.x || '' from customers c cross join lateral (select c.ssn as x) l",
+        "select x || '' from customers cross join lateral unnest(array[ssn]) u (x)",
+        "select 'a' as x union all select ssn from customers",
+        "select 1 as a, '' as b, '' as c, '' as d, '' as e, '' as f union all select * from customers",
+        "update customers set id = id returning ssn || ''",
+        "insert into log (line) select ssn from customers returning line || ''",
+        "copy (select ssn || '' as x from customers) to stdout",
+        "select most_common_vals::text from pg_stats where tablename = 'customers'",
+        "select x from made",
+        "select x from above",
+        "select x from rows",
+        "select x from called",
+        "select x from samples",
+        "select ssn from (select x as ssn from made) t",
+    ] {
+        let seen = hides(&mut wire, &query(text), text);
+        assert!(seen.contains(&b'D') || seen.contains(&b'd'), "{text} gives rows: {seen:?}");
+        hides(&mut wire, &[run(text), message(b'S', b"")].concat(), text);
+    }
+    let prepared = ["prepare s as select ssn || '' from customers", "execute s", "begin"];
+    let cursor = ["declare c cursor for select ssn || '' from customers", "fetch all from c", "rollback"];
+    for text in prepared.into_iter().chain(cursor) {
+        hides(&mut wire, &query(text), text);
+    }
+    // A portal's name, and not its text.
+    let begun = [run("begin"), parse("e", "select upper(name) from customers"), bind("p", "e")].concat();
+    let other = [run("close p"), run("declare p cursor for select upper(ssn) from customers")].concat();
+    let seen = hides(&mut wire, &[begun, other, execute("p", 0), message(b'S', b"")].concat(), "another portal");
+    assert!(seen.contains(&b'D'), "{seen:?}");
+}
+
+/// Who asks for something else sees it, beside what is masked.
+#[test]
+fn what_is_made_of_other_columns_is_shown() {
+    if direct_only() {
+        return;
+    }
+    let target = target(MASKED);
+    let setup = "create view made as select id, upper(ssn) as x, upper(name) as y from customers; \
+        create view counted as select count(*) as n, max(name) as last from customers";
+    psql(&target.direct, &["-c", setup]).ok();
+    let canaries = "CANARY ONE\nCANARY TWO\n";
+    for (text, shown) in [
+        ("select upper(name) from customers order by id", canaries),
+        ("select upper(name) from (select * from customers) t order by id", canaries),
+        ("select count(*) from customers where ssn is not null", "2\n"),
+        ("select count(*) from (select * from customers) t", "2\n"),
+        ("select count(*), max(ssn) from customers", "2|[ssn]\n"),
+        ("select upper(name), ssn from customers where id = 1", "CANARY ONE|[ssn]\n"),
+        ("with t as (select * from customers) select max(id) from t", "2\n"),
+        ("select n, last from counted", "2|Canary Two\n"),
+        ("explain (costs off) select upper(ssn) from customers", "Seq Scan on customers\n"),
+        ("show server_encoding", "UTF8\n"),
+        ("select 'ssn', 1 + 1", "ssn|2\n"),
+    ] {
+        assert_eq!(psql(&target.gateway, &["-At", "-c", text]).ok(), shown, "{text}");
+    }
+    // Results that look the same are not.
+    let upper = |column: &str| format!("select upper({column}) as x from customers where id = 1");
+    let seen = psql(&target.gateway, &["-At", "-c", &upper("name"), "-c", &upper("ssn"), "-c", &upper("name")]).ok();
+    assert_eq!(seen, "CANARY ONE\n[ssn]\nCANARY ONE\n");
+    let described = psql(&target.gateway, &["-c", "\\d+ customers"]).ok();
+    assert!(described.contains("card_number") && !described.contains("[ssn]"), "{described}");
+}
+
+/// Who wants to see what is made of a column, and nobody the column itself, says so.
+#[test]
+fn a_rule_may_let_expressions_be() {
+    if direct_only() {
+        return;
+    }
+    stand().gateway.role("lenient-columns", AGENT, &stand().postgres, |role| {
+        let rules = json!([{ "column": "customers.ssn", "unknown": "mask_same_name" }]);
+        role["plugins"] = json!({ "masking": { "detectors": {}, "columns": rules } });
+    });
+    let target = target("lenient-columns");
+    psql(&target.direct, &["-c", "create view made as select length(ssn) as x, upper(ssn) as ssn from customers"]).ok();
+    for (text, shown) in [
+        ("select max(length(ssn)), max(ssn) as ssn from customers", format!("{}|[ssn]\n", HIDDEN.len())),
+        ("select x, ssn from made limit 1", format!("{}|[ssn]\n", HIDDEN.len())),
+    ] {
+        assert_eq!(psql(&target.gateway, &["-At", "-c", text]).ok(), shown, "{text}");
+    }
 }
 
 /// In some encodings a delimiter may be a part of a character, and cells are not where they seem to be.

@@ -126,7 +126,8 @@ impl PostgresRelay {
         columns: Arc<[Column]>,
     ) -> Result<(), Stop> {
         self.target.columns = Some(Arc::clone(&columns));
-        let flow = self.chain.response(Response::Columns(ResultColumns { statement, columns }));
+        let text = self.pending.front().and_then(Expected::text).cloned().unwrap_or_default();
+        let flow = self.chain.response(Response::Columns(ResultColumns { statement, columns, text }));
         self.answered(flow, Then::Nothing)
     }
 
