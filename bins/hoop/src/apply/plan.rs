@@ -85,11 +85,24 @@ pub(super) fn plan(wanted: &Company, present: &Company, prune: Prune<'_>) -> Res
     let (mut deleted, mut ordered): (Vec<_>, Vec<_>) =
         changes.into_iter().partition(|change| change.act == Act::Delete);
     deleted.reverse();
+    stay_reachable(wanted.roles.as_deref().unwrap_or_default(), &deleted)?;
     let roles = present.roles.as_deref().unwrap_or_default();
     // Within its kind, as the sort is stable. A jump host goes once nobody passes through it.
     deleted.sort_by_key(|change| (Reverse(change.kind as u8), Reverse(hops(change, roles))));
     ordered.extend(deleted);
     Ok(ordered)
+}
+
+/// The gateway deletes no role that others are reached through: better said before anything is changed.
+fn stay_reachable(wanted: &[Role], deleted: &[Change]) -> Result<(), Failure> {
+    let is_deleted = |name: &str| deleted.iter().any(|change| change.kind == Kind::Role && change.name == name);
+    let Some(role) = wanted.iter().find(|role| role.jump().is_some_and(is_deleted)) else { return Ok(()) };
+    let (name, jump) = (role.name(), role.jump().unwrap_or_default());
+    Err(Failure::new(
+        1,
+        format!("role {name} is reached through role {jump}, which would be deleted; nothing was changed"),
+    )
+    .hint(format!("add {jump} to the file's roles, or give {name} another target.jump, or none")))
 }
 
 /// Through how many others a role is reached.
@@ -255,6 +268,20 @@ mod tests {
         let changes = plan(&wanted, &present, Prune::AllBut("root")).expect("a plan");
         let names: Vec<_> = changes.iter().map(|change| change.name.as_str()).collect();
         assert_eq!(names, ["b", "d", "c", "a"]);
+    }
+
+    #[test]
+    fn a_jump_host_that_is_needed_does_not_go() {
+        let company = |text: &str| Company::parse(text, Path::new("company.yaml")).expect("readable");
+        let web = "{ name: web, agent: a, target: { kind: ssh, host: h, user: u, jump: bastion } }";
+        let bastion = "{ name: bastion, agent: a, target: { kind: ssh, host: b, user: u } }";
+        let present = company(&format!("roles: [{web}, {bastion}]"));
+        let kept = company(&format!("roles: [{web}]"));
+        let refused = plan(&kept, &present, Prune::AllBut("root")).expect_err("web would be reached through nothing");
+        assert!(refused.to_string().contains("role web is reached through role bastion"), "{refused}");
+        assert!(plan(&kept, &present, Prune::No).expect("a plan").is_empty());
+        let without = company(&format!("roles: [{}]", web.replace(", jump: bastion", "")));
+        assert_eq!(plan(&without, &present, Prune::AllBut("root")).expect("a plan").len(), 2);
     }
 
     /// The gateway deletes nobody whom a rule names.
