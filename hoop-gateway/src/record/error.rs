@@ -23,6 +23,9 @@ pub enum RecordError {
     /// The disk of the recordings is full, or as good as.
     #[error("the disk of the recordings is almost full")]
     NoSpace,
+    /// The disk of the recordings has too little space for a strict session; others are recorded.
+    #[error("the disk of the recordings has little space left")]
+    LittleSpace,
     /// One record is larger than [`MAX_PAYLOAD`](super::MAX_PAYLOAD).
     #[error("a record of {bytes} bytes is larger than allowed")]
     TooLong {

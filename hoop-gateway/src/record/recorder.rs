@@ -63,7 +63,7 @@ impl Recorder {
         let shared = &self.0.shared;
         self.ready()?;
         if header.strict && shared.low.load(Ordering::Relaxed) {
-            return Err(RecordError::NoSpace);
+            return Err(RecordError::LittleSpace);
         }
         let path = open_path(&shared.config.folder, id);
         if sealed_path(&shared.config.folder, id).exists() {

@@ -255,7 +255,13 @@ impl Writer {
 
     pub(super) fn look_at_space(&self) {
         let config = &self.shared.config;
-        let free = free_percent(&config.folder).unwrap_or(0.0);
+        let free = free_percent(&config.folder).unwrap_or_else(|error| {
+            if !self.shared.full.load(Ordering::Relaxed) {
+                let folder = config.folder.display();
+                tracing::error!(%folder, %error, "nobody knows what room there is for recordings: it counts as none");
+            }
+            0.0
+        });
         let low = free < f64::from(config.space.strict_percent);
         let full = free < f64::from(config.space.all_percent);
         let was_low = self.shared.low.swap(low, Ordering::Relaxed);

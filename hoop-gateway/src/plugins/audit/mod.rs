@@ -253,6 +253,10 @@ fn header(session: &SessionContext, strict: bool) -> Header {
 fn refused(error: RecordError) -> Denial {
     let (reason, hint) = match error {
         RecordError::NoSpace => ("the disk of the recordings is full", "tell an administrator to make room"),
+        RecordError::LittleSpace => (
+            "the disk of the recordings has too little room for sessions that are recorded strictly, as those of this role are",
+            "tell an administrator to make room",
+        ),
         RecordError::ShutDown => ("the gateway is shutting down", "connect again"),
         _ => ("the session cannot be recorded", "tell an administrator: the gateway's log says why"),
     };

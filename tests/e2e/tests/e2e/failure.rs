@@ -160,9 +160,9 @@ fn a_full_disk_refuses_and_ends_sessions_until_there_is_room() {
         gateway.credential(name, "postgres").url
     });
     let login = |url: &str| Wire::login(url).map_err(|error| error.to_string());
-    let refused = |url: &str| {
+    let refused = |url: &str, why: &str| {
         let error = until(Duration::from_secs(10), "a refusal", || login(url).err());
-        assert!(error.contains("the disk of the recordings is full"), "{error}");
+        assert!(error.contains(why), "{error}");
     };
     let ready = || gateway.api().try_call(Method::GET, "/readyz", None).0;
     let mut running = login(&url).expect("a login");
@@ -170,13 +170,13 @@ fn a_full_disk_refuses_and_ends_sessions_until_there_is_room() {
     let mut idle = login(&url).expect("a login");
 
     disk.leave_percent(8);
-    refused(&strict);
+    refused(&strict, "too little room for sessions that are recorded strictly");
     login(&url).expect("there is enough for who does not wait for the disk");
     running.query("select 'while there is little'").expect("a query");
     assert_eq!(running.read_all().last().map(|message| message.kind), Some(b'Z'));
 
     disk.leave_percent(2);
-    refused(&url);
+    refused(&url, "the disk of the recordings is full");
     running.query("select 'while there is nothing'").expect("a query");
     let error = running.read().expect("an error before the end");
     assert!(error.field(b'M').contains("the disk of the recordings is full"), "{error:?}");
