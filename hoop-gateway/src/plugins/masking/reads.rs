@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hoop_proto::postgres::indirect::{is_free_setting, shows_unnamed};
+use hoop_proto::postgres::indirect::{is_free_setting, is_function, is_relation};
 use pg_query::ParserOptions;
+use pg_query::protobuf::{SetOperation, SubLinkType};
 use serde_json::{Map, Value};
 
 /// Longest text that is read, in bytes.
@@ -26,9 +27,6 @@ const CONDITIONS: [&str; 9] = [
     "partition_clause",
     "order_clause",
 ];
-
-/// A SELECT that is no UNION, INTERSECT or EXCEPT.
-const SETOP_NONE: i64 = 1;
 
 /// Texts that a session remembers, and how long each may be, in bytes: an idle session must stay small.
 const REMEMBERED: usize = 4;
@@ -242,6 +240,12 @@ impl Named {
     fn node(&mut self, kind: &str, fields: &Map<String, Value>) {
         match kind {
             "ColumnRef" => self.column(fields),
+            // Whether there are such rows is no value of theirs.
+            "SubLink" => {
+                if !is_exists(fields) {
+                    self.fields(fields);
+                }
+            }
             // What a function gives is no column of a table, whatever it is called.
             "RangeFunction" => fields.get("functions").into_iter().for_each(|functions| self.visit(functions)),
             "CommonTableExpr" => {
@@ -260,7 +264,7 @@ impl Named {
     /// Structures that stand in a field of their own type, without the name of their kind.
     fn untagged(&mut self, fields: &Map<String, Value>) {
         if let (Some(table), Some(Value::String(schema))) = (text(fields, "relname"), fields.get("schemaname")) {
-            self.opaque |= shows_unnamed(&table);
+            self.opaque |= is_relation(&table);
             self.rows.insert(table.clone());
             self.tables.insert(((!schema.is_empty()).then(|| schema.clone()), table));
         }
@@ -291,18 +295,28 @@ fn is_value(field: &str) -> bool {
 
 /// Whether a SELECT is one, and no UNION, INTERSECT or EXCEPT, whose columns are called as those of its first.
 fn is_single(select: &Map<String, Value>) -> bool {
-    select.get("op").and_then(Value::as_i64) == Some(SETOP_NONE)
+    select.get("op").and_then(Value::as_i64) == Some(SetOperation::SetopNone as i64)
 }
 
 /// Whether a column of a SELECT may be several: `*`, `t.*`, `(t).*`.
 fn has_star(target: &Value) -> bool {
-    has_node(target, &|kind, _| kind == "AStar")
+    let indirection = target.pointer("/node/ResTarget/val/node/AIndirection/indirection").and_then(Value::as_array);
+    is_star(target) || indirection.is_some_and(|parts| ends_with_star(parts))
+}
+
+fn ends_with_star(parts: &[Value]) -> bool {
+    parts.last().and_then(node).is_some_and(|(kind, _)| kind == "AStar")
+}
+
+fn is_exists(link: &Map<String, Value>) -> bool {
+    link.get("sub_link_type").and_then(Value::as_i64) == Some(SubLinkType::ExistsSublink as i64)
 }
 
 /// Whether an expression is made of anything that is read.
 fn reads_any(expression: &Value) -> bool {
     has_node(expression, &|kind, fields| match kind {
-        "ColumnRef" | "SubLink" => true,
+        "ColumnRef" => true,
+        "SubLink" => !is_exists(fields),
         "FuncCall" => is_opaque(fields),
         _ => false,
     })
@@ -315,7 +329,7 @@ fn is_opaque(call: &Map<String, Value>) -> bool {
             let setting = call.get("args").and_then(|arguments| arguments.pointer("/0/node/AConst/val/Sval/sval"));
             setting.and_then(Value::as_str).is_none_or(is_free_setting)
         }
-        Some(name) => shows_unnamed(name),
+        Some(name) => is_function(name),
         None => true,
     }
 }
@@ -339,7 +353,7 @@ fn has_node(value: &Value, is: &impl Fn(&str, &Map<String, Value>) -> bool) -> b
 /// Whether it is a `*` as a column of a SELECT.
 fn is_star(target: &Value) -> bool {
     let fields = target.pointer("/node/ResTarget/val/node/ColumnRef/fields").and_then(Value::as_array);
-    fields.and_then(|parts| node(parts.last()?)).is_some_and(|(kind, _)| kind == "AStar")
+    fields.is_some_and(|parts| ends_with_star(parts))
 }
 
 /// A node: its kind, and what it holds.
@@ -484,6 +498,8 @@ mod tests {
             ),
             ("select (select ssn from customers), 1, (select max(id) from customers), 2", [true, false, false, false]),
             ("select 1, current_setting('x.y'), now(), id from customers", [false, true, false, false]),
+            ("select exists (select * from customers where ssn = ''), ssn from customers", [false, true, false, false]),
+            ("select row(c.*), 1 from customers c", [true, false, false, false]),
             ("select *, upper(ssn), now() from customers", [true; 4]),
             ("select (c).*, now() from customers c", [true; 4]),
             ("select 1, ssn from customers union select 2, ssn from customers", [true; 4]),

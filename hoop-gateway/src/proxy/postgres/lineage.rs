@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hoop_core::response::ColumnNames;
 use hoop_core::{Column, RowBatch, StatementId, TableColumn};
-use hoop_proto::postgres::indirect::shows_unnamed;
+use hoop_proto::postgres::indirect::{is_function, is_relation};
 use hoop_proto::postgres::rows::DataRows;
 use hoop_proto::postgres::{Frame, backend};
 
@@ -140,7 +140,7 @@ impl Relations {
                 let definition = text(1)?;
                 let view = self.known.get_mut(&oid)?;
                 view.reads.rows = definition.contains(".*");
-                view.reads.opaque |= words(definition).any(shows_unnamed);
+                view.reads.opaque |= words(definition).any(|word| is_function(word) || is_relation(word));
                 view.shows = Shows::Statement(Bytes::copy_from_slice(definition.as_bytes()));
             }
             2 => self.known.get_mut(&oid)?.parents.push(text(1)?.parse().ok()?),
