@@ -1,6 +1,7 @@
 //! Putting a gateway together.
 
-use std::error::Error;
+mod problem;
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -13,17 +14,17 @@ use crate::auth::browser::BrowserSignIns;
 use crate::auth::credential::NativeCredentials;
 use crate::auth::device::DeviceSignIns;
 use crate::auth::token::AgentTokens;
-use crate::auth::{GatewaySecret, PasswordError, Passwords, Throttle};
+use crate::auth::{GatewaySecret, Passwords, Throttle};
 use crate::changes::Changes;
 use crate::config::{Config, Record};
 use crate::data::{DataError, DataFolder, open_store};
 use crate::gateway::{Gateway, Parts, PublicAddress, Tls};
-use crate::listen::{Certificate, CertificateFiles, SshHostKeys, TlsError};
+use crate::listen::{Certificate, CertificateFiles, SshHostKeys};
 use crate::plugins::audit::{Audit, AuditOptions};
 use crate::plugins::guardrail::Guardrail;
 use crate::plugins::masking::Masking;
 use crate::plugins::masking::detect::Detectors;
-use crate::record::{KeyError, PublicKey, RecordError, Recorder, RecorderConfig, Recovery, Space};
+use crate::record::{PublicKey, RecordError, Recorder, RecorderConfig, Recovery, Space};
 use crate::review::{ReviewLimits, Reviews};
 use crate::secrets::{OperatorKey, SecretKeeper};
 use crate::session::{SessionParts, Sessions, WeakSessions};
@@ -32,6 +33,8 @@ use crate::store::{SqlStore, Store};
 use crate::telemetry::Telemetry;
 use crate::telemetry::span::TraceContext;
 use crate::tunnel::{Agents, TunnelLimits};
+use problem::Problems;
+pub use problem::{BuildError, BuildProblem};
 
 /// Builds a [`Gateway`]. Nothing has to be said: without anything it is the gateway that an empty configuration file
 /// describes, with the stock policy and the stock plugins.
@@ -394,116 +397,4 @@ fn tunnel_limits(config: &Config) -> TunnelLimits {
 
 const fn review_limits(config: &Config) -> ReviewLimits {
     ReviewLimits { timeout: config.limits.review_timeout, held: config.limits.held_sessions }
-}
-
-/// One thing that keeps a gateway from being built, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildProblem {
-    /// The data folder.
-    #[error(transparent)]
-    Data(DataError),
-    /// The store.
-    #[error("check `store.url`, or give another store to GatewayBuilder::store")]
-    Store(#[source] DataError),
-    /// The certificate.
-    #[error("check `tls.certificate` and `tls.key`")]
-    Tls(#[source] TlsError),
-    /// The operator's key.
-    #[error("check `secrets.key_file`, or make a key: hoop-gateway secrets new-key FILE")]
-    OperatorKey(#[source] KeyError),
-    /// The recordings.
-    #[error("sessions cannot be recorded; check `record.folder`")]
-    Record(#[source] RecordError),
-    /// Two doors on one address.
-    #[error("`{setting}` is the address of `{other}`, too; give each its own")]
-    SameAddress {
-        /// The setting.
-        setting: &'static str,
-        /// The one before it.
-        other: &'static str,
-    },
-    /// Two plugins of one name.
-    #[error(
-        "two plugins are called {name}, and a role's settings would not tell them apart; give yours another name, or take the stock ones out with GatewayBuilder::without_stock_plugins"
-    )]
-    SamePlugin {
-        /// The name.
-        name: String,
-    },
-    /// An address that others are to use is none.
-    #[error("`{setting}` is `{value}`, which is not of the form host:port")]
-    Public {
-        /// The setting.
-        setting: &'static str,
-        /// What it says.
-        value: String,
-    },
-    /// A URL that others are to use is none.
-    #[error("`{setting}` is `{value}`, which is no URL of the form https://apps.example.com")]
-    PublicUrl {
-        /// The setting.
-        setting: &'static str,
-        /// What it says.
-        value: String,
-    },
-    /// An authority of SSH certificates is none.
-    #[error("`listen.ssh.user_authorities` has `{line}`, which is no public key as in a .pub file")]
-    SshAuthority {
-        /// What it says.
-        line: String,
-    },
-    /// Passwords cannot be hashed on this machine.
-    #[error("passwords cannot be hashed")]
-    Passwords(#[source] PasswordError),
-    /// The registry of metrics cannot be made.
-    #[error("metrics cannot be kept")]
-    Telemetry(#[source] Box<dyn Error + Send + Sync>),
-}
-
-/// A gateway cannot be built. Its text has every problem with what is behind it.
-#[derive(Debug)]
-pub struct BuildError {
-    problems: Vec<BuildProblem>,
-}
-
-impl BuildError {
-    /// Every problem.
-    pub fn problems(&self) -> &[BuildProblem] {
-        &self.problems
-    }
-}
-
-impl From<BuildProblem> for BuildError {
-    fn from(problem: BuildProblem) -> Self {
-        Self { problems: vec![problem] }
-    }
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the gateway cannot be built")?;
-        for problem in &self.problems {
-            write!(f, "\n  - {problem}")?;
-            let mut source = problem.source();
-            while let Some(error) = source {
-                write!(f, ": {error}")?;
-                source = error.source();
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Error for BuildError {}
-
-/// Problems as they are found.
-#[derive(Default)]
-struct Problems(Vec<BuildProblem>);
-
-impl Problems {
-    /// What there is; a failure is noted.
-    fn note<T>(&mut self, result: Result<T, BuildProblem>) -> Option<T> {
-        result.map_err(|problem| self.0.push(problem)).ok()
-    }
 }
