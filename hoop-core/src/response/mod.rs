@@ -60,8 +60,9 @@ pub struct ResultColumns {
     pub statement: StatementId,
     /// One each, in the order of the cells.
     pub columns: Arc<[Column]>,
-    /// The text that gives it, as in [`Statement::text`](crate::Statement::text); it may hold several statements, and be one that
-    /// runs another. Empty for a function that is called by its number.
+    /// The text that gives it, as in [`Statement::text`](crate::Statement::text). It may hold several statements. Where it runs what
+    /// was made before (FETCH, EXECUTE), it is all texts that may have made that, as far as they are known. Empty for a function that
+    /// is called by its number.
     pub text: Bytes,
 }
 

@@ -74,7 +74,7 @@ impl Plan {
         let planned = columns.iter().enumerate().map(|(at, column)| {
             plan(column, rules, search, |rule| {
                 let reads = reads.get_or_insert_with(|| remembered.of(text));
-                rule.may_be_in(&reads.column(at))
+                rule.may_be_in(&reads.column(at, columns.len()))
             })
         });
         let planned = planned.collect::<Result<_, _>>()?;

@@ -22,6 +22,9 @@ use super::rules::{ColumnRule, MaskingRules};
 use super::stream::Streams;
 use super::{NAME, fields};
 
+/// Whether a backslash in `'…'` is an ordinary character.
+const STRINGS: &str = "standard_conforming_strings";
+
 /// The plugin `masking`. A role's settings for it are [`MaskingRules`]; a role without any has the default ones.
 #[derive(Clone)]
 pub struct Masking {
@@ -167,7 +170,8 @@ struct SessionMasking {
 impl SessionMasking {
     /// Plans a result of this text, unless it is the one before again: a statement that is run once more.
     fn plan(&mut self, columns: &Arc<[hoop_core::Column]>, text: &Bytes) -> Result<(), Denial> {
-        if self.plan.take_if(|plan| !plan.is_of(columns, text)).is_some() || self.plan.is_none() {
+        if !self.plan.as_ref().is_some_and(|plan| plan.is_of(columns, text)) {
+            self.plan = None;
             let searches = !self.masker.detectors.is_empty();
             self.plan = Some(Plan::new(columns, text, &mut self.remembered, &self.columns, searches)?);
         }
@@ -235,6 +239,9 @@ impl SessionPlugin for SessionMasking {
                 Ok(())
             }
             Response::Setting(setting) => {
+                if setting.name == STRINGS && setting.value != "on" {
+                    self.remembered.escape();
+                }
                 setting.value = fields::mask_setting(setting, &self.columns, &self.masker);
                 Ok(())
             }

@@ -101,12 +101,14 @@ pub struct ColumnRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownOrigin {
-    /// It is masked if the statement may make it of the column: where its text names the column anywhere but in a condition, reads
-    /// rows of the table as a whole, or does not say what it reads (EXECUTE, FETCH and CALL, functions that run a text or show what
-    /// was put aside, `pg_stats`); and if it has a name that the rule's column matches.
+    /// It is masked if the statement may make it of the column: where its text names the column anywhere but in a condition, takes
+    /// rows of a table or view as a whole, reads the table's columns by their place, or does not say what it reads (functions that
+    /// run a text or show what was put aside, `pg_stats`, CALL, what is too large to be read); and if it has a name that the rule's
+    /// column matches. Of FETCH and EXECUTE in SQL it is what was declared and prepared, where that is known.
     ///
-    /// It goes by names. An expression over a view or a partition that calls the column otherwise shows it, and so does a
-    /// function of the database, and what a statement puts into another table, an error, a notice, a notification or a setting.
+    /// It goes by names. An expression over a view or a partition that calls the column otherwise shows it, and so do functions of
+    /// the database, views before they are committed, and what a statement puts into another table, an error, a notice, a
+    /// notification, a setting or a lock.
     #[default]
     MaskIfRead,
     /// It is masked if it has a name that the rule's column matches. An expression under another name, such as an average, shows
@@ -172,9 +174,9 @@ impl ColumnRule {
         let is_named = any(&|named| named.columns.iter().any(|name| same(column, name)));
         let has_table = || any(&|named| named.tables.iter().any(|(of, name)| is_of(of) && same(table, name)));
         // A view or a partition may have a column of the name, too; where the rule is for any column, that says nothing.
-        any(&|named| named.opaque)
+        any(&|named| named.opaque || named.rows)
             || (column != "*" && is_named)
-            || (has_table() && (is_named || any(&|named| named.whole)))
+            || (has_table() && (is_named || any(&|named| named.by_place)))
     }
 
     /// What `label` shows.

@@ -10,6 +10,9 @@ use hoop_proto::postgres::indirect::{is_function, is_relation};
 use hoop_proto::postgres::rows::DataRows;
 use hoop_proto::postgres::{Frame, backend};
 
+/// Numbers below are of what the server came with (`FirstNormalObjectId`).
+const FIRST_OF_USERS: u32 = 16384;
+
 /// How deep views and partitions may lie, and how many columns beneath one are looked at.
 const DEEPEST: usize = 32;
 const MOST_BENEATH: usize = 4096;
@@ -82,7 +85,7 @@ enum Shows {
 /// settings of the login must not decide what they mean.
 pub(super) fn about(relations: &[u32]) -> String {
     let list = relations.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-    let functions = "'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid";
+    let relations = "'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid";
     let among = format!("operator(pg_catalog.=) any ('{{{list}}}'::pg_catalog.oid[])");
     format!(
         "select c.oid, a.attnum, n.nspname, c.relname, a.attname, c.relkind from pg_catalog.pg_class c \
@@ -92,12 +95,12 @@ pub(super) fn about(relations: &[u32]) -> String {
          select c.oid, pg_catalog.pg_get_viewdef(c.oid) from pg_catalog.pg_class c \
          where c.relkind operator(pg_catalog.=) any ('{{v,m}}'::pg_catalog.\"char\"[]) and c.oid {among}; \
          select i.inhrelid, i.inhparent from pg_catalog.pg_inherits i where i.inhrelid {among}; \
-         select c.oid, d.refobjid, d.refobjsubid, d.refclassid operator(pg_catalog.=) {functions} from pg_catalog.pg_class c \
+         select c.oid, d.refobjid, d.refobjsubid, d.refclassid operator(pg_catalog.<>) {relations} from pg_catalog.pg_class c \
          join pg_catalog.pg_rewrite r on r.ev_class operator(pg_catalog.=) c.oid \
          join pg_catalog.pg_depend d on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid \
          and d.objid operator(pg_catalog.=) r.oid and d.refobjid operator(pg_catalog.<>) c.oid \
-         where d.refclassid operator(pg_catalog.=) any \
-         (array['pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, {functions}]) and c.oid {among}"
+         where (d.refclassid operator(pg_catalog.=) {relations} or d.refobjid operator(pg_catalog.>=) {FIRST_OF_USERS}::pg_catalog.oid \
+         and d.refclassid operator(pg_catalog.=) any ('{{pg_catalog.pg_proc,pg_catalog.pg_operator}}'::pg_catalog.regclass[]::pg_catalog.oid[])) and c.oid {among}"
     )
 }
 

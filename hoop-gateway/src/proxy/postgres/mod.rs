@@ -17,6 +17,7 @@ mod columns;
 mod copy;
 mod cut;
 pub(crate) mod error;
+mod in_sql;
 mod lineage;
 mod names;
 mod origin;

@@ -10,8 +10,12 @@ use bytes::Bytes;
 use hoop_core::{Code, Denial, Parameters};
 use pg_query::NodeEnum;
 
+use super::in_sql::{InSql, Kind};
+
 /// Prepared statements and portals of one session at most, each.
 const MOST: usize = 16 * 1024;
+/// Space for servers since 16.
+const VERTICAL_TAB: u8 = 0x0b;
 /// Longest text that is read for what it takes away, in bytes.
 const LONGEST: usize = 1 << 20;
 
@@ -20,6 +24,7 @@ const LONGEST: usize = 1 << 20;
 pub(super) struct Names {
     statements: HashMap<Bytes, Bytes>,
     portals: HashMap<Bytes, Portal>,
+    in_sql: InSql,
 }
 
 /// What a portal runs.
@@ -45,6 +50,9 @@ impl Names {
     /// Parse. The text is copied: it outlives the buffer that it was read into.
     pub(super) fn prepare(&mut self, name: &Bytes, text: &Bytes) -> Result<Undo, Denial> {
         within(self.statements.len(), self.statements.contains_key(name), "prepared statements")?;
+        if !name.is_empty() {
+            self.in_sql.lose(Kind::Prepared);
+        }
         let name = copied(name);
         let before = self.statements.insert(name.clone(), copied(text));
         Ok(Undo::Statement(name, before))
@@ -54,6 +62,9 @@ impl Names {
     pub(super) fn bind(&mut self, portal: &Bytes, statement: &Bytes, parameters: Parameters) -> Result<Undo, Denial> {
         within(self.portals.len(), self.portals.contains_key(portal), "portals")?;
         let text = self.statements.get(statement).cloned().unwrap_or_else(|| named("execute", statement));
+        if !portal.is_empty() {
+            self.in_sql.lose(Kind::Cursor);
+        }
         let portal = copied(portal);
         let before = self.portals.insert(portal.clone(), Portal { text, parameters: Some(parameters) });
         Ok(Undo::Portal(portal, before))
@@ -79,54 +90,44 @@ impl Names {
         if before.is_some() { Undo::Portal(copied(name), before) } else { Undo::Nothing }
     }
 
-    /// What a text that is run takes away in SQL: whatever has such a name later is another statement, and a cursor that is declared
-    /// takes the name of a portal that is gone. Where that cannot be read, it is all of them.
+    /// What a text that is run makes of names in SQL: whatever has such a name later is another statement, and a cursor that is declared
+    /// takes the name of a portal that is gone. Of a block, and of what cannot be read, it may be any.
     pub(super) fn run(&mut self, text: &[u8]) {
-        let deallocates = !self.statements.is_empty() && may_begin(text, &[b"deallocate", b"discard"]);
-        let declares = !self.portals.is_empty() && may_begin(text, &[b"declare"]);
-        if !deallocates && !declares {
+        if !may_name(text) {
             return;
         }
         let readable = std::str::from_utf8(text).ok().filter(|text| text.len() <= LONGEST);
-        let parsed = readable.and_then(|text| pg_query::parse(text, 0).ok());
-        if declares {
-            self.declare(parsed.as_ref());
-        }
-        if deallocates {
-            self.deallocate(parsed.as_ref());
-        }
-    }
-
-    fn declare(&mut self, parsed: Option<&pg_query::ParseResult>) {
-        let Some(parsed) = parsed else { return self.portals.clear() };
+        let Some(parsed) = readable.and_then(|text| pg_query::parse(text, 0).ok()) else {
+            return self.forget();
+        };
         for statement in &parsed.protobuf.stmts {
             match statement.stmt.as_ref().and_then(|statement| statement.node.as_ref()) {
-                Some(NodeEnum::DeclareCursorStmt(cursor)) => drop(self.portals.remove(cursor.portalname.as_bytes())),
-                // A block may declare any, and needs not say which.
-                Some(NodeEnum::DoStmt(_)) => self.portals.clear(),
+                Some(NodeEnum::DeallocateStmt(gone)) if !gone.name.is_empty() => {
+                    self.statements.remove(gone.name.as_bytes());
+                }
+                Some(NodeEnum::DeallocateStmt(_) | NodeEnum::DiscardStmt(_)) => self.statements.clear(),
+                Some(NodeEnum::DeclareCursorStmt(cursor)) => {
+                    self.portals.remove(cursor.portalname.as_bytes());
+                    self.in_sql.note(Kind::Cursor, &cursor.portalname, text);
+                }
+                Some(NodeEnum::PrepareStmt(prepared)) => self.in_sql.note(Kind::Prepared, &prepared.name, text),
+                Some(NodeEnum::DoStmt(_)) => self.forget(),
                 _ => {}
             }
         }
     }
 
-    fn deallocate(&mut self, parsed: Option<&pg_query::ParseResult>) {
-        let mut found = false;
-        for statement in parsed.into_iter().flat_map(|parsed| &parsed.protobuf.stmts) {
-            match statement.stmt.as_ref().and_then(|statement| statement.node.as_ref()) {
-                Some(NodeEnum::DeallocateStmt(gone)) if !gone.name.is_empty() => {
-                    found = true;
-                    self.statements.remove(gone.name.as_bytes());
-                }
-                Some(NodeEnum::DeallocateStmt(_) | NodeEnum::DiscardStmt(_)) => {
-                    found = true;
-                    self.statements.clear();
-                }
-                _ => {}
-            }
-        }
-        if !found {
-            self.statements.clear();
-        }
+    /// Names may stand for anything.
+    fn forget(&mut self) {
+        self.statements.clear();
+        self.portals.clear();
+        self.in_sql.lose(Kind::Cursor);
+        self.in_sql.lose(Kind::Prepared);
+    }
+
+    /// The text that gives a result: of FETCH and EXECUTE all that they may give, where that is known, and of others themselves.
+    pub(super) fn meant(&self, text: &Bytes) -> Bytes {
+        self.in_sql.meant(text).unwrap_or_else(|| text.clone())
     }
 
     /// The transaction is over, and all portals with it.
@@ -154,12 +155,19 @@ fn within(count: usize, is_there: bool, what: &str) -> Result<(), Denial> {
     Err(Denial::new("gateway", Code::LimitExceeded, reason).hint("close those that are not needed any more"))
 }
 
-/// Whether a statement of the text may begin with one of these words, at a glance: nearly every text says no in its first letter.
-fn may_begin(text: &[u8], words: &[&[u8]]) -> bool {
-    let first = text.trim_ascii_start().first();
-    let is_open = matches!(first, Some(b'd' | b'D' | b'/' | b'-')) || memchr::memchr(b';', text).is_some();
-    let has = |word: &[u8]| text.windows(word.len()).any(|found| found.eq_ignore_ascii_case(word));
-    is_open && words.iter().any(|word| has(word))
+/// Whether names may stand for something else behind it, at a glance: nearly every text says no in its first letter.
+fn may_name(text: &[u8]) -> bool {
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace() && **byte != VERTICAL_TAB);
+    let is_open =
+        matches!(first, Some(b'd' | b'D' | b'p' | b'P' | b'/' | b'-')) || memchr::memchr(b';', text).is_some();
+    let is_part = |at: Option<usize>| {
+        at.and_then(|at| text.get(at)).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    };
+    let has = |word: &&[u8]| {
+        let mut found = text.windows(word.len()).enumerate().filter(|(_, found)| found.eq_ignore_ascii_case(word));
+        found.any(|(at, _)| !is_part(at.checked_sub(1)) && !is_part(at.checked_add(word.len())))
+    };
+    is_open && [&b"deallocate"[..], b"discard", b"declare", b"do", b"prepare"].iter().any(has)
 }
 
 fn copied(bytes: &Bytes) -> Bytes {
@@ -216,7 +224,7 @@ mod tests {
         assert_eq!(prepared("-- one\nDeallocate prepare S"), ["T"]);
         assert_eq!(prepared("select 1; deallocate \"T\""), ["s"]);
         for all in
-            ["deallocate all", "DISCARD ALL", "do $$ begin execute 'deallocate s'; end $$", "; deallocate s what"]
+            ["deallocate all", "DISCARD ALL", "do $$ begin execute 'deallo' || 'cate s'; end $$", "; deallocate s what"]
         {
             assert!(prepared(all).is_empty(), "{all}");
         }
@@ -238,7 +246,14 @@ mod tests {
         assert_eq!(bound(b"select 'declare p'"), ["Q", "p"]);
         assert_eq!(bound(b"close p; declare P cursor for select 2"), ["Q"]);
         assert_eq!(bound(b"DECLARE \"Q\" no scroll cursor with hold for select 2"), ["p"]);
-        for all in [&b"do $$ declare c refcursor := 'p'; begin end $$"[..], b"declare", b"declare \xff cursor"] {
+        assert_eq!(bound(b"select window_do from t; select 'dodo'"), ["Q", "p"]);
+        for all in [
+            &b"do $$ begin execute 'decl' || 'are p cursor for select 2'; end $$"[..],
+            b"\x0bDO 'begin end'",
+            b"select 1;do 'begin end'",
+            b"declare",
+            b"declare \xff cursor",
+        ] {
             assert!(bound(all).is_empty(), "{}", String::from_utf8_lossy(all));
         }
     }

@@ -113,6 +113,8 @@ fn what_is_made_of_a_column_is_masked() {
         create view rows as select to_json(c) as x, 1 + 1 as y from customers c; \
         create function shown(int) returns text language sql as 'select ssn from customers where id = $1'; \
         create view called as select shown(1) as x; \
+        create table heir () inherits (customers); insert into heir select * from only customers; \
+        create view whole as select c as r from customers c; \
         create view samples as select most_common_vals::text as x from pg_stats; analyze customers";
     psql(&target.direct, &["-c", setup]).ok();
     let mut wire = Wire::login(&target.gateway).expect("a login");
@@ -162,6 +164,12 @@ fn what_is_made_of_a_column_is_masked() {
         "select x from rows",
         "select x from called",
         "select x from samples",
+        "select row_to_json(h) from heir h",
+        "select h::text from heir h",
+        "select (r).ssn || '' from whole",
+        "select ssn(r) || '' from whole",
+        "select c.to_jsonb from customers c",
+        "select customers.row_to_json from customers",
         "select ssn from (select x as ssn from made) t",
     ] {
         let seen = hides(&mut wire, &query(text), text);
@@ -173,6 +181,9 @@ fn what_is_made_of_a_column_is_masked() {
     for text in prepared.into_iter().chain(cursor) {
         hides(&mut wire, &query(text), text);
     }
+    let explained = "explain execute asked(query_to_xml('select ssn from customers', true, true, '')::text)";
+    hides(&mut wire, &query("prepare asked (text) as select id from customers where name = $1"), "a question");
+    hides(&mut wire, &query(explained), explained);
     // A portal's name, and not its text.
     let begun = [run("begin"), parse("e", "select upper(name) from customers"), bind("p", "e")].concat();
     let other = [run("close p"), run("declare p cursor for select upper(ssn) from customers")].concat();
@@ -206,6 +217,16 @@ fn what_is_made_of_other_columns_is_shown() {
     ] {
         assert_eq!(psql(&target.gateway, &["-At", "-c", text]).ok(), shown, "{text}");
     }
+    let portions = ["-At", "-v", "FETCH_COUNT=1", "-c"];
+    for (text, shown) in [("upper(name)", canaries), ("upper(ssn)", "[ssn]\n[ssn]\n")] {
+        let text = format!("select {text} from customers order by id");
+        assert_eq!(psql(&target.gateway, &[&portions[..], &[&text]].concat()).ok(), shown, "{text}");
+    }
+    let prepare = "prepare s as select upper(name) from customers where id = $1";
+    let seen = psql(&target.gateway, &["-At", "-c", prepare, "-c", "execute s (2)"]).ok();
+    assert_eq!(seen, "CANARY TWO\n");
+    let typed = "select data_type, is_nullable from information_schema.columns where table_name = 'customers' and column_name = 'ssn'";
+    assert_eq!(psql(&target.gateway, &["-At", "-c", typed]).ok(), "text|YES\n");
     // Results that look the same are not.
     let upper = |column: &str| format!("select upper({column}) as x from customers where id = 1");
     let seen = psql(&target.gateway, &["-At", "-c", &upper("name"), "-c", &upper("ssn"), "-c", &upper("name")]).ok();

@@ -126,7 +126,8 @@ impl PostgresRelay {
         columns: Arc<[Column]>,
     ) -> Result<(), Stop> {
         self.target.columns = Some(Arc::clone(&columns));
-        let text = self.pending.front().and_then(Expected::text).cloned().unwrap_or_default();
+        let text = self.pending.front().and_then(Expected::text);
+        let text = text.map(|text| self.names.meant(text)).unwrap_or_default();
         let flow = self.chain.response(Response::Columns(ResultColumns { statement, columns, text }));
         self.answered(flow, Then::Nothing)
     }
