@@ -171,8 +171,9 @@ pub(crate) struct Named {
     /// Names that stand for rows of what is selected: its columns are named there.
     of_others: BTreeSet<String>,
     ctes: BTreeSet<String>,
-    /// Whether something that is selected has a `*` among its columns.
+    /// Whether something that is selected has a `*` among its columns, and whether some of it is renamed by its place.
     stars: bool,
+    renames: bool,
 }
 
 /// A table's name, behind its schema where one is given.
@@ -195,6 +196,7 @@ impl Named {
         self.rows |= other.rows;
         self.opaque |= other.opaque;
         self.stars |= other.stars;
+        self.renames |= other.renames;
         self
     }
 
@@ -208,6 +210,7 @@ impl Named {
             rows |= !is_other && !is_catalog(table);
         }
         by_place |= self.of_others.iter().chain(&all.of_others).any(|row| self.columns.contains(row));
+        by_place |= self.renames || all.renames;
         self.rows |= rows;
         self.by_place |= by_place && (self.stars || all.stars);
     }
@@ -270,7 +273,7 @@ impl Named {
     fn fields(&mut self, fields: &Map<String, Value>) {
         let is_table = self.table(fields);
         if let Some(alias) = text(fields, "aliasname") {
-            self.by_place |= has_any(fields, "colnames");
+            self.renames |= has_any(fields, "colnames");
             self.of_others.insert(alias);
         }
         for (field, value) in fields.iter().filter(|(field, _)| is_value(field)) {
@@ -293,8 +296,14 @@ impl Named {
             }
             // What a function gives is no column of a table, whatever it is called.
             "RangeFunction" => fields.get("functions").into_iter().for_each(|functions| self.visit(functions)),
+            "JoinExpr" => {
+                for alias in ["alias", "join_using_alias"].map(|field| fields.get(field).and_then(Value::as_object)) {
+                    self.join(alias);
+                }
+                self.fields(fields);
+            }
             "CommonTableExpr" => {
-                self.by_place |= has_any(fields, "aliascolnames");
+                self.renames |= has_any(fields, "aliascolnames");
                 self.ctes.extend(text(fields, "ctename"));
                 self.fields(fields);
             }
@@ -326,6 +335,13 @@ impl Named {
         self.of_tables.insert((row, table.clone()));
         self.tables.insert(table);
         true
+    }
+
+    /// A name for the rows of joined tables.
+    fn join(&mut self, alias: Option<&Map<String, Value>>) {
+        let Some((alias, name)) = alias.and_then(|alias| Some((alias, text(alias, "aliasname")?))) else { return };
+        self.rows |= has_any(alias, "colnames");
+        self.of_tables.insert((name, Table::default()));
     }
 
     fn column(&mut self, reference: &Map<String, Value>) {
@@ -524,6 +540,10 @@ mod tests {
             "select row(*) from customers_2024",
             "select (r).ssn || '' from a_view_of_rows",
             "select ssn(r) || '' from a_view_of_rows",
+            "select j::text from (customers c join orders o on true) as j",
+            "select x || '' from (customers c join orders o on true) as j (a, b, x)",
+            "select j::text from customers c join orders o using (ssn) as j",
+            "with t (a, b, x) as (table customers) select x || '' from t",
             "select c.to_jsonb from customers c",
             "select customers.row_to_json from customers",
             "select \u{c4}::text from customers \u{e4}",
@@ -582,6 +602,8 @@ mod tests {
             "select row_to_json(t) from (select id, name from customers) t",
             "with t as (select id, name from customers) select json_agg(t) from t",
             "select relname::text, c.oid::regclass from pg_class c where pg_table_is_visible(c.oid)",
+            "with t (n) as (select count(*) from customers) select n from t",
+            "select n from (select count(*) from customers) t (n)",
             "select * from orders_2023 union all select * from orders_2024",
             "declare c cursor for select count(*) from (select * from customers) t",
             "prepare s (int) as select lower(name) from customers where id = $1",

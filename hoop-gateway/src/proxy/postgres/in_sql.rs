@@ -10,9 +10,9 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::Node;
 
 /// Most names, most texts of one, and how long each may be, in bytes.
-const NAMES: usize = 64;
+const NAMES: usize = 32;
 const TEXTS: usize = 4;
-const LONGEST: usize = 4096;
+const LONGEST: usize = 8 << 10;
 
 /// What has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,37 +21,54 @@ pub(super) enum Kind {
     Prepared,
 }
 
+/// Until when names may stand for anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Until {
+    /// Until the transaction ends, and with it what is not held.
+    Transaction,
+    Session,
+}
+
 /// Texts by what they made, and its name.
 #[derive(Debug, Default)]
 pub(super) struct InSql {
     texts: HashMap<(Kind, String), Vec<Bytes>>,
-    /// Whether names may stand for something else, too.
-    unknown: Vec<Kind>,
+    lost: HashMap<Kind, Until>,
 }
 
 impl InSql {
     /// Takes note of a text that makes a cursor or prepared statement, with whatever else it does.
     pub(super) fn note(&mut self, kind: Kind, name: &str, text: &[u8]) {
-        if self.unknown.contains(&kind) {
-            return;
+        let made = (kind, name.to_owned());
+        let is_new = !self.texts.contains_key(&made);
+        if text.len() > LONGEST || (is_new && self.texts.len() >= NAMES) {
+            return self.lose(kind, until(kind, text));
         }
-        let is_known = self.texts.contains_key(&(kind, name.to_owned()));
-        if text.len() > LONGEST || (!is_known && self.texts.len() >= NAMES) {
-            return self.lose(kind);
+        if self.lost.contains_key(&kind) {
+            return self.lose(kind, until(kind, text));
         }
-        let texts = self.texts.entry((kind, name.to_owned())).or_default();
+        let texts = self.texts.entry(made).or_default();
         if texts.iter().any(|known| known == text) {
             return;
         }
-        if texts.len() < TEXTS { texts.push(Bytes::copy_from_slice(text)) } else { self.lose(kind) }
+        if texts.len() < TEXTS { texts.push(Bytes::copy_from_slice(text)) } else { self.lose(kind, until(kind, text)) }
     }
 
     /// Names of this kind may stand for anything from now on.
-    pub(super) fn lose(&mut self, kind: Kind) {
-        if !self.unknown.contains(&kind) {
-            self.unknown.push(kind);
-            self.texts.retain(|(of, _), _| *of != kind);
-        }
+    pub(super) fn lose(&mut self, kind: Kind, least: Until) {
+        let dropped = self.texts.extract_if(|(of, _), _| *of == kind).flat_map(|(_, texts)| texts);
+        let longest = dropped.map(|text| until(kind, &text)).max().map_or(least, |until| until.max(least));
+        let lost = self.lost.entry(kind).or_insert(longest);
+        *lost = longest.max(*lost);
+    }
+
+    /// The transaction is over, and with it every cursor that is not held.
+    pub(super) fn end_transaction(&mut self) {
+        self.lost.retain(|_, until| *until == Until::Session);
+        self.texts.retain(|(kind, _), texts| {
+            texts.retain(|text| until(*kind, text) == Until::Session);
+            !texts.is_empty()
+        });
     }
 
     /// All that a FETCH or an EXECUTE may give, as the texts that it was made with; `None` where the text is none, or that is not
@@ -77,6 +94,12 @@ impl InSql {
         }
         Some(all.freeze())
     }
+}
+
+/// How long what a text makes may be there.
+fn until(kind: Kind, text: &[u8]) -> Until {
+    let holds = || text.windows(4).any(|word| word.eq_ignore_ascii_case(b"hold"));
+    if kind == Kind::Prepared || holds() { Until::Session } else { Until::Transaction }
 }
 
 fn is_constant(parameter: &Node) -> bool {
@@ -121,5 +144,41 @@ mod tests {
         assert!(meant(&made, "execute c").is_some(), "others are what they were");
         made.note(Kind::Prepared, "long", &[b'x'; LONGEST + 1]);
         assert_eq!(meant(&made, "execute c"), None);
+    }
+
+    #[test]
+    fn a_cursor_that_is_not_held_ends_with_its_transaction() {
+        let is_known = |made: &InSql, name: &str| made.meant(format!("fetch {name}").as_bytes()).is_some();
+        let (plain, held) = (b"declare c cursor for select 1", b"declare h cursor WITH HOLD for select 1");
+        let mut made = InSql::default();
+        made.note(Kind::Cursor, "c", plain);
+        made.note(Kind::Cursor, "h", held);
+        made.note(Kind::Prepared, "c", b"prepare c as select 2");
+        made.end_transaction();
+        assert!(!is_known(&made, "c") && is_known(&made, "h") && made.meant(b"execute c").is_some());
+
+        let mut made = InSql::default();
+        made.note(Kind::Cursor, "c", plain);
+        made.lose(Kind::Cursor, Until::Transaction);
+        made.note(Kind::Cursor, "c", plain);
+        assert!(!is_known(&made, "c"));
+        made.end_transaction();
+        made.note(Kind::Cursor, "c", plain);
+        assert!(is_known(&made, "c"));
+        // What is held may have the name of what comes later.
+        for lose in [
+            |made: &mut InSql| made.lose(Kind::Cursor, Until::Transaction),
+            |made: &mut InSql| {
+                made.lose(Kind::Cursor, Until::Transaction);
+                made.note(Kind::Cursor, "h", b"declare h cursor with hold for select 1");
+            },
+        ] {
+            let mut made = InSql::default();
+            made.note(Kind::Cursor, "h", held);
+            lose(&mut made);
+            made.end_transaction();
+            made.note(Kind::Cursor, "h", plain);
+            assert!(!is_known(&made, "h"));
+        }
     }
 }

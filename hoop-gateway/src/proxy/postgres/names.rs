@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hoop_core::{Code, Denial, Parameters};
 use pg_query::NodeEnum;
 
-use super::in_sql::{InSql, Kind};
+use super::in_sql::{InSql, Kind, Until};
 
 /// Prepared statements and portals of one session at most, each.
 const MOST: usize = 16 * 1024;
@@ -51,7 +51,7 @@ impl Names {
     pub(super) fn prepare(&mut self, name: &Bytes, text: &Bytes) -> Result<Undo, Denial> {
         within(self.statements.len(), self.statements.contains_key(name), "prepared statements")?;
         if !name.is_empty() {
-            self.in_sql.lose(Kind::Prepared);
+            self.in_sql.lose(Kind::Prepared, Until::Session);
         }
         let name = copied(name);
         let before = self.statements.insert(name.clone(), copied(text));
@@ -63,7 +63,7 @@ impl Names {
         within(self.portals.len(), self.portals.contains_key(portal), "portals")?;
         let text = self.statements.get(statement).cloned().unwrap_or_else(|| named("execute", statement));
         if !portal.is_empty() {
-            self.in_sql.lose(Kind::Cursor);
+            self.in_sql.lose(Kind::Cursor, Until::Transaction);
         }
         let portal = copied(portal);
         let before = self.portals.insert(portal.clone(), Portal { text, parameters: Some(parameters) });
@@ -121,8 +121,8 @@ impl Names {
     fn forget(&mut self) {
         self.statements.clear();
         self.portals.clear();
-        self.in_sql.lose(Kind::Cursor);
-        self.in_sql.lose(Kind::Prepared);
+        self.in_sql.lose(Kind::Cursor, Until::Session);
+        self.in_sql.lose(Kind::Prepared, Until::Session);
     }
 
     /// The text that gives a result: of FETCH and EXECUTE all that they may give, where that is known, and of others themselves.
@@ -133,6 +133,7 @@ impl Names {
     /// The transaction is over, and all portals with it.
     pub(super) fn forget_portals(&mut self) {
         self.portals.clear();
+        self.in_sql.end_transaction();
     }
 
     /// Takes a change back. Changes are to be taken back in reverse order.

@@ -222,6 +222,12 @@ fn what_is_made_of_other_columns_is_shown() {
         let text = format!("select {text} from customers order by id");
         assert_eq!(psql(&target.gateway, &[&portions[..], &[&text]].concat()).ok(), shown, "{text}");
     }
+    // Cursors of the same name, one transaction after the other.
+    let many: Vec<_> =
+        (0..6).map(|number| format!("select upper(name) || {number} from customers where id = 1")).collect();
+    let arguments = many.iter().flat_map(|text| ["-c", text]);
+    let seen = psql(&target.gateway, &portions[..3].iter().copied().chain(arguments).collect::<Vec<_>>()).ok();
+    assert_eq!(seen, (0..6).map(|number| format!("CANARY ONE{number}\n")).collect::<String>());
     let prepare = "prepare s as select upper(name) from customers where id = $1";
     let seen = psql(&target.gateway, &["-At", "-c", prepare, "-c", "execute s (2)"]).ok();
     assert_eq!(seen, "CANARY TWO\n");
