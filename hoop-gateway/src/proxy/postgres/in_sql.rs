@@ -75,7 +75,8 @@ impl InSql {
     /// known.
     pub(super) fn meant(&self, text: &[u8]) -> Option<Bytes> {
         let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word));
-        if self.texts.is_empty() || !(begins(b"fetch") || begins(b"execute")) {
+        // What is quoted depends on how the server reads a backslash.
+        if self.texts.is_empty() || !(begins(b"fetch") || begins(b"execute")) || text.contains(&b'\\') {
             return None;
         }
         let parsed = pg_query::parse(std::str::from_utf8(text).ok()?, 0).ok()?;

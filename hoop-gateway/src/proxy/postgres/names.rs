@@ -1,14 +1,15 @@
 //! Prepared statements and portals of a session, as the client's messages make them, in the client's order.
 //!
 //! A message that the server refuses, or ignores after an error, must not have changed anything here: every change says
-//! how to undo it. Statements and cursors that were made in SQL are not known here; what runs under an unknown name is
-//! described by that name.
+//! how to undo it. Statements and cursors that are made in SQL are noted (`in_sql`); what runs under a name of theirs is described
+//! by that name.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use hoop_core::{Code, Denial, Parameters};
-use pg_query::NodeEnum;
+use pg_query::protobuf::RawStmt;
+use pg_query::{NodeEnum, ParserOptions};
 
 use super::in_sql::{InSql, Kind, Until};
 
@@ -97,21 +98,22 @@ impl Names {
             return;
         }
         let readable = std::str::from_utf8(text).ok().filter(|text| text.len() <= LONGEST);
-        let Some(parsed) = readable.and_then(|text| pg_query::parse(text, 0).ok()) else {
+        let readings: Vec<_> = readable.into_iter().flat_map(readings).collect();
+        if readings.is_empty() {
             return self.forget();
-        };
-        for statement in &parsed.protobuf.stmts {
-            match statement.stmt.as_ref().and_then(|statement| statement.node.as_ref()) {
-                Some(NodeEnum::DeallocateStmt(gone)) if !gone.name.is_empty() => {
+        }
+        for statement in readings.iter().flatten().filter_map(|statement| statement.stmt.as_ref()?.node.as_ref()) {
+            match statement {
+                NodeEnum::DeallocateStmt(gone) if !gone.name.is_empty() => {
                     self.statements.remove(gone.name.as_bytes());
                 }
-                Some(NodeEnum::DeallocateStmt(_) | NodeEnum::DiscardStmt(_)) => self.statements.clear(),
-                Some(NodeEnum::DeclareCursorStmt(cursor)) => {
+                NodeEnum::DeallocateStmt(_) | NodeEnum::DiscardStmt(_) => self.statements.clear(),
+                NodeEnum::DeclareCursorStmt(cursor) => {
                     self.portals.remove(cursor.portalname.as_bytes());
                     self.in_sql.note(Kind::Cursor, &cursor.portalname, text);
                 }
-                Some(NodeEnum::PrepareStmt(prepared)) => self.in_sql.note(Kind::Prepared, &prepared.name, text),
-                Some(NodeEnum::DoStmt(_)) => self.forget(),
+                NodeEnum::PrepareStmt(prepared) => self.in_sql.note(Kind::Prepared, &prepared.name, text),
+                NodeEnum::DoStmt(_) => self.forget(),
                 _ => {}
             }
         }
@@ -154,6 +156,13 @@ fn within(count: usize, is_there: bool, what: &str) -> Result<(), Denial> {
     }
     let reason = format!("the session has {MOST} {what}, as many as it may");
     Err(Denial::new("gateway", Code::LimitExceeded, reason).hint("close those that are not needed any more"))
+}
+
+/// The statements of a text, in each of the ways in which a server may read its backslashes.
+fn readings(text: &str) -> impl Iterator<Item = Vec<RawStmt>> {
+    let escaped = text.contains('\\').then_some(ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS);
+    let options = std::iter::once(ParserOptions::DEFAULT).chain(escaped);
+    options.filter_map(move |options| Some(pg_query::parse(text, options).ok()?.protobuf.stmts))
 }
 
 /// Whether names may stand for something else behind it, at a glance: nearly every text says no in its first letter.
@@ -247,6 +256,9 @@ mod tests {
         assert_eq!(bound(b"select 'declare p'"), ["Q", "p"]);
         assert_eq!(bound(b"close p; declare P cursor for select 2"), ["Q"]);
         assert_eq!(bound(b"DECLARE \"Q\" no scroll cursor with hold for select 2"), ["p"]);
+        let hidden = b"select 'a\\''; declare p cursor for select 2 --'";
+        assert_eq!(bound(hidden), ["Q"], "where a backslash escapes");
+        assert_eq!(bound(b"-- do nothing"), ["Q", "p"]);
         assert_eq!(bound(b"select window_do from t; select 'dodo'"), ["Q", "p"]);
         for all in [
             &b"do $$ begin execute 'decl' || 'are p cursor for select 2'; end $$"[..],
