@@ -8,7 +8,7 @@ use hoop_core::{Code, Column, Denial, Format, Label};
 use super::action::Action;
 use super::reads::Remembered;
 use super::rules::{ColumnRule, UnknownOrigin};
-use super::types::{Shape, shape};
+use super::types::{Shape, neutral, shape};
 
 /// What is done with a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,11 +136,21 @@ fn plan(
     let mut treatment = if search && shape != Shape::Fixed { Treatment::Search } else { Treatment::None };
     for rule in rules {
         if matches(rule, column, &mut may_be_in)? {
-            treatment = Treatment::Whole(rule.action(), Label::from(Arc::from(rule.label())));
+            // What stands for a number or a time would be taken for what was computed.
+            let is_computed = is_expression(column) && !matches!(shape, Shape::Text | Shape::Json | Shape::Inet);
+            let has_neutral = is_computed && neutral(column.type_oid, column.format).is_some();
+            let action = if has_neutral { Action::Null } else { rule.action() };
+            treatment = Treatment::Whole(action, Label::from(Arc::from(rule.label())));
             break;
         }
     }
     Ok(Planned { treatment, shape, type_oid: column.type_oid, format: column.format })
+}
+
+/// Whether it is a statement's or a view's own, and no column of a table.
+fn is_expression(column: &Column) -> bool {
+    let Some(table) = &column.table else { return true };
+    table.names.as_ref().is_some_and(|names| !names.traced || !names.computed_from.is_empty())
 }
 
 fn matches(rule: &ColumnRule, column: &Column, may_be_in: impl FnOnce(&ColumnRule) -> bool) -> Result<bool, Denial> {

@@ -307,9 +307,13 @@ impl Named {
                 self.ctes.extend(text(fields, "ctename"));
                 self.fields(fields);
             }
+            // How many there are, and whether there is one, is no value either.
+            "NullTest" => {}
             "FuncCall" => {
-                self.call(fields);
-                self.fields(fields);
+                if function_name(fields).as_deref() != Some("count") {
+                    self.call(fields);
+                    self.fields(fields);
+                }
             }
             "AIndirection" => {
                 let parts = fields.get("indirection").and_then(Value::as_array).into_iter().flatten();
@@ -593,6 +597,7 @@ mod tests {
             "select count(*) from orders",
             "select count(*) from customers",
             "select count(*) from (select * from customers) t",
+            "select count(ssn), count(distinct ssn), ssn is null, count(customers) from customers group by ssn",
             "with t as (select * from customers) select count(*) from t",
             "select max(id) from customers where ssn is not null",
             "select lower(name) from customers group by lower(name), ssn having max(ssn) > '' order by ssn",
@@ -640,7 +645,7 @@ mod tests {
         let rule = rule("customers.ssn");
         for (text, expected) in [
             ("select count(*), upper(ssn), 'x', lower(name) from customers", [false, true, false, false]),
-            ("select c.id, c, c::text, count(c) from customers c", [false, true, true, true]),
+            ("select c.id, c, c::text, count(c) from customers c", [false, true, true, false]),
             (
                 "select a, 1, b || '', now() from (select ssn as a, id as b from customers) t",
                 [true, false, true, false],

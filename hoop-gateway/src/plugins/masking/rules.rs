@@ -101,10 +101,11 @@ pub struct ColumnRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownOrigin {
-    /// It is masked if the statement may make it of the column: where its text names the column anywhere but in a condition, takes
-    /// rows of a table or view as a whole, reads the table's columns by their place, or does not say what it reads (functions that
+    /// It is masked if the statement may make it of the column: where its text names the column anywhere but in a condition, a
+    /// count or IS NULL, takes rows of a table or view as a whole, reads the table's columns by their place, or does not say what it reads (functions that
     /// run a text or show what was put aside, `pg_stats`, CALL, what is too large to be read); and if it has a name that the rule's
-    /// column matches. Of FETCH and EXECUTE in SQL it is what was declared and prepared, where that is known.
+    /// column matches. What is no text is NULL then, as a zero would be taken for a result. Of FETCH and EXECUTE in SQL it is what
+    /// was declared and prepared, where that is known.
     ///
     /// It goes by names. An expression over a view or a partition that calls the column otherwise shows it, and so do functions of
     /// the database, views before they are committed, and what a statement puts into another table, an error, a notice, a

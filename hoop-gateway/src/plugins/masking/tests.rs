@@ -226,6 +226,28 @@ fn an_expression_is_what_its_text_makes_it() {
     assert!(planned(own).is_active(), "what is not remembered is read again");
 }
 
+/// A zero in the place of a sum would be taken for one.
+#[test]
+fn an_expression_that_is_no_text_is_null() {
+    let rules = [rule(r#"{"column": "customers.ssn"}"#)];
+    let origin = Some(("public", "customers", "ssn"));
+    for (origin, type_oid, expected) in [
+        (None, 25, Action::Label),
+        (None, 114, Action::Label),
+        (None, 20, Action::Null),
+        (None, 16, Action::Null),
+        (None, 1184, Action::Null),
+        (None, 1009, Action::Null),
+        (origin, 20, Action::Label),
+    ] {
+        let columns: Arc<[Column]> = Arc::from([column("x", origin, type_oid, Format::Text)]);
+        let text = b"select f(ssn) as x from customers";
+        let plan = Plan::new(&columns, text, &mut Remembered::default(), &rules, false).expect("a plan");
+        let Treatment::Whole(action, _) = plan.column(0).treatment else { panic!("{type_oid} is shown") };
+        assert_eq!(action, expected, "{type_oid}");
+    }
+}
+
 /// A view says what its expressions are made of.
 #[test]
 fn an_expression_of_a_view_is_what_the_view_reads() {

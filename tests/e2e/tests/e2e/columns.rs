@@ -208,6 +208,8 @@ fn what_is_made_of_other_columns_is_shown() {
         ("select count(*) from customers where ssn is not null", "2\n"),
         ("select count(*) from (select * from customers) t", "2\n"),
         ("select count(*), max(ssn) from customers", "2|[ssn]\n"),
+        ("select count(ssn), count(distinct ssn), max(ssn) is null from customers", "2|1|f\n"),
+        ("select max(length(ssn)), array_agg(ssn) from customers", "|\n"),
         ("select upper(name), ssn from customers where id = 1", "CANARY ONE|[ssn]\n"),
         ("with t as (select * from customers) select max(id) from t", "2\n"),
         ("select n, last from counted", "2|Canary Two\n"),
