@@ -258,7 +258,7 @@ impl Writer {
         let free = free_percent(&config.folder).unwrap_or_else(|error| {
             if !self.shared.full.load(Ordering::Relaxed) {
                 let folder = config.folder.display();
-                tracing::error!(%folder, %error, "nobody knows what room there is for recordings: it counts as none");
+                tracing::error!(%folder, %error, "the disk of the recordings cannot be asked for its space, so it counts as full until it can");
             }
             0.0
         });

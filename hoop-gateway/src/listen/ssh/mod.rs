@@ -217,7 +217,8 @@ impl SshDoor {
         }
     }
 
-    /// Opens the session. Gives it, or why there is none, with what the client has asked for meanwhile; `None` when it has left, or its user has enough.
+    /// Opens the session. Gives it, or why there is none, with what the client has asked for meanwhile; `None` when it has
+    /// left, or its user has enough.
     async fn opened(
         &self,
         caller: Caller,

@@ -40,11 +40,8 @@ impl InSql {
     /// Takes note of a text that makes a cursor or prepared statement, with whatever else it does.
     pub(super) fn note(&mut self, kind: Kind, name: &str, text: &[u8]) {
         let made = (kind, name.to_owned());
-        let is_new = !self.texts.contains_key(&made);
-        if text.len() > LONGEST || (is_new && self.texts.len() >= NAMES) {
-            return self.lose(kind, until(kind, text));
-        }
-        if self.lost.contains_key(&kind) {
+        let has_room = self.texts.len() < NAMES || self.texts.contains_key(&made);
+        if text.len() > LONGEST || !has_room || self.lost.contains_key(&kind) {
             return self.lose(kind, until(kind, text));
         }
         let texts = self.texts.entry(made).or_default();
@@ -127,9 +124,15 @@ mod tests {
         assert_eq!(meant(&made, "fetch all from c"), first);
         assert_eq!(meant(&made, "FETCH C"), first);
         assert_eq!(meant(&made, "execute c (1, '2', '3'::int, $1)").as_deref(), Some("prepare c as select 2\n;"));
-        for other in
-            ["fetch all from \"C\"", "execute c (f())", "execute d", "fetch c; select 1", "fetchall", "select 1"]
-        {
+        for other in [
+            "fetch all from \"C\"",
+            "execute c ('a\\b')",
+            "execute c (f())",
+            "execute d",
+            "fetch c; select 1",
+            "fetchall",
+            "select 1",
+        ] {
             assert_eq!(meant(&made, other), None, "{other}");
         }
         made.note(Kind::Cursor, "c", b"declare c cursor for select 1");

@@ -91,8 +91,8 @@ impl Names {
         if before.is_some() { Undo::Portal(copied(name), before) } else { Undo::Nothing }
     }
 
-    /// What a text that is run makes of names in SQL: whatever has such a name later is another statement, and a cursor that is declared
-    /// takes the name of a portal that is gone. Of a block, and of what cannot be read, it may be any.
+    /// What a text that is run makes of names in SQL: whatever has such a name later is another statement, and a cursor that
+    /// is declared takes the name of a portal that is gone. Of a block, and of what cannot be read, it may be any.
     pub(super) fn run(&mut self, text: &[u8]) {
         if !may_name(text) {
             return;

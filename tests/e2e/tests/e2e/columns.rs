@@ -62,6 +62,14 @@ fn hides(wire: &mut Wire, sent: &[u8], what: &str) -> Vec<u8> {
     seen.iter().map(|message| message.kind).collect()
 }
 
+/// In the simple protocol and in the extended one.
+#[track_caller]
+fn gives_rows_and_hides(wire: &mut Wire, text: &str) {
+    let seen = hides(wire, &query(text), text);
+    assert!(seen.contains(&b'D') || seen.contains(&b'd'), "{text} gives rows: {seen:?}");
+    hides(wire, &[run(text), message(b'S', b"")].concat(), text);
+}
+
 #[test]
 fn views_partitions_and_whole_rows_are_followed() {
     if direct_only() {
@@ -87,9 +95,7 @@ fn views_partitions_and_whole_rows_are_followed() {
         "update seen set id = id returning x as q",
         "select x as q from (select seen.x from above join seen using (id)) as two",
     ] {
-        let seen = hides(&mut wire, &query(text), text);
-        assert!(seen.contains(&b'D') || seen.contains(&b'd'), "{text} gives rows: {seen:?}");
-        hides(&mut wire, &[run(text), message(b'S', b"")].concat(), text);
+        gives_rows_and_hides(&mut wire, text);
     }
     // What was found out of a view is true for as long as its definition.
     let seen = psql(&target.gateway, &["-c", "select name as x from customers limit 1"]).ok();
@@ -172,9 +178,7 @@ fn what_is_made_of_a_column_is_masked() {
         "select customers.row_to_json from customers",
         "select ssn from (select x as ssn from made) t",
     ] {
-        let seen = hides(&mut wire, &query(text), text);
-        assert!(seen.contains(&b'D') || seen.contains(&b'd'), "{text} gives rows: {seen:?}");
-        hides(&mut wire, &[run(text), message(b'S', b"")].concat(), text);
+        gives_rows_and_hides(&mut wire, text);
     }
     let prepared = ["prepare s as select ssn || '' from customers", "execute s", "begin"];
     let cursor = ["declare c cursor for select ssn || '' from customers", "fetch all from c", "rollback"];
