@@ -134,9 +134,12 @@ impl Reads {
         else {
             return self.all.statement(statement);
         };
-        let rest = select.iter().filter(|(field, _)| is_value(field) && *field != "target_list");
-        rest.for_each(|(_, value)| self.all.visit(value));
-        self.each = targets.iter().map(|target| reads_any(target).then(|| Named::by(target))).collect();
+        let each = &mut self.each;
+        self.all.within_with(select, |all| {
+            let rest = select.iter().filter(|(field, _)| is_value(field) && *field != "target_list");
+            rest.for_each(|(_, value)| all.visit(value));
+            *each = targets.iter().map(|target| reads_any(target).then(|| Named::by(target, all))).collect();
+        });
     }
 
     fn together(self) -> Named {

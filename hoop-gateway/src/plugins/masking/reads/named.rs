@@ -27,10 +27,11 @@ pub(crate) struct Named {
     of_tables: BTreeSet<(String, Table)>,
     /// Names that stand for rows of what is selected: its columns are named there.
     of_others: BTreeSet<String>,
-    ctes: BTreeSet<String>,
     /// Whether something that is selected has a `*` among its columns, and whether some of it is renamed by its place.
     stars: bool,
     renames: bool,
+    /// The names that WITH has given to queries, as they are, where the walk is.
+    scope: Vec<String>,
 }
 
 /// A table's name, behind its schema where one is given.
@@ -42,8 +43,9 @@ impl Named {
         Self { opaque: true, ..Self::default() }
     }
 
-    pub(super) fn by(value: &Value) -> Self {
-        let mut named = Self::default();
+    /// What a column of a SELECT names, on which `all` holds.
+    pub(super) fn by(value: &Value, all: &Self) -> Self {
+        let mut named = Self { scope: all.scope.clone(), ..Self::default() };
         named.visit(value);
         named
     }
@@ -53,7 +55,6 @@ impl Named {
         self.tables.append(&mut other.tables);
         self.of_tables.append(&mut other.of_tables);
         self.of_others.append(&mut other.of_others);
-        self.ctes.append(&mut other.ctes);
         self.by_place |= other.by_place;
         self.rows |= other.rows;
         self.opaque |= other.opaque;
@@ -64,17 +65,11 @@ impl Named {
 
     /// Everything has been named: what of it stands for rows?
     pub(super) fn close(&mut self, all: &Named) {
-        let is_cte = |table: &Table| table.0.is_none() && (self.ctes.contains(&table.1) || all.ctes.contains(&table.1));
-        let (mut rows, mut by_place) = (false, false);
-        for (_, table) in self.of_tables.iter().chain(&all.of_tables).filter(|(row, _)| self.columns.contains(row)) {
-            let is_other = is_cte(table);
-            by_place |= is_other;
-            rows |= !is_other && !is_catalog(table);
-        }
-        by_place |= self.of_others.iter().chain(&all.of_others).any(|row| self.columns.contains(row));
-        by_place |= self.renames || all.renames;
-        self.rows |= rows;
-        self.by_place |= by_place && (self.stars || all.stars);
+        let tables = self.of_tables.iter().chain(&all.of_tables);
+        let mut rows = tables.filter(|(row, table)| self.columns.contains(row) && !is_catalog(table));
+        let mut others = self.of_others.iter().chain(&all.of_others);
+        let is_unnamed = self.renames || all.renames || others.any(|row| self.columns.contains(row));
+        self.rows = self.rows || rows.next().is_some() || (is_unnamed && (self.stars || all.stars));
     }
 
     /// A statement that gives a result of its own.
@@ -92,26 +87,47 @@ impl Named {
             "VariableShowStmt" => self.opaque |= text(fields, "name").is_some_and(|name| is_free_setting(&name)),
             // What was said before is what runs.
             "ExecuteStmt" | "FetchStmt" | "CallStmt" => self.opaque = true,
-            _ => self.rows_of(statement),
+            _ => self.rows_of(statement, false),
         }
     }
 
-    /// A statement whose rows go on with their columns as they are called: of a SELECT, `*` renames none.
-    fn rows_of(&mut self, statement: &Value) {
+    /// A statement whose rows go on with their columns as they are called: of a SELECT, `*` renames none. What it is selected `from`
+    /// may rename them.
+    fn rows_of(&mut self, statement: &Value, from: bool) {
         match node(statement) {
-            Some(("SelectStmt", select)) if is_single(select) => {
+            Some(("SelectStmt", select)) if is_single(select) => self.within_with(select, |named| {
                 for (field, value) in select.iter().filter(|(field, _)| is_value(field)) {
                     match value {
-                        Value::Array(targets) if field == "target_list" => {
-                            self.stars |= targets.iter().any(is_star);
-                            targets.iter().filter(|target| !is_star(target)).for_each(|target| self.visit(target));
-                        }
-                        value => self.visit(value),
+                        Value::Array(targets) if field == "target_list" => named.targets(targets, from),
+                        value => named.visit(value),
                     }
                 }
-            }
+            }),
             _ => self.visit(statement),
         }
+    }
+
+    fn targets(&mut self, targets: &[Value], from: bool) {
+        self.stars |= from && targets.iter().any(is_star);
+        targets.iter().filter(|target| !is_star(target)).for_each(|target| self.visit(target));
+    }
+
+    /// What is `within` a statement, with the names of its WITH, each of which stands for what it does from there on.
+    pub(super) fn within_with(&mut self, statement: &Map<String, Value>, within: impl FnOnce(&mut Self)) {
+        let outer = self.scope.len();
+        let with = statement.get("with_clause").and_then(Value::as_object);
+        let ctes = with.and_then(|with| with.get("ctes")?.as_array()).into_iter().flatten().filter_map(node);
+        let name = |cte: &Map<String, Value>| cte.get("ctename").and_then(Value::as_str).map(str::to_owned);
+        if with.is_some_and(|with| with.get("recursive") == Some(&Value::Bool(true))) {
+            self.scope.extend(ctes.clone().filter_map(|(_, cte)| name(cte)));
+        }
+        for (_, cte) in ctes {
+            self.renames |= has_any(cte, "aliascolnames");
+            cte.get("ctequery").into_iter().for_each(|query| self.rows_of(query, true));
+            self.scope.extend(name(cte));
+        }
+        within(self);
+        self.scope.truncate(outer);
     }
 
     /// The parser's own limit on depth bounds the recursion.
@@ -120,31 +136,32 @@ impl Named {
             Value::Array(items) => {
                 // Of a UNION, an INSERT or a RETURNING.
                 self.by_place |= items.iter().any(is_star);
-                items.iter().filter(|item| !is_star(item)).for_each(|item| self.visit(item));
+                self.targets(items, true);
             }
-            Value::Object(fields) => {
-                if let Some((kind, inner)) = node(value).or_else(|| tagged(fields)) {
-                    return self.node(kind, inner);
-                }
-                self.fields(fields);
-            }
+            Value::Object(fields) => match node(value).or_else(|| tagged(fields)) {
+                Some((kind, inner)) => self.node(kind, inner),
+                None => self.fields(fields),
+            },
             _ => {}
         }
     }
 
     fn fields(&mut self, fields: &Map<String, Value>) {
-        let is_table = self.table(fields);
+        if let Some(table) = table(fields) {
+            return self.table(table, fields);
+        }
         if let Some(alias) = text(fields, "aliasname") {
             self.renames |= has_any(fields, "colnames");
             self.of_others.insert(alias);
         }
-        for (field, value) in fields.iter().filter(|(field, _)| is_value(field)) {
-            match field.as_str() {
-                "alias" if is_table => {}
-                "subquery" | "ctequery" => self.rows_of(value),
-                _ => self.visit(value),
+        self.within_with(fields, |named| {
+            for (field, value) in fields.iter().filter(|(field, _)| is_value(field)) {
+                match field.as_str() {
+                    "subquery" => named.rows_of(value, true),
+                    _ => named.visit(value),
+                }
             }
-        }
+        });
     }
 
     fn node(&mut self, kind: &str, fields: &Map<String, Value>) {
@@ -162,10 +179,12 @@ impl Named {
                 }
                 self.fields(fields);
             }
-            "CommonTableExpr" => {
-                self.renames |= has_any(fields, "aliascolnames");
-                self.ctes.extend(text(fields, "ctename"));
-                self.fields(fields);
+            // What is changed is a table, whatever it is called; what is read may be a query of WITH.
+            "RangeVar" if self.is_of_with(fields) => {
+                let alias = fields.get("alias").and_then(Value::as_object);
+                self.renames |= alias.is_some_and(|alias| has_any(alias, "colnames"));
+                self.of_others
+                    .extend(alias.and_then(|alias| text(alias, "aliasname")).or_else(|| text(fields, "relname")));
             }
             "FuncCall" => {
                 self.call(fields);
@@ -182,17 +201,19 @@ impl Named {
         }
     }
 
-    /// A table, which stands in a field of its own type, too, without the name of its kind.
-    fn table(&mut self, fields: &Map<String, Value>) -> bool {
-        let (Some(name), Some(schema)) = (text(fields, "relname"), fields.get("schemaname")) else { return false };
+    fn is_of_with(&self, table: &Map<String, Value>) -> bool {
+        let has_schema = text(table, "schemaname").is_some();
+        let name = table.get("relname").and_then(Value::as_str);
+        !has_schema && name.is_some_and(|name| self.scope.iter().any(|given| given == name))
+    }
+
+    fn table(&mut self, table: Table, fields: &Map<String, Value>) {
         let alias = fields.get("alias").and_then(Value::as_object);
-        let table = (schema.as_str().filter(|schema| !schema.is_empty()).map(str::to_lowercase), name.clone());
-        self.opaque |= is_relation(&name);
+        self.opaque |= is_relation(&table.1);
         self.rows |= alias.is_some_and(|alias| has_any(alias, "colnames")) && !is_catalog(&table);
-        let row = alias.and_then(|alias| text(alias, "aliasname")).unwrap_or(name);
+        let row = alias.and_then(|alias| text(alias, "aliasname")).unwrap_or_else(|| table.1.clone());
         self.of_tables.insert((row, table.clone()));
         self.tables.insert(table);
-        true
     }
 
     /// A name for the rows of joined tables.
@@ -224,6 +245,12 @@ impl Named {
         let has_one = call.get("args").and_then(Value::as_array).is_some_and(|arguments| arguments.len() == 1);
         self.columns.extend(function_name(call).filter(|_| has_one));
     }
+}
+
+/// The table that a structure names. It stands in a field of its own type, too, without the name of its kind.
+fn table(fields: &Map<String, Value>) -> Option<Table> {
+    fields.get("schemaname")?;
+    Some((text(fields, "schemaname"), text(fields, "relname")?))
 }
 
 /// Whether what is there is the server's own, and shows nothing of tables.

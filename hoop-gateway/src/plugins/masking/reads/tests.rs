@@ -55,6 +55,16 @@ fn what_is_made_of_a_column_is_known_by_its_name() {
         "select 1; select upper(ssn) from customers",
         "select upper(ssn) from a_view_of_it",
         "select row_to_json(p) from customers_2024 p",
+        "select t::text from (select * from customers_2024) t",
+        "select t::text from (select * from customers_2024 union all select * from customers_2023) t",
+        "select x || '' from (select * from customers_2024) t (a, b, x)",
+        "with t as (select * from customers_2024) select json_agg(t) from t",
+        "select row_to_json(c) from customers c, (with customers as (select 1 as x) select x from customers) t",
+        "with customers as (select row_to_json(c) as j from customers c) select j from customers",
+        "with a as (select row_to_json(c) as j from customers c), customers as (select 1) select j from a",
+        "with \"Customers\" as (select 1 as x) select row_to_json(c) from customers c",
+        "with customers as (select 1 as x) select row_to_json(c) from public.customers c",
+        "with customers as (select 1 as x) update customers set id = id returning row_to_json(customers)",
         "select p::text from shop.customers_2024 p",
         "select x || '' from customers_2024 p (a, b, x)",
         "select (c.*)::text from customers_2024 c",
@@ -123,6 +133,9 @@ fn what_is_made_of_others_is_shown() {
         "select lower(name) from (select * from customers) t",
         "select row_to_json(t) from (select id, name from customers) t",
         "with t as (select id, name from customers) select json_agg(t) from t",
+        "with recursive t as (select 1 as n union all select n + 1 from t where n < 3) select json_agg(u) from t u",
+        "with recursive t (a, b) as (select oid, typname from pg_type) select distinct *, a::regtype::text from t",
+        "with a as (select id from customers), b as (select id from a) select json_agg(b), max(a.id) from a, b",
         "select relname::text, c.oid::regclass from pg_class c where pg_table_is_visible(c.oid)",
         "with t (n) as (select count(*) from customers) select n from t",
         "select n from (select count(*) from customers) t (n)",
@@ -153,7 +166,7 @@ fn what_is_made_of_others_is_shown() {
     ] {
         assert_eq!(may_be_in(&all, text), may, "{text}");
     }
-    let other = "select upper(c.name) from (select * from shop.customers) c (name, id)";
+    let other = "insert into others select * from shop.customers returning upper(note)";
     assert!(!may_be_in(&rule("hr.customers.ssn"), other) && may_be_in(&one, other));
 }
 

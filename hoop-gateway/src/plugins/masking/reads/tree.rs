@@ -25,9 +25,9 @@ pub(super) fn query(statement: &Value) -> Option<&Value> {
     fields.get("query").filter(|query| gives && query.is_object())
 }
 
-/// Whether what is in this field may be in a value.
+/// Whether what is in this field may be in a value. Queries of a WITH are read before all else.
 pub(super) fn is_value(field: &str) -> bool {
-    !CONDITIONS.contains(&field)
+    field != "with_clause" && !CONDITIONS.contains(&field)
 }
 
 /// Whether a SELECT is one, and no UNION, INTERSECT or EXCEPT, whose columns are called as those of its first.
